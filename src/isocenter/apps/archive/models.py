@@ -1,0 +1,146 @@
+"""What is stored: sources, studies, series, instances, revisions."""
+
+from __future__ import annotations
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+
+class Source(models.Model):
+    """Where instances came from: a calling AE at an address, an import, a watched folder."""
+
+    class Kind(models.TextChoices):
+        DIMSE = "dimse"
+        IMPORT = "import"
+        WATCH = "watch"
+        DERIVED = "derived"
+
+    kind = models.CharField(max_length=16, choices=Kind)
+    calling_ae_title = models.CharField(max_length=16, default="")
+    called_ae_title = models.CharField(max_length=16, default="")
+    address = models.CharField(max_length=255, default="")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["kind", "calling_ae_title", "called_ae_title", "address"],
+                name="source_once",
+            )
+        ]
+
+
+class Study(models.Model):
+    """A study and where it stands."""
+
+    class State(models.TextChoices):
+        RECEIVING = "receiving", "receiving"  # instances still come in
+        WAITING = "waiting", "waiting"  # quiet, but something is missing
+        COMPLETE = "complete", "complete"  # the newest content has a revision
+        HELD = "held", "held"  # waited too long; the policy wants a person
+
+    study_uid = models.CharField(max_length=255, unique=True)
+    patient_id = models.CharField(max_length=255, default="")
+    issuer_of_patient_id = models.CharField(max_length=255, default="")
+    patient_name = models.CharField(max_length=1024, default="")
+    patient_birth_date = models.CharField(max_length=32, default="")
+    patient_sex = models.CharField(max_length=32, default="")
+    study_date = models.CharField(max_length=32, default="")
+    study_time = models.CharField(max_length=32, default="")
+    accession_number = models.CharField(max_length=255, default="")
+    study_id = models.CharField(max_length=255, default="")
+    study_description = models.CharField(max_length=1024, default="")
+    referring_physician_name = models.CharField(max_length=1024, default="")
+    modalities = ArrayField(models.CharField(max_length=32), default=list)
+    series_count = models.IntegerField(default=0)
+    instance_count = models.IntegerField(default=0)  # received, derived ones not counted
+    source = models.ForeignKey(Source, null=True, on_delete=models.PROTECT)  # the last sender
+
+    state = models.CharField(max_length=16, choices=State, default=State.RECEIVING)
+    waiting_for = models.JSONField(default=list)  # sentences
+    flags = models.JSONField(default=list)  # [{"code", "text"}], kept for a person to see
+    warnings = models.JSONField(default=list)  # sentences; no reason to wait
+    first_received_at = models.DateTimeField()
+    last_received_at = models.DateTimeField()
+    due_at = models.DateTimeField(null=True)  # when completion looks at it again
+    complete_at = models.DateTimeField(null=True)
+    revision = models.IntegerField(default=0)  # newest revision's number, 0 = none yet
+    remote_instances = models.IntegerField(null=True)  # what the source node counts
+    remote_checked_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["due_at"], name="study_due", condition=models.Q(due_at__isnull=False)),
+            models.Index(fields=["-last_received_at", "-id"], name="study_recent"),
+            models.Index(fields=["patient_id"], name="study_patient"),
+            models.Index(fields=["accession_number"], name="study_accession"),
+        ]
+
+
+class Series(models.Model):
+    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="series")
+    series_uid = models.CharField(max_length=255)
+    modality = models.CharField(max_length=32, default="")
+    series_number = models.IntegerField(null=True)
+    series_description = models.CharField(max_length=1024, default="")
+    body_part_examined = models.CharField(max_length=255, default="")
+    frame_of_reference_uid = models.CharField(max_length=255, default="")
+    instance_count = models.IntegerField(default=0)
+    is_derived = models.BooleanField(default=False)  # made by a run of ours
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["study", "series_uid"], name="series_once")
+        ]
+        indexes = [models.Index(fields=["series_uid"], name="series_uid")]
+
+
+class Instance(models.Model):
+    series = models.ForeignKey(Series, on_delete=models.CASCADE, related_name="instances")
+    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="instances")
+    sop_uid = models.CharField(max_length=255, unique=True)
+    sop_class_uid = models.CharField(max_length=255)
+    transfer_syntax_uid = models.CharField(max_length=255)
+    instance_number = models.IntegerField(null=True)
+    rows = models.IntegerField(null=True)
+    columns = models.IntegerField(null=True)
+    number_of_frames = models.IntegerField(null=True)
+    path = models.CharField(max_length=1024)  # relative to the archive folder
+    size = models.BigIntegerField()
+    digest = models.CharField(max_length=64)  # SHA-256 of the data set, without file meta
+    source = models.ForeignKey(Source, null=True, on_delete=models.PROTECT)
+    received_at = models.DateTimeField()
+    revision = models.IntegerField(null=True)  # first revision that has it; null = newer than all
+    is_derived = models.BooleanField(default=False)
+    references = models.JSONField(default=dict)  # {"series": [...], "instances": n} named by it
+
+    class Meta:
+        indexes = [models.Index(fields=["study", "revision"], name="instance_revision")]
+
+
+class Revision(models.Model):
+    """State of a study at one completion. Its inputs: instances with revision <= number."""
+
+    class Reason(models.TextChoices):
+        COMPLETE = "complete"
+        FORCED = "forced"  # the force-complete time was over
+        MANUAL = "manual"  # a person said so
+
+    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="revisions")
+    number = models.IntegerField()
+    reason = models.CharField(max_length=16, choices=Reason)
+    missing = models.JSONField(default=list)  # what was waited for in vain when forced
+    instance_count = models.IntegerField()
+    digest = models.CharField(max_length=64)  # over sorted (SOPInstanceUID, digest)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["study", "number"], name="revision_once")
+        ]
+
+
+class SpoolCursor(models.Model):
+    """How far a spool file has been taken in; written in the transaction of the rows."""
+
+    name = models.CharField(max_length=255, unique=True)
+    offset = models.BigIntegerField()

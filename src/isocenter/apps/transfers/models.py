@@ -1,0 +1,26 @@
+"""Nodes: DICOM systems, DICOMweb servers and folders that we talk to."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class Node(models.Model):
+    class Kind(models.TextChoices):
+        DIMSE = "dimse"
+        FOLDER = "folder"
+
+    name = models.SlugField(max_length=64, unique=True)
+    kind = models.CharField(max_length=16, choices=Kind)
+    ae_title = models.CharField(max_length=16, default="", blank=True)
+    host = models.CharField(max_length=255, default="", blank=True)
+    port = models.IntegerField(null=True, blank=True)
+    calling_ae_title = models.CharField(max_length=16, default="", blank=True)  # empty: ours
+    folder = models.CharField(max_length=1024, default="", blank=True)
+    tls = models.JSONField(default=dict, blank=True)  # {"ca", "certificate", "key", "verify"}
+    max_associations = models.IntegerField(default=2)
+    timeout_s = models.FloatField(null=True, blank=True)
+    can_query = models.BooleanField(default=False)  # C-FIND counts at completion
+    enabled = models.BooleanField(default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    changed_at = models.DateTimeField(auto_now=True)

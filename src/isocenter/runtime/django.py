@@ -1,0 +1,7 @@
+"""Django's settings, made from ours. `runtime.boot.boot()` fills in the database."""
+
+from __future__ import annotations
+
+from isocenter.runtime.boot import django_settings
+
+globals().update(django_settings())

@@ -1,0 +1,70 @@
+"""Where things are under the data directory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The folders of one installation, all under ``root``."""
+
+    root: Path
+
+    @property
+    def config_file(self) -> Path:
+        return self.root / "isocenter.yaml"
+
+    @property
+    def postgres(self) -> Path:
+        return self.root / "postgres"
+
+    @property
+    def secrets(self) -> Path:
+        return self.root / "secrets"
+
+    @property
+    def run(self) -> Path:
+        """State of the running platform: ``runtime.json``, ``receive-policy.json``, sockets."""
+        return self.root / "run"
+
+    @property
+    def spool(self) -> Path:
+        return self.root / "spool"
+
+    @property
+    def archive(self) -> Path:
+        return self.root / "archive"
+
+    @property
+    def runs(self) -> Path:
+        """Work and outputs of runs: ``runs/<run id>/<step index>-<step name>/``."""
+        return self.root / "runs"
+
+    @property
+    def quarantine(self) -> Path:
+        return self.root / "quarantine"
+
+    @property
+    def reports(self) -> Path:
+        return self.root / "reports"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    def create(self) -> None:
+        """Make every folder; mode 0700, because they hold patients' data."""
+        for folder in (
+            self.root,
+            self.secrets,
+            self.run,
+            self.spool,
+            self.archive,
+            self.runs,
+            self.quarantine,
+            self.reports,
+            self.logs,
+        ):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)

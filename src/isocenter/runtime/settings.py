@@ -1,0 +1,175 @@
+"""The settings model: defaults in code, then YAML, then environment, then command line.
+
+The configuration reference in ``docs/reference/configuration.md`` is generated from this model.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+UserPath = Annotated[Path, Field(description="~ is expanded")]
+
+
+def default_data_dir() -> Path:
+    """``/var/lib/isocenter`` for root, else the user's own data folder (XDG)."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/isocenter")
+    base = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(base).expanduser() / "isocenter"
+
+
+class Section(BaseModel):
+    """A group of settings; an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _expand_user(cls, value: object) -> object:
+        return value.expanduser() if isinstance(value, Path) else value
+
+
+class Tls(Section):
+    """TLS of the DICOM receiver (PS3.15 B.12)."""
+
+    certificate: Path | None = Field(None, description="PEM file; setting it turns TLS on")
+    key: Path | None = Field(None, description="PEM file of the private key")
+    ca: Path | None = Field(None, description="PEM file with the CAs that sign client certificates")
+    require_client_certificate: bool = Field(False, description="refuse peers without one")
+
+
+class Receiver(Section):
+    """The DIMSE acceptor."""
+
+    enabled: bool = True
+    hosts: tuple[str, ...] = Field(("0.0.0.0",), description="addresses to listen on")  # noqa: S104
+    port: int = Field(11112, ge=0, le=65535, description="0 takes a free port")
+    ae_title: str = Field("ISOCENTER", min_length=1, max_length=16)
+    max_pdu: int = Field(131072, ge=4096, le=1 << 20, description="bytes we accept in one PDU")
+    max_associations: int = Field(50, ge=1, le=1000)
+    acse_timeout_s: float = Field(30, gt=0, description="from connection to A-ASSOCIATE-RQ")
+    network_timeout_s: float = Field(60, gt=0, description="silence inside an association")
+    allowed_calling_ae_titles: tuple[str, ...] = Field((), description="empty: everyone")
+    check_called_ae_title: bool = False
+    allowed_networks: tuple[IPvAnyNetwork, ...] = Field((), description="CIDR; empty: everyone")
+    denied_sop_classes: tuple[str, ...] = Field((), description="UIDs answered with 0x0122")
+    tls: Tls = Tls()
+
+
+class Storage(Section):
+    """Spool and archive."""
+
+    reserve_mb: int = Field(1024, ge=0, description="free disk below which 0xA700 is answered")
+    duplicate_policy: Literal["keep-first", "replace"] = "keep-first"
+    segment_mb: int = Field(32, ge=1, le=4096, description="size of a spool segment")
+    watched_folders: tuple[Path, ...] = Field((), description="files put here are imported")
+
+
+class CompletionRule(Section):
+    """When a study counts as complete. Fields left empty fall back to the section above."""
+
+    debounce_s: float | None = Field(None, gt=0)
+    min_instances: int | None = Field(None, ge=1)
+    force_complete_s: float | None = Field(None, gt=0)
+    on_timeout: Literal["process", "hold"] | None = None
+
+
+class Completion(Section):
+    """Defaults of completion, and exceptions per source (calling AE title)."""
+
+    debounce_s: float = Field(60, gt=0, description="quiet time")
+    min_instances: int = Field(2, ge=1)
+    force_complete_s: float = Field(900, gt=0)
+    on_timeout: Literal["process", "hold"] = "process"
+    sources: dict[str, CompletionRule] = Field({}, description="per calling AE title")
+
+
+class Web(Section):
+    """The HTTP server."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8080, ge=0, le=65535, description="0 takes a free port")
+
+
+class Workers(Section):
+    """Processes that do the runs and the deliveries."""
+
+    processes: int = Field(1, ge=0, le=64)
+    runs: int = Field(2, ge=1, le=64, description="runs at once per process")
+    deliveries: int = Field(4, ge=1, le=64, description="deliveries at once per process")
+    step_timeout_s: float = Field(3600, gt=0)
+    step_memory_mb: int = Field(3072, ge=256)
+    heartbeat_s: float = Field(3, gt=0)
+    dead_after_s: float = Field(12, gt=0)
+
+
+class Delivery(Section):
+    """Retries of deliveries: exponential back-off with jitter."""
+
+    attempts: int = Field(8, ge=1)
+    first_wait_s: float = Field(30, gt=0, description="doubles with each attempt")
+    max_wait_s: float = Field(1200, gt=0)
+    timeout_s: float = Field(60, gt=0, description="silence of the peer")
+    calling_ae_title: str = Field("", max_length=16, description="empty: the receiver's")
+
+
+class Quarantine(Section):
+    """What could not be done is kept here."""
+
+    quota_mb: int | None = Field(None, ge=1, description="reached: alarm and 0xA700")
+    retention_days: int | None = Field(None, ge=1, description="empty: for ever")
+
+
+class Reports(Section):
+    """Run reports."""
+
+    folder: Path | None = Field(None, description="empty: reports/ in the data directory")
+    formats: tuple[Literal["html", "json", "txt"], ...] = ("html", "json", "txt")
+
+
+class Logs(Section):
+    """Application and transaction log."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    rotate_mb: int = Field(50, ge=1)
+    keep: int = Field(10, ge=1, description="rotated files kept")
+
+
+class Limits(Section):
+    """Bounds on what is read from outside."""
+
+    max_depth: int = Field(32, ge=1, description="nesting of sequences")
+    max_elements: int = Field(1_000_000, ge=1)
+    max_instance_mb: int = Field(8192, ge=1)
+    max_pixels: int = Field(1 << 32, ge=1, description="rows x columns x frames")
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Environment: ``ISOCENTER_RECEIVER__PORT=104``."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="ISOCENTER_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    data_dir: Path = Field(default_factory=default_data_dir)
+    database_url: str | None = Field(None, description="postgresql://…; empty: embedded")
+    receiver: Receiver = Receiver()
+    storage: Storage = Storage()
+    completion: Completion = Completion()
+    web: Web = Web()
+    workers: Workers = Workers()
+    delivery: Delivery = Delivery()
+    quarantine: Quarantine = Quarantine()
+    reports: Reports = Reports()
+    logs: Logs = Logs()
+    limits: Limits = Limits()
+
+    @field_validator("data_dir", mode="after")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
