@@ -1,0 +1,62 @@
+# Everything that a fresh Debian or Ubuntu machine with Python >= 3.11 needs is set up here.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STUDY  ?=
+DATA   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo run test peers bench crash lint format docs lock migrations clean
+
+help:  ## Show the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(VENV)/.ready: requirements.lock pyproject.toml scripts/setup.sh
+	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh scripts/setup.sh
+	@touch $@
+
+setup: $(VENV)/.ready  ## Make the environment (the others do it by themselves)
+
+demo: setup  ## Run the main job once, end to end (STUDY=folder takes your data)
+	@$(BIN)/isocenter demo $(if $(STUDY),--study "$(STUDY)")
+
+run: setup  ## Serve for good (DATA=folder for another data directory)
+	@$(BIN)/isocenter up $(if $(DATA),--data-dir "$(DATA)")
+
+test: setup  ## All tests; installs the peers first where it may
+	@sh scripts/peers.sh --if-possible
+	$(BIN)/python -m pytest
+
+peers:  ## Install DCMTK, Orthanc and dicom3tools, which tests talk to
+	@sh scripts/peers.sh
+
+bench: setup  ## Benchmarks, short form
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script --quick || exit 1; done
+
+crash: setup  ## Kill tests, long form
+	$(BIN)/python -m pytest tests/crash --crash-kills=200 --timeout=7200
+
+lint: setup  ## Style, types, import contracts, migrations
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	DJANGO_SETTINGS_MODULE=isocenter.runtime.django $(BIN)/django-admin makemigrations --check --dry-run
+
+format: setup  ## Let ruff put the style right
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: setup  ## Write the generated pages anew
+	$(BIN)/isocenter config reference > docs/reference/configuration.md
+
+migrations: setup  ## Write the migrations that the models need
+	DJANGO_SETTINGS_MODULE=isocenter.runtime.django $(BIN)/django-admin makemigrations
+
+lock: setup  ## Renew requirements.lock
+	$(BIN)/python -m pip install -q uv
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --no-header --group dev -o requirements.lock pyproject.toml
+
+clean:  ## Remove the environment and caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

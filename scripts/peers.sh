@@ -1,0 +1,30 @@
+#!/bin/sh
+# Installs the programs that tests and benchmarks talk to. --if-possible: say so and go on where it cannot.
+set -eu
+packages="dcmtk orthanc dicom3tools strace"
+wanted=""
+for package in $packages; do
+    dpkg -s "$package" >/dev/null 2>&1 || wanted="$wanted $package"
+done
+[ -n "$wanted" ] || exit 0
+
+if [ "$(id -u)" = 0 ]; then as_root=""
+elif sudo -n true 2>/dev/null; then as_root="sudo -n"
+else as_root="no"; fi
+
+if [ "$as_root" = no ] || ! command -v apt-get >/dev/null 2>&1; then
+    echo "Not installed (needs root and apt-get):$wanted. Tests that talk to them will be skipped." >&2
+    [ "${1:-}" = "--if-possible" ] && exit 0
+    exit 1
+fi
+
+echo "Installing peers for the tests:$wanted ..."
+install() {
+    $as_root apt-get update -qq &&
+        $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $wanted >/dev/null
+}
+if ! install; then
+    echo "The peers could not be installed:$wanted" >&2
+    [ "${1:-}" = "--if-possible" ] && exit 0
+    exit 1
+fi
