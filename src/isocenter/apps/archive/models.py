@@ -64,12 +64,17 @@ class Study(models.Model):
     due_at = models.DateTimeField(null=True)  # when completion looks at it again
     complete_at = models.DateTimeField(null=True)
     revision = models.IntegerField(default=0)  # newest revision's number, 0 = none yet
-    remote_instances = models.IntegerField(null=True)  # what the source node counts
+    complete_revision = models.IntegerField(default=0)  # newest one the default rule was content with
+    remote_node = models.CharField(max_length=64, default="")  # the source node that can count
+    remote_instances = models.IntegerField(null=True)  # what the source node counts; null: unknown
+    remote_asked_at = models.DateTimeField(null=True)
     remote_checked_at = models.DateTimeField(null=True)
 
     class Meta:
         indexes = [
-            models.Index(fields=["due_at"], name="study_due", condition=models.Q(due_at__isnull=False)),
+            models.Index(
+                fields=["due_at"], name="study_due", condition=models.Q(due_at__isnull=False)
+            ),
             models.Index(fields=["-last_received_at", "-id"], name="study_recent"),
             models.Index(fields=["patient_id"], name="study_patient"),
             models.Index(fields=["accession_number"], name="study_accession"),
@@ -111,7 +116,8 @@ class Instance(models.Model):
     received_at = models.DateTimeField()
     revision = models.IntegerField(null=True)  # first revision that has it; null = newer than all
     is_derived = models.BooleanField(default=False)
-    references = models.JSONField(default=dict)  # {"series": [...], "instances": n} named by it
+    modality = models.CharField(max_length=32, default="")
+    references = models.JSONField(default=dict)  # {"series": [...], "instances": [...]} named by it
 
     class Meta:
         indexes = [models.Index(fields=["study", "revision"], name="instance_revision")]

@@ -1,0 +1,116 @@
+"""Writing events: a row in the caller's transaction, a line in the transaction log after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from isocenter.apps.audit.kinds import Kind
+from isocenter.apps.audit.models import Event
+from isocenter.apps.audit.transaction_log import TransactionLog
+
+log = structlog.get_logger(__name__)
+
+# An event may never say who the patient is, whatever a caller hands over.
+_IDENTIFYING = frozenset(
+    {
+        "patient_name",
+        "patient_id",
+        "patient_birth_date",
+        "patient_sex",
+        "issuer_of_patient_id",
+        "accession_number",
+        "referring_physician_name",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One event to be written."""
+
+    kind: Kind | str
+    study_uid: str = ""
+    actor: str = ""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    at: datetime | None = None
+
+
+def record(
+    kind: Kind | str,
+    *,
+    study_uid: str = "",
+    actor: str = "",
+    at: datetime | None = None,
+    **detail: Any,
+) -> None:
+    """Write one event. ``detail`` takes UIDs, counts, AE titles, addresses; no identity."""
+    record_many([Entry(kind, study_uid, actor, detail, at)])
+
+
+def record_many(entries: Iterable[Entry]) -> None:
+    """Write events in the caller's transaction; their log lines follow its commit."""
+    now = timezone.now()
+    events = [
+        Event(
+            at=entry.at or now,
+            kind=Kind(entry.kind),
+            study_uid=_clean(entry.study_uid)[:255],
+            actor=_clean(entry.actor)[:255],
+            detail={
+                key: _clean(value)
+                for key, value in entry.detail.items()
+                if key not in _IDENTIFYING
+            },
+        )
+        for entry in entries
+    ]
+    if not events:
+        return
+    Event.objects.bulk_create(events, batch_size=500)
+    transaction.on_commit(partial(_write_lines, events))
+
+
+def _write_lines(events: list[Event]) -> None:
+    try:
+        transaction_log().append(as_line(event) for event in events)
+    except OSError as error:
+        # The rows are there; a full disk must not undo what was just committed.
+        log.error("transaction_log_failed", reason=error.strerror, events=len(events))
+
+
+def transaction_log() -> TransactionLog:
+    """The log of this installation."""
+    logs = settings.ISOCENTER.logs
+    return TransactionLog(
+        settings.LAYOUT.logs / "transactions.jsonl", logs.rotate_mb << 20, logs.keep
+    )
+
+
+def as_line(event: Event) -> dict[str, Any]:
+    """The log's form of an event."""
+    line: dict[str, Any] = {"at": event.at.isoformat(), "event": str(event.kind)}
+    if event.study_uid:
+        line["study_uid"] = event.study_uid
+    if event.actor:
+        line["actor"] = event.actor
+    return line | {key: value for key, value in event.detail.items() if key not in line}
+
+
+def _clean(value: Any) -> Any:
+    """PostgreSQL takes no NUL and no lone surrogate in text."""
+    if isinstance(value, str):
+        return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, Mapping):
+        return {str(_clean(key)): _clean(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_clean(item) for item in value]
+    return value
