@@ -1,0 +1,223 @@
+"""Reading records back: only what was written whole counts."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import xxhash
+
+from isocenter.core.errors import SpoolError
+
+from .segment import sync_folder
+from .segment_format import (
+    BLOCK,
+    FIRST_RECORD,
+    RECORD_HEADER,
+    SUFFIX,
+    RecordHeader,
+    decode_lengths,
+    decode_segment_block,
+    is_authentic,
+)
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class SpoolRecord:
+    """One committed record. Its bytes can be read until the reader goes on to the next one.
+
+    Attributes:
+        segment: name of the segment.
+        offset: where the record starts; with ``segment`` its identity.
+        next_offset: where to go on; what a SpoolCursor keeps.
+        meta: what :meth:`SpoolWriter.begin` was given.
+        payload_length: bytes of the Part 10 file.
+    """
+
+    segment: str
+    offset: int
+    next_offset: int
+    meta: dict[str, Any]
+    payload_offset: int
+    payload_length: int
+    fd: int = field(repr=False)
+
+    def read(self, size: int = -1, at: int = 0) -> bytes:
+        """``size`` bytes of the payload from ``at``; all of it by default."""
+        left = max(self.payload_length - at, 0)
+        wanted = left if size < 0 else min(size, left)
+        return os.pread(self.fd, wanted, self.payload_offset + at) if wanted else b""
+
+    def chunks(self, size: int = _CHUNK, at: int = 0) -> Iterator[memoryview]:
+        """The payload from ``at`` in pieces; each is overwritten by the next."""
+        buffer = memoryview(bytearray(min(size, max(self.payload_length - at, 1))))
+        while at < self.payload_length:
+            piece = buffer[: min(len(buffer), self.payload_length - at)]
+            count = os.preadv(self.fd, [piece], self.payload_offset + at)
+            if count == 0:
+                raise SpoolError(f"segment {self.segment} ends inside the record at {self.offset}")
+            yield piece[:count]
+            at += count
+
+    def copy_to(self, target_fd: int, at: int = 0) -> int:
+        """Append the payload from ``at`` to an open file; inside the kernel where it can."""
+        copied = 0
+        total = max(self.payload_length - at, 0)
+        source = self.payload_offset + at
+        while copied < total:
+            try:
+                count = os.copy_file_range(self.fd, target_fd, total - copied, source + copied)
+            except OSError:
+                count = 0
+            if count == 0:
+                return copied + self._copy_through_memory(target_fd, at + copied)
+            copied += count
+        return copied
+
+    def _copy_through_memory(self, target_fd: int, at: int) -> int:
+        copied = 0
+        for piece in self.chunks(at=at):
+            view = piece
+            while view:
+                count = os.write(target_fd, view)
+                view = view[count:]
+                copied += count
+        return copied
+
+
+class SpoolReader:
+    """The reading end of a spool folder; one process at a time reads and discards.
+
+    Args:
+        folder: the spool folder.
+        keep_free: discarded segments kept to be written again.
+    """
+
+    def __init__(self, folder: Path, *, keep_free: int = 16) -> None:
+        self._segments = folder / "segments"
+        self._free = folder / "free"
+        self._keep_free = keep_free
+        for path in (folder, self._segments, self._free):
+            path.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def segments(self) -> list[str]:
+        """Names of the segments there are, oldest first."""
+        return sorted(path.stem for path in self._segments.glob(f"*{SUFFIX}"))
+
+    def is_closed(self, segment: str) -> bool:
+        """True when nobody writes this segment any more (sealed, or its writer died).
+
+        Ask before reading: a segment that was closed and then read to its end is done with.
+        """
+        try:
+            fd = os.open(self._path(segment), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return True
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(fd)
+        return True
+
+    def records(self, segment: str, from_offset: int = 0) -> Iterator[SpoolRecord]:
+        """Committed records from ``from_offset`` (0: the first) to the first that is not there.
+
+        Every byte of a record was checked against its hash when it is given out.
+        """
+        try:
+            fd = os.open(self._path(segment), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return
+        try:
+            block = decode_segment_block(os.pread(fd, BLOCK, 0))
+            offset = max(from_offset, FIRST_RECORD)
+            buffer = memoryview(bytearray(_CHUNK))
+            while block is not None:
+                found = _read_record(fd, block.key, offset, buffer)
+                if found is None:
+                    return
+                header, meta = found
+                yield SpoolRecord(
+                    segment=segment,
+                    offset=offset,
+                    next_offset=header.next_offset,
+                    meta=meta,
+                    payload_offset=header.payload_offset,
+                    payload_length=header.payload_length,
+                    fd=fd,
+                )
+                offset = header.next_offset
+        finally:
+            os.close(fd)
+
+    def discard(self, segment: str) -> None:
+        """Take a segment away whose records are all safe elsewhere; durable when it returns.
+
+        Forget its SpoolCursor only afterwards. The file is kept to be written again while
+        there are few of those.
+        """
+        path = self._path(segment)
+        is_kept = sum(1 for _ in self._free.glob(f"[!.]*{SUFFIX}")) < self._keep_free
+        with contextlib.suppress(FileNotFoundError):
+            if is_kept:
+                _shrink(path)
+                path.rename(self._free / path.name)
+            else:
+                path.unlink()
+        sync_folder(self._segments)
+
+    def _path(self, segment: str) -> Path:
+        if not segment or "/" in segment or segment.startswith("."):
+            raise SpoolError(f"no segment name: {segment!r}")
+        return self._segments / f"{segment}{SUFFIX}"
+
+
+def _shrink(path: Path) -> None:
+    """Give back what a big instance made a segment grow."""
+    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        block = decode_segment_block(os.pread(fd, BLOCK, 0))
+        if block is not None and os.fstat(fd).st_size > block.size:
+            os.ftruncate(fd, block.size)
+    finally:
+        os.close(fd)
+
+
+def _read_record(
+    fd: int, key: bytes, offset: int, buffer: memoryview
+) -> tuple[RecordHeader, dict[str, Any]] | None:
+    """Header and meta of the record at ``offset`` when it is whole and ours."""
+    head = os.pread(fd, BLOCK, offset)
+    header = decode_lengths(head, offset)
+    if header is None or header.payload_offset + header.payload_length > os.fstat(fd).st_size:
+        return None
+    meta = head[RECORD_HEADER : RECORD_HEADER + header.meta_length]
+    if len(meta) < header.meta_length:
+        meta = os.pread(fd, header.meta_length, offset + RECORD_HEADER)
+    if not is_authentic(head, key, meta) or not _has_hash(fd, header, buffer):
+        return None
+    decoded = json.loads(meta)
+    return (header, decoded) if isinstance(decoded, dict) else None
+
+
+def _has_hash(fd: int, header: RecordHeader, buffer: memoryview) -> bool:
+    digest = xxhash.xxh3_64()
+    done = 0
+    while done < header.payload_length:
+        piece = buffer[: min(len(buffer), header.payload_length - done)]
+        count = os.preadv(fd, [piece], header.payload_offset + done)
+        if count == 0:
+            return False
+        digest.update(piece[:count])
+        done += count
+    return bool(digest.intdigest() == header.payload_hash)
