@@ -1,0 +1,1 @@
+"""Volumes on regular grids, and the files that hold them: NIfTI, NRRD, STL."""
