@@ -79,6 +79,8 @@ class Run(models.Model):
     lease_token = models.UUIDField(null=True)
     lease_until = models.DateTimeField(null=True)
     worker = models.CharField(max_length=255, default="")
+    actor = models.CharField(max_length=255, default="")  # who started it; empty: its route
+    reports = models.JSONField(default=list)  # files in the reports folder
 
     class Meta:
         constraints = [
@@ -98,6 +100,7 @@ class RunStep(models.Model):
         DONE = "done"
         FAILED = "failed"
         CANCELLED = "cancelled"
+        SKIPPED = "skipped"  # an earlier step found nothing to do
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="steps")
     index = models.IntegerField()
@@ -150,6 +153,18 @@ class Artifact(models.Model):
         indexes = [models.Index(fields=["study", "determinant"], name="artifact_determinant")]
 
 
+class ArtifactUse(models.Model):
+    """A step of a later run that would have made the same artifact and took this one instead."""
+
+    step = models.ForeignKey(RunStep, on_delete=models.CASCADE, related_name="uses")
+    artifact = models.ForeignKey(Artifact, on_delete=models.CASCADE, related_name="uses")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["step", "artifact"], name="artifact_used_once")
+        ]
+
+
 class Delivery(models.Model):
     """What goes from one run to one node."""
 
@@ -171,10 +186,12 @@ class Delivery(models.Model):
     reason = models.TextField(default="")
     lease_token = models.UUIDField(null=True)
     lease_until = models.DateTimeField(null=True)
+    cancel_requested = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True)
 
     class Meta:
+        indexes = [models.Index(fields=["state", "next_attempt_at"], name="delivery_queue")]
         constraints = [
             models.UniqueConstraint(fields=["run", "node_name"], name="delivery_once")
         ]
@@ -199,6 +216,7 @@ class DeliveryItem(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["delivery", "path"], name="item_once")
         ]
+        indexes = [models.Index(fields=["digest", "state"], name="item_digest")]
 
 
 class QuarantineItem(models.Model):
@@ -225,6 +243,7 @@ class QuarantineItem(models.Model):
     sop_uid = models.CharField(max_length=255, default="")
     run = models.ForeignKey(Run, null=True, on_delete=models.CASCADE)
     delivery = models.ForeignKey(Delivery, null=True, on_delete=models.CASCADE)
+    source = models.JSONField(default=dict)  # sender of an instance
     path = models.CharField(max_length=1024, default="")  # relative to the quarantine folder
     size = models.BigIntegerField(default=0)
     attempts = models.IntegerField(default=1)
