@@ -1,0 +1,1 @@
+"""The test stand: studies, servers and tables that the benchmarks share."""
