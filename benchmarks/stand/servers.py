@@ -182,7 +182,7 @@ class TunedOrthanc(Orthanc):
     """Orthanc that syncs nothing and hashes nothing."""
 
     name = "Orthanc tuned"
-    settings = {
+    settings: ClassVar[dict[str, object]] = {
         "SyncStorageArea": False,
         "MaximumPduLength": 131072,
         "StoreMD5ForAttachments": False,
