@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 UserPath = Annotated[Path, Field(description="~ is expanded")]
 
@@ -155,6 +155,18 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="ISOCENTER_", env_nested_delimiter="__", extra="forbid", frozen=True
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """`runtime.configuration` merges the layers: it knows where each value was written."""
+        return (init_settings,)
 
     data_dir: Path = Field(default_factory=default_data_dir)
     database_url: str | None = Field(None, description="postgresql://…; empty: embedded")

@@ -1,0 +1,173 @@
+"""Settings, then Django: what every process of ours does first."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from isocenter.core.errors import ConfigurationError
+from isocenter.runtime.configuration import load_settings
+from isocenter.runtime.layout import Layout
+from isocenter.runtime.postgres import EmbeddedPostgres
+from isocenter.runtime.settings import Settings
+from isocenter.runtime.state_files import secret
+
+__all__ = ["boot", "database_url", "django_settings", "load_settings"]
+
+_booted: tuple[Settings, str] | None = None
+
+_DRIVER_OPTIONS = {"connect_timeout": 5}
+# Nobody listens there: without `boot()` Django knows models and migrations, but no database.
+_NO_DATABASE = {"NAME": "isocenter", "HOST": "127.0.0.1", "PORT": "1", "USER": "", "PASSWORD": ""}
+
+
+def boot(data_dir: Path | None = None, config: Path | None = None, **overrides: Any) -> Settings:
+    """Load the settings and set Django up on the running database. Idempotent.
+
+    Where Django is set up already (a test, a second call), its database stays as it is.
+
+    Raises:
+        ConfigurationError: a setting is wrong, or no platform runs on this data directory.
+    """
+    from django.conf import settings as configured
+
+    settings = load_settings(config, data_dir=data_dir, **overrides)
+    if configured.configured:
+        configured.ISOCENTER = settings
+        configured.LAYOUT = Layout(settings.data_dir)
+        return settings
+    return boot_with(settings, database_url(settings))
+
+
+def boot_with(settings: Settings, url: str) -> Settings:
+    """Set Django up with these settings on this database."""
+    global _booted  # noqa: PLW0603 (a process has one Django)
+    import django
+
+    _booted = (settings, url)
+    os.environ["DJANGO_SETTINGS_MODULE"] = "isocenter.runtime.django"
+    django.setup()
+    return settings
+
+
+def database_url(settings: Settings) -> str:
+    """The database of the configuration, else the embedded one that runs on the data directory.
+
+    Raises:
+        ConfigurationError: there is none that answers, or we may not read its password.
+    """
+    if settings.database_url:
+        return settings.database_url
+    start = f"start it: isocenter up --data-dir {settings.data_dir}"
+    try:
+        address = EmbeddedPostgres(Layout(settings.data_dir)).address
+        with socket.create_connection((address.host, address.port), timeout=3):
+            return address.url
+    except PermissionError as error:
+        raise ConfigurationError(
+            f"{error.filename or settings.data_dir} cannot be read",
+            hint="run this as the user who runs Isocenter",
+        ) from None
+    except OSError:
+        raise ConfigurationError(f"no platform runs on {settings.data_dir}", hint=start) from None
+
+
+def database_configuration(url: str) -> dict[str, Any]:
+    """A PostgreSQL URL as an entry of Django's ``DATABASES``."""
+    try:
+        parts = conninfo_to_dict(url)
+    except psycopg.ProgrammingError as error:
+        raise ConfigurationError(
+            f"database_url cannot be read: {str(error).splitlines()[0].replace(url, '…')}",
+            hint="expected postgresql://user:password@host:port/database",
+        ) from None
+    options = {
+        **_DRIVER_OPTIONS,
+        **{
+            key: value
+            for key, value in parts.items()
+            if key not in ("dbname", "user", "password", "host", "port")
+        },
+    }
+    return {
+        "NAME": str(parts.get("dbname") or "isocenter"),
+        "USER": str(parts.get("user") or ""),
+        "PASSWORD": str(parts.get("password") or ""),
+        "HOST": str(parts.get("host") or ""),
+        "PORT": str(parts.get("port") or ""),
+        "OPTIONS": options,
+    }
+
+
+def django_settings() -> dict[str, Any]:
+    """Django's settings, made from ours."""
+    ours, url = _booted or (load_settings(), "")
+    layout = Layout(ours.data_dir)
+    database = database_configuration(url) if url else dict(_NO_DATABASE)
+    return {
+        "ISOCENTER": ours,
+        "LAYOUT": layout,
+        "SECRET_KEY": _secret_key(layout),
+        "DEBUG": False,
+        "USE_TZ": True,
+        "TIME_ZONE": "UTC",
+        "LANGUAGE_CODE": "en-us",
+        "ALLOWED_HOSTS": allowed_hosts(ours.web.host),
+        "DATABASES": {
+            "default": {
+                "ENGINE": "django.db.backends.postgresql",
+                "CONN_MAX_AGE": 300,
+                "CONN_HEALTH_CHECKS": True,
+                **database,
+            }
+        },
+        "DEFAULT_AUTO_FIELD": "django.db.models.BigAutoField",
+        "INSTALLED_APPS": [
+            "django.contrib.contenttypes",
+            "django.contrib.postgres",
+            "procrastinate.contrib.django",
+            "isocenter.apps.audit",
+            "isocenter.apps.archive",
+            "isocenter.apps.transfers",
+            "isocenter.apps.routing",
+        ],
+        "MIDDLEWARE": [
+            "django.middleware.security.SecurityMiddleware",
+            "isocenter.runtime.web.headers.ContentSecurityPolicy",
+            "django.middleware.common.CommonMiddleware",
+            "django.middleware.csrf.CsrfViewMiddleware",
+            "django.middleware.clickjacking.XFrameOptionsMiddleware",
+        ],
+        "ROOT_URLCONF": "isocenter.runtime.web.urls",
+        "ASGI_APPLICATION": "isocenter.runtime.web.asgi.application",
+        "TEMPLATES": [
+            {
+                "BACKEND": "django.template.backends.django.DjangoTemplates",
+                "DIRS": [str(Path(__file__).parent / "web" / "templates")],
+                "APP_DIRS": True,
+            }
+        ],
+        "X_FRAME_OPTIONS": "DENY",
+        "SECURE_REFERRER_POLICY": "same-origin",
+        "LOGGING_CONFIG": None,  # runtime.logs does it
+        "PROCRASTINATE_AUTODISCOVER_MODULE_NAME": "jobs",
+    }
+
+
+def allowed_hosts(host: str) -> list[str]:
+    """Names that a request may come under; on loopback only those of loopback."""
+    if host in ("127.0.0.1", "localhost", "::1"):
+        return ["127.0.0.1", "localhost", "[::1]"]
+    return ["*"]
+
+
+def _secret_key(layout: Layout) -> str:
+    """Kept in ``secrets/`` where we may write; else made for this process alone."""
+    if _booted is None:
+        return os.urandom(32).hex()
+    return secret(layout.secrets / "django-secret-key")

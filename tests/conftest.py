@@ -1,0 +1,83 @@
+"""Fixtures that every room of the tests shares."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings as django_configuration
+
+from isocenter.runtime.layout import Layout
+from isocenter.runtime.postgres import EmbeddedPostgres
+from isocenter.runtime.settings import Settings
+
+# No test may read or write the installation of the machine it runs on.
+for _name in [name for name in os.environ if name.startswith("ISOCENTER_")]:
+    del os.environ[_name]
+_HOME = Path(tempfile.mkdtemp(prefix="isocenter-tests-"))
+os.environ["ISOCENTER_DATA_DIR"] = str(_HOME)
+atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
+django_configuration.ISOCENTER = Settings(data_dir=_HOME)
+django_configuration.LAYOUT = Layout(_HOME)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The reference data beside the checkout."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not (folder / "EXPECTED.md").exists():
+        pytest.skip(f"no reference data in {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """A PostgreSQL for this session, started by the first test that asks for it."""
+    server = EmbeddedPostgres(Layout(tmp_path_factory.mktemp("postgres")), durable=False)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(
+    django_db_modify_db_settings_parallel_suffix: None, postgres: EmbeddedPostgres
+) -> None:
+    """Tells Django where this session's database is (pytest-django asks before it makes one)."""
+    from django.db import connections
+
+    address = postgres.address
+    database: dict[str, Any] = {
+        "NAME": address.name,
+        "USER": address.user,
+        "PASSWORD": address.password,
+        "HOST": address.host,
+        "PORT": str(address.port),
+    }
+    connections["default"].settings_dict.update(database)
+    django_configuration.DATABASES["default"].update(database)
+
+
+@pytest.fixture
+def installation(tmp_path: Path) -> Iterator[Layout]:
+    """An empty data directory that ``settings.LAYOUT`` and ``settings.ISOCENTER`` point to."""
+    layout = Layout(tmp_path / "data")
+    layout.create()
+    before = django_configuration.ISOCENTER, django_configuration.LAYOUT
+    django_configuration.ISOCENTER = Settings(data_dir=layout.root)
+    django_configuration.LAYOUT = layout
+    yield layout
+    django_configuration.ISOCENTER, django_configuration.LAYOUT = before
+
+
+@pytest.fixture(autouse=True)
+def _own_installation(request: pytest.FixtureRequest) -> None:
+    """Tests with a database get a data directory of their own too."""
+    if {"db", "transactional_db"} & set(request.fixturenames):
+        request.getfixturevalue("installation")
