@@ -21,11 +21,11 @@ _PREAMBLE = bytes(128)
 _PREFIX = b"DICM"
 _MAX_META_BYTES = 1 << 20  # private information (0002,0102) included
 _CHUNK = 4096
-_LONG_VRS = frozenset(
+LONG_VRS = frozenset(
     (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
 )
 #: Every value representation of PS3.5 6.2.
-VRS = _LONG_VRS | frozenset(
+VRS = LONG_VRS | frozenset(
     (
         b"AE",
         b"AS",
@@ -177,7 +177,7 @@ def _read_group_two(window: _Window, offset: int) -> tuple[dict[int, str], int]:
     values: dict[int, str] = {}
     while (head := window.bytes_at(offset, 12)) and len(head) >= 8 and head[:2] == b"\x02\x00":
         element = int.from_bytes(head[2:4], "little")
-        if head[4:6] in _LONG_VRS:
+        if head[4:6] in LONG_VRS:
             if len(head) < 12:
                 break
             length, start = int.from_bytes(head[8:12], "little"), offset + 12

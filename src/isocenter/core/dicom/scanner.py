@@ -1,0 +1,306 @@
+"""A bounded scanner that reads the indexed attributes of a data set and nothing else.
+
+It walks the top level of the data set from element to element (PS3.5 7), skips what it does not
+want without reading it, and stops after the last indexed tag. Ten times faster than building a
+data set, and there is nothing in it that a hostile file could make grow.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from isocenter.core.dicom.bounds import DEFAULT_BOUNDS, Bounds
+from isocenter.core.dicom.bytesource import BufferSource, ByteSource, FileSource, InflatingSource
+from isocenter.core.dicom.charsets import text_decoder
+from isocenter.core.dicom.header import ASCII, DIGITS, INDEXED, NAME, TEXT, Header
+from isocenter.core.dicom.part10 import (
+    DEFLATED_LITTLE,
+    EXPLICIT_BIG,
+    IMPLICIT_LITTLE,
+    LONG_VRS,
+    VRS,
+)
+from isocenter.core.errors import BoundsError, DataSetError
+
+_WINDOW = 1 << 14
+_UNDEFINED = 0xFFFFFFFF
+_ITEM = 0xFFFEE000
+_ITEM_END = 0xFFFEE00D
+_SEQUENCE_END = 0xFFFEE0DD
+_LAST = max(INDEXED)
+_REQUIRED = frozenset((0x00080016, 0x00080018, 0x0020000D, 0x0020000E))
+_BEYOND = 2  # elements behind the last wanted one in a row: a single one may be out of order
+_INTEGER = re.compile(r"[+-]?[0-9]{1,12}")
+
+
+def scan_header(
+    source: bytes | bytearray | memoryview | BinaryIO | int,
+    *,
+    offset: int,
+    transfer_syntax_uid: str,
+    length: int | None = None,
+    bounds: Bounds = DEFAULT_BOUNDS,
+) -> Header:
+    """Read the indexed attributes of a data set.
+
+    Elements are expected in ascending order (PS3.5 7.1). The scan ends after the last indexed
+    tag; where SOP class, SOP instance, study or series UID is missing by then, it goes on to the
+    end in search of it.
+
+    Args:
+        source: bytes in memory, or an open file (or its descriptor), whose position is not moved.
+        offset: of the data set's first byte (group 0008), after the file meta information.
+        transfer_syntax_uid: says byte order, VR and deflation; encapsulated ones and unknown ones
+            count as explicit little endian (PS3.5 A.4).
+        length: of the data set; None means to the end of the source.
+        bounds: depth, number of elements, inflated size, size of a single value.
+
+    Raises:
+        DataSetError: the structure makes no sense, or the data set ends too early.
+        BoundsError: it is deeper or larger than the bounds.
+    """
+    data = open_source(source, offset=offset, length=length)
+    if transfer_syntax_uid == DEFLATED_LITTLE:
+        data = InflatingSource(data, bounds.max_instance_bytes)
+    walker = Walker(data, encoding_of(transfer_syntax_uid), bounds)
+    raw = walker.top_level(INDEXED, _LAST, _REQUIRED)
+    return _decode(raw, ">" if walker.encoding.big_endian else "<")
+
+
+def open_source(
+    source: bytes | bytearray | memoryview | BinaryIO | int, *, offset: int, length: int | None
+) -> ByteSource:
+    """A :class:`ByteSource` over memory, a file or a descriptor."""
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        view = memoryview(source)
+        return BufferSource(view if length is None else view[: offset + length], offset)
+    descriptor = source if isinstance(source, int) else source.fileno()
+    return FileSource(descriptor, offset, length)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How data elements are written (PS3.5 7.1)."""
+
+    implicit: bool = False
+    big_endian: bool = False
+
+
+def encoding_of(transfer_syntax_uid: str) -> Encoding:
+    """The encoding that a transfer syntax prescribes."""
+    return Encoding(
+        implicit=transfer_syntax_uid == IMPLICIT_LITTLE,
+        big_endian=transfer_syntax_uid == EXPLICIT_BIG,
+    )
+
+
+class Walker:
+    """Walks from data element to data element without interpreting values.
+
+    Attributes:
+        encoding: as prescribed, then as found: some files are written in the other VR.
+        elements: data elements and items seen so far.
+    """
+
+    def __init__(self, source: ByteSource, encoding: Encoding, bounds: Bounds) -> None:
+        self._source = source
+        self._bounds = bounds
+        self.elements = 0
+        self._base = 0
+        self._window = source.read(0, _WINDOW)
+        if is_explicit_start(self._window) == encoding.implicit and len(self._window) >= 8:
+            encoding = Encoding(not encoding.implicit, encoding.big_endian)
+        self.encoding = encoding
+        order = ">" if encoding.big_endian else "<"
+        self._tag_length = struct.Struct(f"{order}HHL").unpack_from
+        self._tag_vr_length = struct.Struct(f"{order}HH2sH").unpack_from
+        self._length = struct.Struct(f"{order}L").unpack_from
+
+    def top_level(
+        self, wanted: dict[int, Any], last: int, required: frozenset[int]
+    ) -> dict[int, bytes]:
+        """Raw values of the wanted tags of the top level.
+
+        Ends after ``last``, but not before every required tag was seen; then at the end.
+        """
+        found: dict[int, bytes] = {}
+        read_head = self._implicit_head if self.encoding.implicit else self._explicit_head
+        max_elements = self._bounds.max_elements
+        max_value = self._bounds.max_value_bytes
+        position = 0
+        beyond = 0
+        while (head := read_head(position)) is not None:
+            tag, vr, length, start = head
+            beyond = beyond + 1 if tag > last else 0
+            if beyond >= _BEYOND and required <= found.keys():
+                break
+            self.elements += 1
+            if self.elements > max_elements:
+                raise BoundsError(f"more than {max_elements} data elements")
+            if length == _UNDEFINED:
+                position = self._skip_undefined(tag, vr, start)
+            elif tag in wanted:
+                if length > max_value:
+                    raise BoundsError(
+                        f"{tag_text(tag)} at byte {position} has {length} bytes; "
+                        f"at most {max_value} are read"
+                    )
+                found[tag] = self._value(tag, start, length)
+                position = start + length
+            elif tag >> 16 == 0xFFFE:
+                raise DataSetError(f"{tag_text(tag)} at byte {position}, outside a sequence")
+            else:
+                position = start + length
+        return found
+
+    def _at(self, position: int, length: int) -> int:
+        """Have ``length`` bytes at ``position`` in the window; index there, -1 at the end."""
+        index = position - self._base
+        if index < 0 or index + length > len(self._window):
+            self._window = self._source.read(position, max(_WINDOW, length))
+            self._base = position
+            index = 0
+            if len(self._window) < length:
+                return -1
+        return index
+
+    def _explicit_head(self, position: int) -> tuple[int, bytes, int, int] | None:
+        """Tag, VR, value length and value position; None at the end."""
+        index = position - self._base
+        window = self._window
+        if index < 0 or index + 12 > len(window):
+            index = self._at(position, 12)
+            if index < 0:  # the last element may be short
+                index = self._at(position, 8)
+                if index < 0:
+                    return None
+            window = self._window
+        group, element, vr, length = self._tag_vr_length(window, index)
+        tag = group << 16 | element
+        if vr in LONG_VRS:
+            if index + 12 > len(window):
+                raise DataSetError(f"the data set ends inside {tag_text(tag)} at byte {position}")
+            return tag, vr, self._length(window, index + 8)[0], position + 12
+        if vr in VRS or b"AA" <= vr <= b"ZZ":  # an unknown VR counts as a short one
+            return tag, vr, length, position + 8
+        return tag, b"", self._length(window, index + 4)[0], position + 8
+
+    def _implicit_head(self, position: int) -> tuple[int, bytes, int, int] | None:
+        index = position - self._base
+        if index < 0 or index + 8 > len(self._window):
+            index = self._at(position, 8)
+            if index < 0:
+                return None
+        group, element, length = self._tag_length(self._window, index)
+        return group << 16 | element, b"", length, position + 8
+
+    def _value(self, tag: int, start: int, length: int) -> bytes:
+        index = start - self._base
+        if index + length > len(self._window):
+            index = self._at(start, length)
+            if index < 0:
+                raise DataSetError(f"the data set ends inside {tag_text(tag)}")
+        return self._window[index : index + length]
+
+    def _skip_undefined(self, tag: int, vr: bytes, start: int) -> int:
+        """Position after a value of undefined length: a sequence or encapsulated frames.
+
+        An own stack in place of recursion: each entry is what has to end, an item's data set
+        (True, read as explicit or implicit) or a sequence (False).
+        """
+        stack: list[tuple[bool, bool]] = [(False, self.encoding.implicit or vr == b"UN")]
+        position = start
+        while stack:
+            in_item, implicit = stack[-1]
+            read_head = self._implicit_head if implicit or not in_item else self._explicit_head
+            head = read_head(position)
+            if head is None:
+                raise DataSetError(
+                    f"the data set ends inside {tag_text(tag)}, which began at byte {start}"
+                )
+            found, found_vr, length, after = head
+            self.elements += 1
+            if self.elements > self._bounds.max_elements:
+                raise BoundsError(f"more than {self._bounds.max_elements} data elements")
+            position = after
+            if found == (_ITEM_END if in_item else _SEQUENCE_END):
+                stack.pop()
+            elif in_item and found >> 16 != 0xFFFE:
+                if length == _UNDEFINED:
+                    self._push(stack, (False, implicit or found_vr == b"UN"), tag)
+                else:
+                    position += length
+            elif not in_item and found == _ITEM:
+                if length == _UNDEFINED:
+                    stack.append((True, implicit or not self._is_explicit_at(after)))
+                else:
+                    position += length
+            else:
+                raise DataSetError(
+                    f"{tag_text(found)} at byte {after - 8} does not belong there, "
+                    f"inside {tag_text(tag)}"
+                )
+        return position
+
+    def _push(self, stack: list[tuple[bool, bool]], entry: tuple[bool, bool], tag: int) -> None:
+        stack.append(entry)
+        if len(stack) > 2 * self._bounds.max_depth:
+            raise BoundsError(
+                f"sequences nest deeper than {self._bounds.max_depth} inside {tag_text(tag)}"
+            )
+
+    def _is_explicit_at(self, position: int) -> bool:
+        index = self._at(position, 8)
+        return index >= 0 and is_explicit_start(self._window[index : index + 8])
+
+
+def is_explicit_start(start: bytes) -> bool:
+    """Whether a data set that begins with these bytes has explicit VR: two capital letters."""
+    return len(start) >= 6 and 0x41 <= start[4] <= 0x5A and 0x41 <= start[5] <= 0x5A
+
+
+def tag_text(tag: int) -> str:
+    """``(0008,0018)``."""
+    return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
+
+
+def _decode(raw: dict[int, bytes], order: str) -> Header:
+    decode_text = text_decoder(raw.get(0x00080005, b"")).decode
+    values: dict[str, Any] = {}
+    for tag, value in raw.items():
+        name, kind = INDEXED[tag]
+        if kind == ASCII:
+            values[name] = value.decode("latin-1").replace("\0", "").strip(" ")
+        elif kind == TEXT:
+            values[name] = decode_text(value)
+        elif kind == NAME:
+            values[name] = decode_text(value).rstrip("=")  # empty component groups
+        else:
+            values[name] = _DIGITS_OR_SHORT[kind == DIGITS](value, order)
+    return Header(**values)
+
+
+def _digits(value: bytes, order: str) -> int | None:
+    """The first value of an IS; None where it is no whole number of a sensible size."""
+    text = value.decode("latin-1").partition("\\")[0].strip("\0 ")
+    if _INTEGER.fullmatch(text):
+        number = int(text)
+        return number if -(1 << 31) <= number < 1 << 31 else None
+    try:  # some write "1.0"
+        decimal = float(text) if len(text) <= 16 else float("nan")
+    except ValueError:
+        return None
+    return int(decimal) if decimal.is_integer() and abs(decimal) < 1 << 31 else None
+
+
+def _short(value: bytes, order: str) -> int | None:
+    if len(value) < 2:
+        return None
+    return int.from_bytes(value[:2], "big" if order == ">" else "little")
+
+
+_DIGITS_OR_SHORT: dict[bool, Callable[[bytes, str], int | None]] = {True: _digits, False: _short}
