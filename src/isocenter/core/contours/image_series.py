@@ -49,9 +49,11 @@ class Pair:
         matched_by: "series" (ReferencedFrameOfReferenceSequence names it), "instances"
             (ContourImageSequence does), or "frame of reference" (and geometry fits).
         warnings: what a person should know of the match.
+        foreign_rois: numbers of the ROIs that lie in another frame of reference; not drawn.
     """
 
     series: ImageSeries
     structure_set: StructureSet
     matched_by: str
     warnings: tuple[str, ...] = ()
+    foreign_rois: frozenset[int] = frozenset()

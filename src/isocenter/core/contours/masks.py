@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isocenter.core.contours.structure_set import Roi
-from isocenter.core.dicom.geometry import SliceStack
 
 Mask = NDArray[np.bool_]
 Box = tuple[slice, slice, slice]
@@ -16,45 +15,64 @@ Box = tuple[slice, slice, slice]
 EMPTY_BOX: Box = (slice(0, 0), slice(0, 0), slice(0, 0))
 
 
-@dataclass(frozen=True, eq=False)
 class RoiMask:
-    """Which voxels belong to an ROI.
+    """Which voxels belong to an ROI. Kept as bits; `array` and `slice` unpack.
 
     Attributes:
         roi: the ROI that was drawn.
         shape: (slices, rows, columns) of the whole stack.
         box: where `array` lies in the stack: slices of (slice, row, column) indices.
-        array: bool, shape of `box`, read-only.
         contours: number of closed contours that were drawn.
         planes: number of slices that have at least one drawn contour.
+        voxels: how many belong.
         volume_ml: voxels times the volume of a voxel (local slice distance).
         polygon_volume_ml: depth-signed polygon areas times the local slice distance.
-        min_plane_mm, max_plane_mm: first and last contour plane, as distance from the patient
-            origin along the stack's normal; None without a closed contour.
+        min_plane_mm, max_plane_mm: first and last drawn contour plane, as distance from the
+            patient origin along the stack's normal; None without a drawn contour.
         skipped_contours: contours that are not in the mask; the warnings say why.
         warnings: for people.
     """
 
-    roi: Roi
-    shape: tuple[int, int, int]
-    box: Box
-    array: Mask
-    contours: int
-    planes: int
-    volume_ml: float
-    polygon_volume_ml: float
-    min_plane_mm: float | None = None
-    max_plane_mm: float | None = None
-    skipped_contours: int = 0
-    warnings: tuple[str, ...] = ()
+    def __init__(
+        self,
+        roi: Roi,
+        shape: tuple[int, int, int],
+        box: Box,
+        array: Mask,
+        contours: int,
+        planes: int,
+        volume_ml: float,
+        polygon_volume_ml: float,
+        min_plane_mm: float | None = None,
+        max_plane_mm: float | None = None,
+        skipped_contours: int = 0,
+        warnings: tuple[str, ...] = (),
+    ) -> None:
+        if array.shape != tuple(part.stop - part.start for part in box):
+            raise ValueError(f"an array of {array.shape} does not fit {box}")
+        self.roi = roi
+        self.shape = shape
+        self.box = box
+        self.contours = contours
+        self.planes = planes
+        self.voxels = int(np.count_nonzero(array))
+        self.volume_ml = volume_ml
+        self.polygon_volume_ml = polygon_volume_ml
+        self.min_plane_mm = min_plane_mm
+        self.max_plane_mm = max_plane_mm
+        self.skipped_contours = skipped_contours
+        self.warnings = warnings
+        self._size = (array.shape[0], array.shape[1], array.shape[2])
+        self._bits = np.packbits(array, axis=2)
 
     @property
-    def voxels(self) -> int:
-        return int(np.count_nonzero(self.array))
+    def array(self) -> Mask:
+        """The mask inside `box`, bool; unpacked anew with each call."""
+        return self._unpacked(self._bits)
 
     @property
     def is_empty(self) -> bool:
-        return not self.array.any()
+        return self.voxels == 0
 
     def full(self) -> Mask:
         """The mask on the whole stack, (slices, rows, columns)."""
@@ -68,21 +86,27 @@ class RoiMask:
         self.paint(plane, index)
         return plane
 
-    def paint(self, plane: NDArray[np.generic], index: int, value: object = True) -> None:
+    def paint(self, plane: NDArray[Any], index: int, value: object = True) -> None:
         """Sets `plane` (rows, columns) to `value` where the ROI is on slice `index`."""
         if self.has_slice(index):
-            plane[self.box[1:]][self.array[index - self.box[0].start]] = value
+            part = self._unpacked(self._bits[index - self.box[0].start])
+            plane[self.box[1:]][part] = value
 
     def has_slice(self, index: int) -> bool:
         """Whether slice `index` lies in the box; it may still be empty there."""
         return bool(self.box[0].start <= index < self.box[0].stop)
 
+    def _unpacked(self, bits: NDArray[np.uint8]) -> Mask:
+        if bits.size == 0:
+            return np.zeros((*bits.shape[:-1], self._size[2]), dtype=np.bool_)
+        return np.unpackbits(bits, axis=-1, count=self._size[2]).view(np.bool_)
+
     @property
     def slices(self) -> tuple[int, ...]:
         """Indices of the slices that have a voxel."""
-        if self.array.size == 0:
+        if self._bits.size == 0:
             return ()
-        inside = np.flatnonzero(self.array.any(axis=(1, 2)))
+        inside = np.flatnonzero(self._bits.any(axis=(1, 2)))
         return tuple(int(i) + int(self.box[0].start) for i in inside)
 
     def summary(self) -> dict[str, object]:
@@ -104,7 +128,7 @@ class RoiMask:
         }
 
 
-def cropped(roi: Roi, stack: SliceStack, box: Box, array: Mask) -> tuple[Box, Mask]:
+def cropped(box: Box, array: Mask) -> tuple[Box, Mask]:
     """`box` and `array` cut down to the voxels that are set."""
     if not array.any():
         return EMPTY_BOX, np.zeros((0, 0, 0), dtype=np.bool_)
@@ -117,6 +141,4 @@ def cropped(roi: Roi, stack: SliceStack, box: Box, array: Mask) -> tuple[Box, Ma
     outer = tuple(
         slice(b.start + low, b.start + high) for b, (low, high) in zip(box, limits, strict=True)
     )
-    cut = np.ascontiguousarray(array[inner])
-    cut.setflags(write=False)
-    return (outer[0], outer[1], outer[2]), cut
+    return (outer[0], outer[1], outer[2]), array[inner]

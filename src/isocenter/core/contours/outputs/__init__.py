@@ -24,7 +24,6 @@ WRITERS: Mapping[str, str] = MappingProxyType(
         "nifti": "isocenter.core.contours.outputs.nifti:WRITER",
         "nrrd": "isocenter.core.contours.outputs.nrrd:WRITER",
         "stl": "isocenter.core.contours.outputs.stl:WRITER",
-        "json": "isocenter.core.contours.outputs.summary_json:WRITER",
         "preview": "isocenter.core.contours.outputs.preview:WRITER",
     }
 )
