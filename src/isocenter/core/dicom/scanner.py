@@ -134,7 +134,7 @@ class Walker:
         position = 0
         beyond = 0
         while (head := read_head(position)) is not None:
-            tag, vr, length, start = head
+            tag, _, length, start = head
             beyond = beyond + 1 if tag > last else 0
             if beyond >= _BEYOND and required <= found.keys():
                 break
@@ -142,7 +142,7 @@ class Walker:
             if self.elements > max_elements:
                 raise BoundsError(f"more than {max_elements} data elements")
             if length == _UNDEFINED:
-                position = self._skip_undefined(tag, vr, start)
+                position = self._skip_undefined(tag, start)
             elif tag in wanted:
                 if length > max_value:
                     raise BoundsError(
@@ -206,13 +206,13 @@ class Walker:
                 raise DataSetError(f"the data set ends inside {tag_text(tag)}")
         return self._window[index : index + length]
 
-    def _skip_undefined(self, tag: int, vr: bytes, start: int) -> int:
+    def _skip_undefined(self, tag: int, start: int) -> int:
         """Position after a value of undefined length: a sequence or encapsulated frames.
 
         An own stack in place of recursion: each entry is what has to end, an item's data set
         (True, read as explicit or implicit) or a sequence (False).
         """
-        stack: list[tuple[bool, bool]] = [(False, self.encoding.implicit or vr == b"UN")]
+        stack: list[tuple[bool, bool]] = [(False, self.encoding.implicit)]
         position = start
         while stack:
             in_item, implicit = stack[-1]
@@ -222,7 +222,7 @@ class Walker:
                 raise DataSetError(
                     f"the data set ends inside {tag_text(tag)}, which began at byte {start}"
                 )
-            found, found_vr, length, after = head
+            found, _, length, after = head
             self.elements += 1
             if self.elements > self._bounds.max_elements:
                 raise BoundsError(f"more than {self._bounds.max_elements} data elements")
@@ -231,7 +231,7 @@ class Walker:
                 stack.pop()
             elif in_item and found >> 16 != 0xFFFE:
                 if length == _UNDEFINED:
-                    self._push(stack, (False, implicit or found_vr == b"UN"), tag)
+                    self._push(stack, (False, implicit), tag)
                 else:
                     position += length
             elif not in_item and found == _ITEM:

@@ -1,0 +1,180 @@
+"""Reading files from outside: bounds first, then pydicom."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import pydicom
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import UID
+
+from isocenter.core.dicom.bounds import DEFAULT_BOUNDS, Bounds
+from isocenter.core.dicom.bytesource import (
+    BufferSource,
+    ByteSource,
+    FileSource,
+    InflatingSource,
+)
+from isocenter.core.dicom.header import Header
+from isocenter.core.dicom.part10 import DEFLATED_LITTLE, FileMeta, read_file_meta
+from isocenter.core.dicom.scanner import encoding_of, scan_header, tag_text
+from isocenter.core.dicom.structure import check_structure
+from isocenter.core.errors import BoundsError, DataSetError, DicomError, NotDicomError
+
+_CHUNK = 1 << 20
+# What pydicom raises on broken data sets; a MemoryError is none of them.
+_PYDICOM_ERRORS = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    NotImplementedError,
+    OSError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+_warnings_lock = threading.Lock()
+
+
+def header_of(path: Path, bounds: Bounds = DEFAULT_BOUNDS) -> tuple[FileMeta, Header]:
+    """File meta information and indexed attributes of a file.
+
+    Raises:
+        NotDicomError: no DICOM file.
+        DicomError: its data set cannot be scanned, see
+            :func:`~isocenter.core.dicom.scanner.scan_header`.
+        OSError: the file cannot be opened.
+    """
+    with path.open("rb", buffering=0) as file:
+        return header_at(file, bounds=bounds)
+
+
+def header_at(
+    file: BinaryIO, *, start: int = 0, length: int | None = None, bounds: Bounds = DEFAULT_BOUNDS
+) -> tuple[FileMeta, Header]:
+    """The same for a DICOM file that is a part of an open file, such as a spool segment.
+
+    Args:
+        file: its position is moved.
+        start: where the preamble begins.
+        length: of the part; None means to the end of the file.
+        bounds: see :class:`Bounds`.
+    """
+    file.seek(start)
+    meta, offset = read_file_meta(file)
+    if length is not None and offset > length:
+        raise NotDicomError("the file ends inside its file meta information")
+    header = scan_header(
+        file,
+        offset=start + offset,
+        length=None if length is None else length - offset,
+        transfer_syntax_uid=meta.transfer_syntax_uid,
+        bounds=bounds,
+    )
+    return meta, header
+
+
+def read_dataset(
+    path: Path, *, bounds: Bounds = DEFAULT_BOUNDS, stop_before_pixels: bool = False
+) -> FileDataset:
+    """Read a file into a pydicom data set.
+
+    The structure is checked before pydicom sees it, so that nothing recurses or allocates without
+    bound. Where the file has no file meta information, the transfer syntax that was found is put
+    into ``file_meta``.
+
+    Args:
+        path: a DICOM file, with or without preamble.
+        bounds: what is allowed.
+        stop_before_pixels: leave out group 7FE0; a file that is truncated there can be read then.
+
+    Raises:
+        NotDicomError: no DICOM file.
+        BoundsError: too large, too deep or too many elements.
+        DataSetError: broken or truncated.
+        OSError: the file cannot be opened.
+    """
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > bounds.max_instance_bytes:
+            raise BoundsError(f"{size} bytes; at most {bounds.max_instance_bytes} are read")
+        meta, offset = read_file_meta(file)
+        source: ByteSource = FileSource(file.fileno(), offset, size - offset)
+        length = size - offset
+        if meta.transfer_syntax_uid == DEFLATED_LITTLE:
+            inflated = inflate(source, bounds)
+            source, length = BufferSource(inflated), len(inflated)
+        structure = check_structure(
+            source,
+            encoding_of(meta.transfer_syntax_uid),
+            bounds,
+            length,
+            before_pixels=stop_before_pixels,
+        )
+        if structure.truncated_at is not None:
+            raise DataSetError(f"the data set ends inside {tag_text(structure.truncated_at)}")
+        return _parse(file, meta, stop_before_pixels)
+
+
+def inflate(source: ByteSource, bounds: Bounds) -> bytes:
+    """All of a deflated data set (PS3.5 A.5).
+
+    Raises:
+        BoundsError: it inflates to more than ``bounds.max_instance_bytes``.
+        DataSetError: it is not deflated.
+    """
+    inflating = InflatingSource(source, bounds.max_instance_bytes)
+    data = io.BytesIO()
+    while chunk := inflating.read(data.tell(), _CHUNK):
+        data.write(chunk)
+    return data.getvalue()
+
+
+def _parse(file: BinaryIO, meta: FileMeta, stop_before_pixels: bool) -> FileDataset:
+    file.seek(0)
+    try:
+        with quiet_pydicom():
+            dataset = pydicom.dcmread(file, force=True, stop_before_pixels=stop_before_pixels)
+    except _PYDICOM_ERRORS as error:
+        raise DataSetError(f"the data set cannot be read ({type(error).__name__})") from error
+    if not hasattr(dataset, "file_meta"):
+        dataset.file_meta = FileMetaDataset()
+    if not dataset.file_meta.get("TransferSyntaxUID"):
+        dataset.file_meta.TransferSyntaxUID = UID(meta.transfer_syntax_uid)
+    return dataset
+
+
+@contextmanager
+def quiet_pydicom() -> Iterator[None]:
+    """Without pydicom's warnings: what is odd in a file is the sender's affair, no programmer's.
+
+    One thread at a time, because Python's warning filters belong to the process.
+    """
+    with _warnings_lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
+def reading_attributes(what: str) -> Iterator[None]:
+    """Turn what pydicom raises when it decodes a broken value into a :class:`DataSetError`.
+
+    pydicom decodes values when they are first asked for. ``what`` names the data set in the
+    message.
+    """
+    try:
+        yield
+    except DicomError:
+        raise
+    except _PYDICOM_ERRORS as error:
+        raise DataSetError(f"{what} has an attribute that makes no sense: {error}") from error
