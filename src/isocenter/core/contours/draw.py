@@ -12,7 +12,7 @@ from isocenter.core.contours.interpolate import fill_between
 from isocenter.core.contours.masks import EMPTY_BOX, Box, Mask, RoiMask, cropped
 from isocenter.core.contours.nesting import PlaneMask, combine
 from isocenter.core.contours.options import RoiChoice
-from isocenter.core.contours.rasterise import EMPTY, Polygon, Window, reach, snapped
+from isocenter.core.contours.rasterise import EMPTY, Polygon, reach, snapped
 from isocenter.core.contours.selection import Skipped, select
 from isocenter.core.contours.slices import Assignment, Plane, assign
 from isocenter.core.contours.structure_set import CLOSEDPLANAR_XOR, Contour, Roi

@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from pydicom.dataset import Dataset
 
 from isocenter.core.contours.structure_set import StructureSet
+from isocenter.core.dicom.bounds import DEFAULT_BOUNDS, Bounds
 from isocenter.core.dicom.geometry import SliceStack
+from isocenter.core.dicom.reading import read_dataset
+from isocenter.core.errors import GeometryError
 
-if TYPE_CHECKING:
-    from pydicom.dataset import Dataset
+
+@dataclass(frozen=True)
+class SeriesFiles:
+    """An image series as a list of files, before its headers are read in full.
+
+    Attributes:
+        paths, sop_uids: in the order found.
+        is_multi_frame: whether an image has more than one frame.
+    """
+
+    series_uid: str
+    study_uid: str
+    modality: str
+    frame_of_reference_uid: str
+    paths: tuple[Path, ...]
+    sop_uids: tuple[str, ...]
+    is_multi_frame: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +67,8 @@ class Pair:
 
     Attributes:
         matched_by: "series" (ReferencedFrameOfReferenceSequence names it), "instances"
-            (ContourImageSequence does), or "frame of reference" (and geometry fits).
+            (ContourImageSequence does), or "geometry" (same frame of reference, and the contour
+            planes lie on its slices).
         warnings: what a person should know of the match.
         foreign_rois: numbers of the ROIs that lie in another frame of reference; not drawn.
     """
@@ -57,3 +78,38 @@ class Pair:
     matched_by: str
     warnings: tuple[str, ...] = ()
     foreign_rois: frozenset[int] = frozenset()
+
+
+def load_series(
+    files: SeriesFiles,
+    *,
+    bounds: Bounds = DEFAULT_BOUNDS,
+    on_image: Callable[[int, int], None] = lambda done, total: None,
+) -> ImageSeries:
+    """Reads the headers of a series (no pixels) and sorts them into a stack.
+
+    `on_image` is told (done, total) after each image.
+
+    Raises:
+        DicomError: a file cannot be read.
+        GeometryError: the images make no stack (see `SliceStack.of_datasets`).
+    """
+    if files.is_multi_frame:
+        raise GeometryError(
+            f"series {files.series_uid} has multi-frame images",
+            hint="contours are drawn on series of single-frame images",
+        )
+    headers = []
+    for path in files.paths:
+        headers.append(read_dataset(path, bounds=bounds, stop_before_pixels=True))
+        on_image(len(headers), len(files.paths))
+    stack = SliceStack.of_datasets(headers)
+    return ImageSeries(
+        series_uid=files.series_uid,
+        study_uid=files.study_uid,
+        modality=files.modality,
+        frame_of_reference_uid=files.frame_of_reference_uid,
+        paths=tuple(files.paths[i] for i in stack.source_index),
+        headers=tuple(headers[i] for i in stack.source_index),
+        stack=stack,
+    )

@@ -7,6 +7,7 @@ where the blend is inside.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,7 @@ def fill_between(
     levels = stack.distances_mm[list(planes)]
     usual = float(np.median(np.diff(levels)))
     filled, wide = 0, 0
-    for low, high in zip(planes[:-1], planes[1:], strict=True):
+    for low, high in pairwise(planes):
         if high - low < 2:
             continue
         gap = float(stack.distances_mm[high] - stack.distances_mm[low])

@@ -1,6 +1,6 @@
-"""The inner loop of the rasteriser: numba where it is there, numpy where it is not.
+"""The inner loop of the rasteriser: in numpy, and in numba where that pays.
 
-numba is imported with the first fill, not with this module. Its compiled code is kept beside the
+numba is not imported with this module. Its compiled code is kept beside the
 package, or in the user's cache folder where the package cannot be written, or is made anew in
 memory where neither can (``NUMBA_CACHE_DIR`` overrides all).
 """
@@ -8,6 +8,7 @@ memory where neither can (``NUMBA_CACHE_DIR`` overrides all).
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from functools import cache
 
@@ -17,15 +18,6 @@ from numpy.typing import NDArray
 Fill = Callable[[NDArray[np.float64], int, int, NDArray[np.uint8]], None]
 
 _GRID = float(1 << 30)
-
-
-def fill(polygon: NDArray[np.float64], row: int, column: int, toggles: NDArray[np.uint8]) -> None:
-    """Fills `toggles` (height, width; zeros before) with 1 where a pixel centre is inside.
-
-    `polygon` is (n, 2) of (column, row), snapped; `row` and `column` are those of the first
-    pixel of `toggles`.
-    """
-    _chosen()(polygon, row, column, toggles)
 
 
 def fill_numpy(
@@ -57,20 +49,47 @@ def fill_numpy(
     np.bitwise_xor.accumulate(odd.astype(np.uint8).reshape(height, width), axis=1, out=toggles)
 
 
-@cache
-def _chosen() -> Fill:
-    """numba's fill, or numpy's where numba is missing or switched off."""
-    if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
-        return fill_numpy
-    try:
-        return compiled()
-    except ImportError:
-        return fill_numpy
+class _Chooser:
+    """numpy at first; numba once the work is worth its start.
+
+    Importing numba and loading its code takes about as long as numpy needs for 20 000 contours,
+    so it is paid for only when numpy has already worked that long: at worst twice the best.
+    The masks are the same, so nobody sees which one drew them.
+    """
+
+    def __init__(self) -> None:
+        self.spent_s = 0.0
+        self.fast: Fill | None = None
+        self.has_numba = os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")
+
+    def __call__(
+        self, polygon: NDArray[np.float64], row: int, column: int, toggles: NDArray[np.uint8]
+    ) -> None:
+        if self.fast is None and self.has_numba and self.spent_s > NUMBA_START_S:
+            try:
+                self.fast = compiled()
+            except ImportError:
+                self.has_numba = False
+        if self.fast is not None:
+            self.fast(polygon, row, column, toggles)
+            return
+        started = time.perf_counter()
+        fill_numpy(polygon, row, column, toggles)
+        self.spent_s += time.perf_counter() - started
+
+
+#: What importing numba and loading its compiled code costs.
+NUMBA_START_S = 1.5
+
+#: Fills `toggles` (height, width; zeros before) with 1 where a pixel centre is inside.
+#: `polygon` is (n, 2) of (column, row), snapped; `row` and `column` are those of the first pixel
+#: of `toggles`.
+fill: Fill = _Chooser()
 
 
 @cache
 def compiled() -> Fill:
-    """`fill` compiled by numba.
+    """`fill` compiled by numba, which is imported here.
 
     Raises:
         ImportError: there is no numba.

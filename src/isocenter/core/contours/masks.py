@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,60 +16,44 @@ Box = tuple[slice, slice, slice]
 EMPTY_BOX: Box = (slice(0, 0), slice(0, 0), slice(0, 0))
 
 
+@dataclass(frozen=True, eq=False)
 class RoiMask:
-    """Which voxels belong to an ROI. Kept as bits; `array` and `slice` unpack.
+    """Which voxels belong to an ROI.
 
     Attributes:
         roi: the ROI that was drawn.
         shape: (slices, rows, columns) of the whole stack.
         box: where `array` lies in the stack: slices of (slice, row, column) indices.
+        array: bool, shape of `box`, read-only.
         contours: number of closed contours that were drawn.
         planes: number of slices that have at least one drawn contour.
-        voxels: how many belong.
         volume_ml: voxels times the volume of a voxel (local slice distance).
         polygon_volume_ml: depth-signed polygon areas times the local slice distance.
-        min_plane_mm, max_plane_mm: first and last drawn contour plane, as distance from the
-            patient origin along the stack's normal; None without a drawn contour.
+        min_plane_mm, max_plane_mm: first and last contour plane, as distance from the patient
+            origin along the stack's normal; None without a closed contour.
         skipped_contours: contours that are not in the mask; the warnings say why.
         warnings: for people.
+        voxels: how many belong.
     """
 
-    def __init__(
-        self,
-        roi: Roi,
-        shape: tuple[int, int, int],
-        box: Box,
-        array: Mask,
-        contours: int,
-        planes: int,
-        volume_ml: float,
-        polygon_volume_ml: float,
-        min_plane_mm: float | None = None,
-        max_plane_mm: float | None = None,
-        skipped_contours: int = 0,
-        warnings: tuple[str, ...] = (),
-    ) -> None:
-        if array.shape != tuple(part.stop - part.start for part in box):
-            raise ValueError(f"an array of {array.shape} does not fit {box}")
-        self.roi = roi
-        self.shape = shape
-        self.box = box
-        self.contours = contours
-        self.planes = planes
-        self.voxels = int(np.count_nonzero(array))
-        self.volume_ml = volume_ml
-        self.polygon_volume_ml = polygon_volume_ml
-        self.min_plane_mm = min_plane_mm
-        self.max_plane_mm = max_plane_mm
-        self.skipped_contours = skipped_contours
-        self.warnings = warnings
-        self._size = (array.shape[0], array.shape[1], array.shape[2])
-        self._bits = np.packbits(array, axis=2)
+    roi: Roi
+    shape: tuple[int, int, int]
+    box: Box
+    array: Mask
+    contours: int
+    planes: int
+    volume_ml: float
+    polygon_volume_ml: float
+    min_plane_mm: float | None = None
+    max_plane_mm: float | None = None
+    skipped_contours: int = 0
+    warnings: tuple[str, ...] = ()
+    voxels: int = field(init=False)
 
-    @property
-    def array(self) -> Mask:
-        """The mask inside `box`, bool; unpacked anew with each call."""
-        return self._unpacked(self._bits)
+    def __post_init__(self) -> None:
+        if self.array.shape != tuple(part.stop - part.start for part in self.box):
+            raise ValueError(f"an array of {self.array.shape} does not fit {self.box}")
+        object.__setattr__(self, "voxels", int(np.count_nonzero(self.array)))
 
     @property
     def is_empty(self) -> bool:
@@ -89,24 +74,18 @@ class RoiMask:
     def paint(self, plane: NDArray[Any], index: int, value: object = True) -> None:
         """Sets `plane` (rows, columns) to `value` where the ROI is on slice `index`."""
         if self.has_slice(index):
-            part = self._unpacked(self._bits[index - self.box[0].start])
-            plane[self.box[1:]][part] = value
+            plane[self.box[1:]][self.array[index - self.box[0].start]] = value
 
     def has_slice(self, index: int) -> bool:
         """Whether slice `index` lies in the box; it may still be empty there."""
         return bool(self.box[0].start <= index < self.box[0].stop)
 
-    def _unpacked(self, bits: NDArray[np.uint8]) -> Mask:
-        if bits.size == 0:
-            return np.zeros((*bits.shape[:-1], self._size[2]), dtype=np.bool_)
-        return np.unpackbits(bits, axis=-1, count=self._size[2]).view(np.bool_)
-
     @property
     def slices(self) -> tuple[int, ...]:
         """Indices of the slices that have a voxel."""
-        if self._bits.size == 0:
+        if self.array.size == 0:
             return ()
-        inside = np.flatnonzero(self._bits.any(axis=(1, 2)))
+        inside = np.flatnonzero(self.array.any(axis=(1, 2)))
         return tuple(int(i) + int(self.box[0].start) for i in inside)
 
     def summary(self) -> dict[str, object]:
@@ -141,4 +120,6 @@ def cropped(box: Box, array: Mask) -> tuple[Box, Mask]:
     outer = tuple(
         slice(b.start + low, b.start + high) for b, (low, high) in zip(box, limits, strict=True)
     )
-    return (outer[0], outer[1], outer[2]), array[inner]
+    cut = np.ascontiguousarray(array[inner])
+    cut.setflags(write=False)
+    return (outer[0], outer[1], outer[2]), cut
