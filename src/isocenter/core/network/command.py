@@ -1,0 +1,155 @@
+"""DIMSE command sets (PS3.7 6.3.1 and annex E): group 0000 in implicit little endian."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from isocenter.core.errors import ProtocolError
+
+MAX_COMMAND_BYTES = 64 * 1024
+
+C_STORE_RQ, C_STORE_RSP = 0x0001, 0x8001
+C_ECHO_RQ, C_ECHO_RSP = 0x0030, 0x8030
+C_CANCEL_RQ = 0x0FFF
+RESPONSE_BIT = 0x8000
+
+NO_DATA_SET = 0x0101
+HAS_DATA_SET = 0x0001
+
+SUCCESS = 0x0000
+SOP_CLASS_NOT_SUPPORTED = 0x0122
+UNRECOGNISED_OPERATION = 0x0211
+OUT_OF_RESOURCES = 0xA700
+DATA_SET_DOES_NOT_MATCH = 0xA900
+CANNOT_UNDERSTAND = 0xC000
+
+_GROUP_LENGTH, _AFFECTED_CLASS, _REQUESTED_CLASS = 0x0000, 0x0002, 0x0003
+_COMMAND_FIELD, _MESSAGE_ID, _RESPONDED_ID = 0x0100, 0x0110, 0x0120
+_PRIORITY, _DATA_SET_TYPE, _STATUS, _COMMENT = 0x0700, 0x0800, 0x0900, 0x0902
+_AFFECTED_INSTANCE = 0x1000
+
+_ELEMENT = struct.Struct("<HHL")
+_SHORT = struct.Struct("<HHLH")
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command set; what it does not have is 0 or empty."""
+
+    field: int
+    message_id: int = 0
+    responded_id: int = 0
+    affected_sop_class: str = ""
+    affected_sop_instance: str = ""
+    data_set_type: int = NO_DATA_SET
+    status: int = 0
+    comment: str = ""
+
+    @property
+    def has_data_set(self) -> bool:
+        return self.data_set_type != NO_DATA_SET
+
+    @property
+    def is_request(self) -> bool:
+        return not self.field & RESPONSE_BIT
+
+
+def decode_command(raw: bytes | bytearray) -> Command:
+    """Read a command set.
+
+    Raises:
+        ProtocolError: elements that are cut off, out of group 0000, or of a wrong length; no
+            command field.
+    """
+    values: dict[int, bytes] = {}
+    offset, end = 0, len(raw)
+    while offset < end:
+        if end - offset < 8:
+            raise ProtocolError("a command set is cut off")
+        group, element, length = _ELEMENT.unpack_from(raw, offset)
+        offset += 8
+        if group != 0 or length > end - offset:
+            raise ProtocolError(f"a command set has ({group:04X},{element:04X}) of {length} bytes")
+        values[element] = bytes(raw[offset : offset + length])
+        offset += length
+    if _COMMAND_FIELD not in values:
+        raise ProtocolError("a command set has no Command Field (0000,0100)")
+    return Command(
+        field=_number(values, _COMMAND_FIELD, 0),
+        message_id=_number(values, _MESSAGE_ID, 0),
+        responded_id=_number(values, _RESPONDED_ID, 0),
+        affected_sop_class=_text(values, _AFFECTED_CLASS) or _text(values, _REQUESTED_CLASS),
+        affected_sop_instance=_text(values, _AFFECTED_INSTANCE),
+        data_set_type=_number(values, _DATA_SET_TYPE, NO_DATA_SET),
+        status=_number(values, _STATUS, 0),
+        comment=_text(values, _COMMENT),
+    )
+
+
+def encode_store_request(
+    message_id: int, sop_class: str, sop_instance: str, priority: int = 0
+) -> bytes:
+    """C-STORE-RQ (PS3.7 9.3.1.1)."""
+    return _with_length(
+        _uid(_AFFECTED_CLASS, sop_class)
+        + _SHORT.pack(0, _COMMAND_FIELD, 2, C_STORE_RQ)
+        + _SHORT.pack(0, _MESSAGE_ID, 2, message_id)
+        + _SHORT.pack(0, _PRIORITY, 2, priority)
+        + _SHORT.pack(0, _DATA_SET_TYPE, 2, HAS_DATA_SET)
+        + _uid(_AFFECTED_INSTANCE, sop_instance)
+    )
+
+
+def encode_echo_request(message_id: int, sop_class: str) -> bytes:
+    """C-ECHO-RQ (PS3.7 9.3.5.1)."""
+    return _with_length(
+        _uid(_AFFECTED_CLASS, sop_class)
+        + _SHORT.pack(0, _COMMAND_FIELD, 2, C_ECHO_RQ)
+        + _SHORT.pack(0, _MESSAGE_ID, 2, message_id)
+        + _SHORT.pack(0, _DATA_SET_TYPE, 2, NO_DATA_SET)
+    )
+
+
+def encode_response(
+    request: Command, status: int, *, has_data_set: bool = False, comment: str = ""
+) -> bytes:
+    """The response to a request, with the UIDs that the request named."""
+    data_set_type = HAS_DATA_SET if has_data_set else NO_DATA_SET
+    parts = [
+        _uid(_AFFECTED_CLASS, request.affected_sop_class),
+        _SHORT.pack(0, _COMMAND_FIELD, 2, request.field | RESPONSE_BIT),
+        _SHORT.pack(0, _RESPONDED_ID, 2, request.message_id),
+        _SHORT.pack(0, _DATA_SET_TYPE, 2, data_set_type),
+        _SHORT.pack(0, _STATUS, 2, status),
+    ]
+    if comment:
+        text = comment.encode("ascii", "replace")[:64]  # LO
+        text += b" " * (len(text) % 2)
+        parts.append(_ELEMENT.pack(0, _COMMENT, len(text)) + text)
+    if request.affected_sop_instance:
+        parts.append(_uid(_AFFECTED_INSTANCE, request.affected_sop_instance))
+    return _with_length(b"".join(parts))
+
+
+def _with_length(body: bytes) -> bytes:
+    return struct.pack("<HHLL", 0, _GROUP_LENGTH, 4, len(body)) + body
+
+
+def _uid(element: int, uid: str) -> bytes:
+    value = uid.encode("ascii", "replace")
+    value += b"\0" * (len(value) % 2)
+    return _ELEMENT.pack(0, element, len(value)) + value
+
+
+def _number(values: dict[int, bytes], element: int, default: int) -> int:
+    raw = values.get(element)
+    if raw is None:
+        return default
+    if len(raw) != 2:
+        raise ProtocolError(f"(0000,{element:04X}) of a command set has {len(raw)} bytes")
+    return int.from_bytes(raw, "little")
+
+
+def _text(values: dict[int, bytes], element: int) -> str:
+    return values.get(element, b"").decode("ascii", "replace").strip(" \0")

@@ -1,0 +1,124 @@
+"""A TCP (or TLS) connection with time limits and no delayed acknowledgements."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import select
+import socket
+import ssl
+import struct
+import time
+from collections.abc import Sequence
+
+from isocenter.core.errors import AssociationAborted, NetworkTimeout
+
+Buffer = bytes | bytearray | memoryview
+_MAX_IOVECS = 1000  # IOV_MAX is 1024
+
+
+class Connection:
+    """Bytes in and out of a socket.
+
+    Plain sockets keep the kernel's own time limits (SO_RCVTIMEO), which saves Python's poll()
+    before every call; TLS sockets use Python's.
+    """
+
+    def __init__(self, sock: socket.socket, timeout_s: float) -> None:
+        self._socket = sock
+        self._is_tls = isinstance(sock, ssl.SSLSocket)
+        self._timeout_s = timeout_s
+        with contextlib.suppress(OSError):  # the peer may have gone already
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        self.set_timeout(timeout_s)
+
+    def set_timeout(self, timeout_s: float) -> None:
+        """Longest silence of the peer, for reading and writing."""
+        self._timeout_s = timeout_s
+        if self._is_tls:
+            self._socket.settimeout(timeout_s)
+            return
+        self._socket.settimeout(None)
+        fraction, seconds = math.modf(max(timeout_s, 0.001))
+        value = struct.pack("ll", int(seconds), int(fraction * 1_000_000))
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, value)
+
+    def receive_into(self, view: memoryview) -> int:
+        """Read what is there, at least one byte.
+
+        Raises:
+            NetworkTimeout: silence.
+            AssociationAborted: the connection is closed.
+        """
+        try:
+            count = self._socket.recv_into(view)
+        except (BlockingIOError, TimeoutError):
+            raise NetworkTimeout(f"no bytes for {self._timeout_s:g} s") from None
+        except OSError as error:
+            raise AssociationAborted(f"the connection is gone: {error}") from None
+        if count == 0:
+            raise AssociationAborted("the connection was closed")
+        return count
+
+    def quick_ack(self) -> None:
+        """Acknowledge at once from now on; the kernel forgets it, so it is said again and again.
+
+        Peers that leave Nagle's algorithm on wait 40 ms for a delayed acknowledgement otherwise.
+        """
+        with contextlib.suppress(OSError):
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+    def send(self, *buffers: Buffer) -> None:
+        """Write all bytes.
+
+        Raises:
+            NetworkTimeout: the peer does not take them.
+            AssociationAborted: the connection is closed.
+        """
+        try:
+            if self._is_tls:
+                for buffer in buffers:
+                    self._socket.sendall(buffer)
+            else:
+                self._send_gathered(buffers)
+        except (BlockingIOError, TimeoutError):
+            raise NetworkTimeout(f"no bytes taken for {self._timeout_s:g} s") from None
+        except OSError as error:
+            raise AssociationAborted(f"the connection is gone: {error}") from None
+
+    def shut_reading(self) -> None:
+        """Wake a thread that waits for bytes; it sees the connection closed."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RD)
+
+    def linger(self, seconds: float) -> None:
+        """Say that we are done, then read until the peer has closed too.
+
+        Closing with unread bytes would reset the connection, and the peer would lose the last
+        PDU that we sent (PS3.8, state 13).
+        """
+        deadline = time.monotonic() + seconds
+        with contextlib.suppress(OSError, ValueError):
+            self._socket.shutdown(socket.SHUT_WR)
+            scratch = bytearray(65536)
+            while (left := deadline - time.monotonic()) > 0:
+                ready, _, _ = select.select([self._socket], [], [], left)
+                if not ready or self._socket.recv_into(scratch) == 0:
+                    return
+
+    def _send_gathered(self, buffers: Sequence[Buffer]) -> None:
+        for first in range(0, len(buffers), _MAX_IOVECS):
+            group = buffers[first : first + _MAX_IOVECS]
+            sent = self._socket.sendmsg(group)
+            if sent < sum(map(len, group)):
+                self._send_rest(group, sent)
+
+    def _send_rest(self, buffers: Sequence[Buffer], sent: int) -> None:
+        for buffer in buffers:
+            if sent >= len(buffer):
+                sent -= len(buffer)
+                continue
+            self._socket.sendall(memoryview(buffer)[sent:])
+            sent = 0

@@ -1,0 +1,220 @@
+"""The receiver process: DIMSE into the spool. Needs no database and no Django."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from isocenter.apps.archive.spool import EventJournal, Spool
+from isocenter.apps.archive.spool.sink import SpoolSinks
+from isocenter.core.errors import ConfigurationError, IsocenterError
+from isocenter.core.network.acceptor import Acceptor, AcceptorConfig
+from isocenter.core.network.policy import ReceivePolicy
+from isocenter.core.network.services import NetworkEvent
+from isocenter.core.network.storage import StorageService
+from isocenter.core.network.tls import server_context
+from isocenter.core.network.verification import VerificationService
+from isocenter.runtime.layout import Layout
+from isocenter.runtime.settings import Receiver, Settings
+from isocenter.runtime.state_files import process_identity, write_state
+
+GRACE_S = 10.0
+_POLICY_CHECK_S = 0.5
+_POLICY_KEYS = frozenset(
+    (
+        "allowed_calling_ae_titles",
+        "allowed_networks",
+        "check_called_ae_title",
+        "denied_sop_classes",
+        "paused",
+    )
+)
+
+log = structlog.get_logger("receiver")
+
+
+def run_receiver(settings: Settings) -> int:
+    """Receive until SIGTERM or SIGINT; returns the exit code.
+
+    Writes ``run/receiver.json`` when peers can connect: {"pid", "addresses", "ae_title"}.
+    """
+    layout = Layout(settings.data_dir)
+    layout.create()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    state_file = layout.run / "receiver.json"
+    journal = EventJournal(layout.spool)
+    spool = Spool(
+        layout.spool,
+        segment_bytes=settings.storage.segment_mb << 20,
+        reserve_bytes=settings.storage.reserve_mb << 20,
+    )
+    try:
+        acceptor = build_acceptor(settings, spool, journal, layout.run / "receive-policy.json")
+        acceptor.start()
+    except IsocenterError as error:
+        log.error("receiver cannot start", error=str(error))
+        return 1
+    try:
+        write_state(state_file, _state(acceptor, settings.receiver.ae_title))
+        _announce(acceptor, settings.receiver.ae_title)
+        threading.Thread(target=spool.prepare, name="spool-prepare", daemon=True).start()
+        stop.wait()
+        log.info("receiver stops", associations=acceptor.associations)
+        is_clean = acceptor.stop(GRACE_S)
+        log.info("receiver stopped", is_clean=is_clean)
+    finally:
+        state_file.unlink(missing_ok=True)
+        journal.close()
+        spool.close()
+    return 0
+
+
+def build_acceptor(
+    settings: Settings, spool: Spool, journal: EventJournal, policy_file: Path
+) -> Acceptor:
+    """The acceptor of these settings, storing into ``spool``.
+
+    Raises:
+        ConfigurationError: TLS files that cannot be used.
+    """
+    receiver = settings.receiver
+    tls = receiver.tls
+    context = None
+    if tls.certificate is not None:
+        context = server_context(
+            tls.certificate,
+            tls.key,
+            ca=tls.ca,
+            require_client_certificate=tls.require_client_certificate,
+        )
+    policy = PolicySnapshot(policy_file, policy_of_settings(receiver))
+
+    def tell(event: NetworkEvent) -> None:
+        try:
+            journal.append(event.kind, dict(event.detail))
+        except OSError as error:  # a full disk must not end the association that reports it
+            log.warning("event not written", kind=event.kind, error=str(error))
+        spool.notify()
+
+    return Acceptor(
+        AcceptorConfig(
+            ae_title=receiver.ae_title,
+            hosts=receiver.hosts,
+            port=receiver.port,
+            max_pdu=receiver.max_pdu,
+            max_associations=receiver.max_associations,
+            acse_timeout_s=receiver.acse_timeout_s,
+            network_timeout_s=receiver.network_timeout_s,
+            tls=context,
+        ),
+        services=[
+            VerificationService(),
+            StorageService(
+                SpoolSinks(spool), max_instance_bytes=settings.limits.max_instance_mb << 20
+            ),
+        ],
+        policy=policy,
+        events=tell,
+    )
+
+
+def policy_of_settings(receiver: Receiver) -> ReceivePolicy:
+    """The policy that holds where there is no snapshot."""
+    return ReceivePolicy(
+        allowed_calling_ae_titles=frozenset(receiver.allowed_calling_ae_titles),
+        allowed_networks=tuple(
+            ipaddress.ip_network(str(network)) for network in receiver.allowed_networks
+        ),
+        check_called_ae_title=receiver.check_called_ae_title,
+        denied_sop_classes=frozenset(receiver.denied_sop_classes),
+    )
+
+
+def policy_of_snapshot(snapshot: Mapping[str, Any]) -> ReceivePolicy:
+    """Read the content of ``run/receive-policy.json``.
+
+    Raises:
+        ConfigurationError: unknown keys, values of a wrong kind.
+    """
+    unknown = sorted(set(snapshot) - _POLICY_KEYS)
+    if unknown:
+        raise ConfigurationError(f"receive policy: unknown key {unknown[0]!r}")
+    try:
+        paused = snapshot.get("paused")
+        return ReceivePolicy(
+            allowed_calling_ae_titles=frozenset(
+                map(str, snapshot.get("allowed_calling_ae_titles", ()))
+            ),
+            allowed_networks=tuple(map(ipaddress.ip_network, snapshot.get("allowed_networks", ()))),
+            check_called_ae_title=bool(snapshot.get("check_called_ae_title", False)),
+            denied_sop_classes=frozenset(map(str, snapshot.get("denied_sop_classes", ()))),
+            paused=None if paused is None else str(paused),
+        )
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"receive policy: {error}") from error
+
+
+class PolicySnapshot:
+    """The policy file, read again when it was replaced.
+
+    A file that cannot be read changes nothing: the last good policy stays, so that a broken
+    snapshot never opens a door.
+    """
+
+    def __init__(self, path: Path, default: ReceivePolicy) -> None:
+        self._path = path
+        self._default = default
+        self._policy = default
+        self._lock = threading.Lock()
+        self._checked_at = -1.0
+        self._stamp: tuple[int, int] | None = None
+
+    def __call__(self) -> ReceivePolicy:
+        now = time.monotonic()
+        if now - self._checked_at > _POLICY_CHECK_S:
+            with self._lock:
+                self._checked_at = now
+                self._look()
+        return self._policy
+
+    def _look(self) -> None:
+        try:
+            state = self._path.stat()
+        except FileNotFoundError:
+            self._stamp, self._policy = None, self._default
+            return
+        stamp = (state.st_mtime_ns, state.st_ino)
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            snapshot = json.loads(self._path.read_text())
+            if not isinstance(snapshot, dict):
+                raise ConfigurationError("receive policy: no JSON object")
+            self._policy = policy_of_snapshot(snapshot)
+        except (OSError, ValueError, ConfigurationError) as error:
+            log.error("receive policy not read, the one before stays", error=str(error))
+
+
+def _state(acceptor: Acceptor, ae_title: str) -> dict[str, Any]:
+    return {
+        **process_identity(os.getpid()),
+        "addresses": [{"host": host, "port": port} for host, port in acceptor.addresses],
+        "ae_title": ae_title,
+    }
+
+
+def _announce(acceptor: Acceptor, ae_title: str) -> None:
+    for host, port in acceptor.addresses:
+        log.info("receiver ready", host=host, port=port, ae_title=ae_title)
