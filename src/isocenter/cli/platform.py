@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import logging
 import sys
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -100,6 +101,11 @@ def run(app: Callable[..., Any], arguments: Sequence[str] | None = None) -> int:
         if error.filename is None:
             raise
         typer.secho(f"{error.filename}: {error.strerror}", fg=typer.colors.RED, err=True)
+        return FAILED
+    except Exception as error:
+        if not logging.getLogger().handlers:
+            raise
+        logging.getLogger("isocenter").critical("unexpected error", exc_info=error)
         return FAILED
     return 0
 

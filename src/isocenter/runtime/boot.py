@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,14 @@ from isocenter.runtime.postgres import EmbeddedPostgres
 from isocenter.runtime.settings import Settings
 from isocenter.runtime.state_files import secret
 
-__all__ = ["boot", "database_url", "django_settings", "load_settings"]
+__all__ = [
+    "boot",
+    "boot_with",
+    "database_url",
+    "django_settings",
+    "load_settings",
+    "wait_for_database",
+]
 
 _booted: tuple[Settings, str] | None = None
 
@@ -75,6 +83,27 @@ def database_url(settings: Settings) -> str:
         ) from None
     except OSError:
         raise ConfigurationError(f"no platform runs on {settings.data_dir}", hint=start) from None
+
+
+def wait_for_database(settings: Settings, timeout_s: float = 90) -> str:
+    """The address of the database as soon as it takes us; a part may be up before it.
+
+    Raises:
+        ConfigurationError: it did not in that time; says what it answered last.
+    """
+    deadline = time.monotonic() + timeout_s
+    wait_s = 0.1
+    while True:
+        try:
+            url = database_url(settings)
+            with psycopg.connect(url, connect_timeout=5):
+                return url
+        except (ConfigurationError, psycopg.OperationalError) as error:
+            if time.monotonic() > deadline:
+                reason = str(error).strip().splitlines()[0]
+                raise ConfigurationError(f"the database does not answer: {reason}") from None
+        time.sleep(wait_s)
+        wait_s = min(2.0, wait_s * 1.5)
 
 
 def database_configuration(url: str) -> dict[str, Any]:

@@ -1,0 +1,105 @@
+"""``isocenter config``: show and check the configuration."""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import typer
+import yaml
+
+from isocenter.cli.platform import ConfigOption, DataDirOption, JsonOption, emit
+from isocenter.runtime.settings import Settings
+
+config_app = typer.Typer(no_args_is_help=True)
+
+
+@config_app.command()
+def show(
+    data_dir: DataDirOption = None, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """Print every setting as it counts here (defaults, YAML, environment). Passwords are hidden."""
+    from isocenter.runtime.configuration import load_settings
+
+    values = public_values(load_settings(config, data_dir=data_dir))
+    if as_json:
+        emit(values, True)
+    else:
+        typer.echo(yaml.safe_dump(values, sort_keys=False, allow_unicode=True).rstrip())
+
+
+@config_app.command()
+def check(data_dir: DataDirOption = None, config: ConfigOption = None) -> None:
+    """Say whether the configuration can be used, and if not, why."""
+    from isocenter.runtime.configuration import (
+        Layer,
+        config_path,
+        environment_layer,
+        load_settings,
+        strange_variables,
+    )
+
+    settings = load_settings(config, data_dir=data_dir)
+    given = Layer({"data_dir": str(data_dir)}) if data_dir else Layer()
+    path = config_path(config, given, environment_layer(os.environ))
+    for name in strange_variables(os.environ):
+        typer.secho(f"note: environment variable {name} sets nothing", err=True)
+    for problem in files_not_there(settings):
+        typer.secho(f"note: {problem}", err=True)
+    source = str(path) if path else "no file; defaults and environment"
+    typer.echo(f"the configuration is well ({source}; data directory {settings.data_dir})")
+
+
+@config_app.command(hidden=True)
+def reference() -> None:
+    """Print docs/reference/configuration.md."""
+    from isocenter.runtime.settings_reference import reference_page
+
+    typer.echo(reference_page(), nl=False)
+
+
+def public_values(settings: Settings) -> dict[str, Any]:
+    """The settings as plain values, without the password of the database."""
+    values = settings.model_dump(mode="json")
+    url = values.get("database_url")
+    if url:
+        values["database_url"] = hide_password(url)
+    return values
+
+
+def hide_password(url: str) -> str:
+    """A URL with ``…`` in place of its password."""
+    from urllib.parse import urlsplit, urlunsplit
+
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    user, host = parts.username or "", parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{user}:…@{host}"))
+
+
+def files_not_there(settings: Settings) -> list[str]:
+    """Files and folders that the configuration names and that are not there."""
+    tls = settings.receiver.tls
+    named = {
+        "receiver.tls.certificate": tls.certificate,
+        "receiver.tls.key": tls.key,
+        "receiver.tls.ca": tls.ca,
+        "reports.folder": settings.reports.folder,
+        **{
+            f"storage.watched_folders[{n}]": p
+            for n, p in enumerate(settings.storage.watched_folders)
+        },
+    }
+    return [
+        f"{key}: there is no {path}" for key, path in named.items() if path and not path.exists()
+    ]
+
+
+def register(root: typer.Typer) -> None:
+    """`config import-netrt` belongs to routing and is put beside ours."""
+    if find_spec("isocenter.cli.netrt"):
+        import_module("isocenter.cli.netrt").register(config_app)
+    root.add_typer(config_app, name="config", help="Show and check the configuration.")

@@ -1,0 +1,68 @@
+"""``isocenter web``: uvicorn on our ASGI application."""
+
+from __future__ import annotations
+
+import signal
+import socket
+
+import uvicorn
+
+from isocenter.core.errors import ConfigurationError
+from isocenter.runtime.layout import Layout
+from isocenter.runtime.settings import Settings
+from isocenter.runtime.state_files import process_identity, write_state
+
+BACKLOG = 256
+GRACE_S = 3
+
+
+def run_web(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT. ``run/web.json`` says where. Django is set up already.
+
+    Raises:
+        ConfigurationError: the port is taken, or the host is none of this machine.
+    """
+    import os
+
+    from isocenter.runtime.web.asgi import application
+
+    layout = Layout(settings.data_dir)
+    listener = listen(settings.web.host, settings.web.port)
+    config = uvicorn.Config(
+        application,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    # uvicorn raises the signal once more when it is done; this makes that a clean end.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    state_file = layout.run / "web.json"
+    host, port = listener.getsockname()[:2]
+    write_state(state_file, {"host": host, "port": port, **process_identity(os.getpid())})
+    with listener:
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise ConfigurationError(f"web.host {host!r} is no address here: {error}") from None
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        raise ConfigurationError(
+            f"HTTP cannot listen on {host} port {port}: {error.strerror}",
+            hint="choose another with --http-port, or 0 for a free one",
+        ) from None
+    listener.listen(BACKLOG)
+    return listener
