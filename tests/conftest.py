@@ -5,10 +5,11 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.conf import settings as django_configuration
@@ -16,6 +17,11 @@ from django.conf import settings as django_configuration
 from isocenter.runtime.layout import Layout
 from isocenter.runtime.postgres import EmbeddedPostgres
 from isocenter.runtime.settings import Settings
+
+sys.path.insert(0, str(Path(__file__).parent))  # for the modules beside this file
+
+if TYPE_CHECKING:
+    from platform_under_test import Platform
 
 # No test may read or write the installation of the machine it runs on.
 for _name in [name for name in os.environ if name.startswith("ISOCENTER_")]:
@@ -81,3 +87,28 @@ def _own_installation(request: pytest.FixtureRequest) -> None:
     """Tests with a database get a data directory of their own too."""
     if {"db", "transactional_db"} & set(request.fixturenames):
         request.getfixturevalue("installation")
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> Iterator[Callable[..., Platform]]:
+    """Starts whole platforms: ``platform(config={...}, start=True, name="platform")``.
+
+    Each has its own data directory, free ports and short times. When the test ends they are
+    stopped, and nothing of them may be left.
+    """
+    from platform_under_test import Platform
+
+    made: list[Platform] = []
+
+    def make(
+        config: Mapping[str, Any] | None = None,
+        *arguments: str,
+        start: bool = True,
+        name: str = "platform",
+    ) -> Platform:
+        made.append(Platform(tmp_path / name, config, arguments))
+        return made[-1].start() if start else made[-1]
+
+    yield make
+    for each in made:
+        each.end()
