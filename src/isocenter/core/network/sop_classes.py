@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-from pydicom.uid import UID_dictionary
+from .registry import NON_STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES
 
 VERIFICATION = "1.2.840.10008.1.1"
-STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
-
-_NOT_STORED = ("Storage Commitment", "Storage Management", "Media Storage Directory")
-
-
-def _is_storage_entry(name: str, kind: str) -> bool:
-    if not name:  # retired image classes that have lost their names
-        return kind == "SOP Class"
-    return kind == "SOP Class" and "Storage" in name and not name.startswith(_NOT_STORED)
-
-
-#: Every registered UID that is not the UID of a storage SOP class.
-NON_STORAGE = frozenset(
-    uid for uid, entry in UID_dictionary.items() if not _is_storage_entry(entry[0], entry[1])
-)
-
-_TRANSFER_SYNTAXES = {
-    uid: bool(entry[3]) for uid, entry in UID_dictionary.items() if entry[1] == "Transfer Syntax"
-}
 
 
 def is_storage(sop_class_uid: str) -> bool:
     """True for storage SOP classes, private and unknown ones included."""
-    return bool(sop_class_uid) and sop_class_uid not in NON_STORAGE
+    return (
+        bool(sop_class_uid)
+        and sop_class_uid not in NON_STORAGE_SOP_CLASSES
+        and sop_class_uid not in TRANSFER_SYNTAXES
+    )
 
 
 def choose_transfer_syntax(proposed: tuple[str, ...]) -> str | None:
@@ -40,7 +25,7 @@ def choose_transfer_syntax(proposed: tuple[str, ...]) -> str | None:
     """
     usable = [uid for uid in proposed if uid]
     for uid in usable:
-        if _TRANSFER_SYNTAXES.get(uid) is False:
+        if TRANSFER_SYNTAXES.get(uid) is False:
             return uid
-    known = [uid for uid in usable if uid in _TRANSFER_SYNTAXES]
-    return (known or usable or [None])[0]
+    known = [uid for uid in usable if uid in TRANSFER_SYNTAXES]
+    return next(iter(known or usable), None)
