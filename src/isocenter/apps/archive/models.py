@@ -64,7 +64,9 @@ class Study(models.Model):
     due_at = models.DateTimeField(null=True)  # when completion looks at it again
     complete_at = models.DateTimeField(null=True)
     revision = models.IntegerField(default=0)  # newest revision's number, 0 = none yet
-    complete_revision = models.IntegerField(default=0)  # newest one the default rule was content with
+    complete_revision = models.IntegerField(
+        default=0
+    )  # newest one the default rule was content with
     remote_node = models.CharField(max_length=64, default="")  # the source node that can count
     remote_instances = models.IntegerField(null=True)  # what the source node counts; null: unknown
     remote_asked_at = models.DateTimeField(null=True)
@@ -93,9 +95,7 @@ class Series(models.Model):
     is_derived = models.BooleanField(default=False)  # made by a run of ours
 
     class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["study", "series_uid"], name="series_once")
-        ]
+        constraints = [models.UniqueConstraint(fields=["study", "series_uid"], name="series_once")]
         indexes = [models.Index(fields=["series_uid"], name="series_uid")]
 
 
@@ -140,9 +140,7 @@ class Revision(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["study", "number"], name="revision_once")
-        ]
+        constraints = [models.UniqueConstraint(fields=["study", "number"], name="revision_once")]
 
 
 class SpoolCursor(models.Model):

@@ -66,9 +66,7 @@ def record_many(entries: Iterable[Entry]) -> None:
             study_uid=_clean(entry.study_uid)[:255],
             actor=_clean(entry.actor)[:255],
             detail={
-                key: _clean(value)
-                for key, value in entry.detail.items()
-                if key not in _IDENTIFYING
+                key: _clean(value) for key, value in entry.detail.items() if key not in _IDENTIFYING
             },
         )
         for entry in entries

@@ -154,10 +154,13 @@ class Artifact(models.Model):
 
 
 class ArtifactUse(models.Model):
-    """A step of a later run that would have made the same artifact and took this one instead."""
+    """An output of a step: made by it, or by an earlier run that would have made the same."""
 
-    step = models.ForeignKey(RunStep, on_delete=models.CASCADE, related_name="uses")
+    step = models.ForeignKey(RunStep, on_delete=models.CASCADE, related_name="outputs")
     artifact = models.ForeignKey(Artifact, on_delete=models.CASCADE, related_name="uses")
+    consumed_by = models.ForeignKey(  # the step of the same run that replaced it
+        RunStep, null=True, on_delete=models.SET_NULL, related_name="consumes"
+    )
 
     class Meta:
         constraints = [
@@ -243,9 +246,10 @@ class QuarantineItem(models.Model):
     sop_uid = models.CharField(max_length=255, default="")
     run = models.ForeignKey(Run, null=True, on_delete=models.CASCADE)
     delivery = models.ForeignKey(Delivery, null=True, on_delete=models.CASCADE)
-    source = models.JSONField(default=dict)  # sender of an instance
+    source = models.CharField(max_length=255, default="")  # sender of an instance
     path = models.CharField(max_length=1024, default="")  # relative to the quarantine folder
     size = models.BigIntegerField(default=0)
+    digest = models.CharField(max_length=64, default="")  # SHA-256 of an instance's file
     attempts = models.IntegerField(default=1)
     first_at = models.DateTimeField(auto_now_add=True)
     last_at = models.DateTimeField(auto_now=True)

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-import pydicom
 from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.filereader import read_partial
 from pydicom.uid import UID
 
 from isocenter.core.dicom.bounds import DEFAULT_BOUNDS, Bounds
@@ -26,7 +26,7 @@ from isocenter.core.dicom.bytesource import (
 from isocenter.core.dicom.header import Header
 from isocenter.core.dicom.part10 import DEFLATED_LITTLE, FileMeta, read_file_meta
 from isocenter.core.dicom.scanner import encoding_of, scan_header, tag_text
-from isocenter.core.dicom.structure import check_structure
+from isocenter.core.dicom.structure import PIXEL_TAGS, check_structure
 from isocenter.core.errors import BoundsError, DataSetError, DicomError, NotDicomError
 
 _CHUNK = 1 << 20
@@ -43,7 +43,7 @@ _PYDICOM_ERRORS = (
     ValueError,
     struct.error,
 )
-_warnings_lock = threading.Lock()
+_warnings_lock = threading.RLock()
 
 
 def header_of(path: Path, bounds: Bounds = DEFAULT_BOUNDS) -> tuple[FileMeta, Header]:
@@ -104,6 +104,13 @@ def read_dataset(
         DataSetError: broken or truncated.
         OSError: the file cannot be opened.
     """
+    return read_until(path, PIXEL_TAGS if stop_before_pixels else frozenset(), bounds=bounds)
+
+
+def read_until(
+    path: Path, stop_at: frozenset[int], *, bounds: Bounds = DEFAULT_BOUNDS
+) -> FileDataset:
+    """The same, up to the first top-level element that has one of the tags of ``stop_at``."""
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         if size > bounds.max_instance_bytes:
@@ -119,11 +126,11 @@ def read_dataset(
             encoding_of(meta.transfer_syntax_uid),
             bounds,
             length,
-            before_pixels=stop_before_pixels,
+            stop_at=stop_at,
         )
         if structure.truncated_at is not None:
             raise DataSetError(f"the data set ends inside {tag_text(structure.truncated_at)}")
-        return _parse(file, meta, stop_before_pixels)
+        return _parse(file, meta, stop_at)
 
 
 def inflate(source: ByteSource, bounds: Bounds) -> bytes:
@@ -140,11 +147,13 @@ def inflate(source: ByteSource, bounds: Bounds) -> bytes:
     return data.getvalue()
 
 
-def _parse(file: BinaryIO, meta: FileMeta, stop_before_pixels: bool) -> FileDataset:
+def _parse(file: BinaryIO, meta: FileMeta, stop_at: frozenset[int]) -> FileDataset:
     file.seek(0)
     try:
         with quiet_pydicom():
-            dataset = pydicom.dcmread(file, force=True, stop_before_pixels=stop_before_pixels)
+            dataset = read_partial(
+                file, stop_when=lambda tag, _vr, _length: tag in stop_at, force=True
+            )
     except _PYDICOM_ERRORS as error:
         raise DataSetError(f"the data set cannot be read ({type(error).__name__})") from error
     if not hasattr(dataset, "file_meta"):

@@ -22,8 +22,8 @@ _WINDOW = 1 << 16
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _SEQUENCE_TAGS = frozenset(tag for tag, entry in DicomDictionary.items() if entry[0] == "SQ")
-_PIXEL_DATA = 0x7FE00010
-_PIXEL_TAGS = frozenset((_PIXEL_DATA, 0x7FE00008, 0x7FE00009))
+#: Pixel Data, Float Pixel Data, Double Float Pixel Data.
+PIXEL_TAGS = frozenset((0x7FE00010, 0x7FE00008, 0x7FE00009))
 
 
 @dataclass(slots=True)
@@ -55,7 +55,12 @@ class Structure:
 
 
 def check_structure(
-    source: ByteSource, encoding: Encoding, bounds: Bounds, size: int, *, before_pixels: bool
+    source: ByteSource,
+    encoding: Encoding,
+    bounds: Bounds,
+    size: int,
+    *,
+    stop_at: frozenset[int] = frozenset(),
 ) -> Structure:
     """Walk all data elements, those in sequences too.
 
@@ -64,13 +69,13 @@ def check_structure(
         encoding: as the transfer syntax prescribes.
         bounds: what is allowed.
         size: length of the data set in bytes.
-        before_pixels: end at the first element of group 7FE0.
+        stop_at: end at the first element of the top level that has one of these tags.
 
     Raises:
         BoundsError: too deep or too many elements.
         DataSetError: a delimiter where none belongs, or a value that reaches beyond its sequence.
     """
-    return _Checker(source, encoding, bounds, size).run(before_pixels)
+    return _Checker(source, encoding, bounds, size).run(stop_at)
 
 
 class _Checker:
@@ -92,7 +97,7 @@ class _Checker:
         self._depth = 0
         self._top_tag = 0
 
-    def run(self, before_pixels: bool) -> Structure:
+    def run(self, stop_at: frozenset[int]) -> Structure:
         position = 0
         while self._stack:
             frame = self._stack[-1]
@@ -105,11 +110,11 @@ class _Checker:
             tag, vr, length, start = head
             self._elements += 1
             if len(self._stack) == 1:
+                if tag in stop_at:
+                    return self._ended(None)
                 self._top_tag = tag
             if self._elements > self._bounds.max_elements:
                 raise BoundsError(f"more than {self._bounds.max_elements} data elements")
-            if before_pixels and len(self._stack) == 1 and tag in _PIXEL_TAGS:
-                return self._ended(None)
             try:
                 position = self._step(frame, tag, vr, length, start)
             except DataSetError:
@@ -148,7 +153,7 @@ class _Checker:
         if tag == _ITEM:
             raise DataSetError(f"a sequence item at byte {start - 8}, outside a sequence")
         if vr == b"SQ" or length == _UNDEFINED or (not vr and tag in _SEQUENCE_TAGS):
-            fragments = tag in _PIXEL_TAGS or vr in (b"OB", b"OW")
+            fragments = tag in PIXEL_TAGS or vr in (b"OB", b"OW")
             sequence = _Frame(None, frame.limit, True, frame.implicit, holds_fragments=fragments)
             return self._enter(frame, sequence, tag, length, start)
         end = start + length

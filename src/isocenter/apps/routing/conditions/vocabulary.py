@@ -33,6 +33,7 @@ _STUDY: dict[str, Type] = {
     "PatientBirthDate": "date",
     "PatientSex": "text",
     "StudyDate": "date",
+    "StudyTime": "text",
     "AccessionNumber": "text",
     "StudyID": "text",
     "StudyDescription": "text",
@@ -48,10 +49,12 @@ _SERIES: dict[str, Type] = {
     "SeriesDescription": "text",
     "BodyPartExamined": "text",
     "FrameOfReferenceUID": "text",
+    "SOPClassUID": "text",
     "NumberOfSeriesRelatedInstances": "number",
 }
 _OURS: dict[str, tuple[Type, str]] = {
     "SourceAETitle": ("text", "calling AE title of the sender"),
+    "CalledAETitle": ("text", "AE title that the sender called us by"),
     "SourceAddress": ("text", "network address of the sender"),
     "Now": ("moment", 'date and time here, "2026-12-31T18:00"'),
     "TimeOfDay": ("time", 'time here, "18:00"'),

@@ -1,0 +1,192 @@
+"""Incoming bytes → synced files beside the archive, digested and read. No database here.
+
+Instances of a batch are staged by a few threads: most of their time goes into hashing and syncing,
+where Python lets others run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shutil
+import uuid
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from isocenter.apps.archive.incoming import Incoming
+from isocenter.apps.archive.indexing import Entry, Flag, clean, entry_of
+from isocenter.core.dicom.bounds import Bounds
+from isocenter.core.dicom.part10 import FileMeta, read_file_meta
+from isocenter.core.dicom.reading import header_of, read_dataset
+from isocenter.core.dicom.references import named_series
+from isocenter.core.dicom.scanner import Header, scan_header
+from isocenter.core.errors import DicomError
+
+_THREADS = 4
+_MAX_REFERENCES = 10_000
+#: Modalities whose objects name series and instances that belong to them.
+_REFERRING = frozenset(
+    ("RTSTRUCT", "RTDOSE", "RTPLAN", "RTRECORD", "RTIMAGE", "SEG", "SR", "PR", "KO", "REG", "FID")
+)
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A synced copy of an incoming instance.
+
+    Attributes:
+        path: the copy; the archive or the quarantine takes it over.
+        digest: SHA-256 of the data set, without file meta information; of all when unreadable.
+        entry: what the index will say; None when the instance cannot be indexed.
+        problem: why not.
+        references: {"series": [...], "instances": [...]} that the data set names.
+    """
+
+    incoming: Incoming
+    path: Path
+    size: int
+    digest: str
+    transfer_syntax_uid: str = ""
+    entry: Entry | None = None
+    problem: str = ""
+    references: dict[str, list[str]] = field(default_factory=dict)
+    flags: tuple[Flag, ...] = ()
+
+
+class StagingArea:
+    """A folder for the copies of one batch; what nobody took over goes with it."""
+
+    def __init__(self, archive: Path, bounds: Bounds) -> None:
+        self._folder = staging_folder(archive) / f"{os.getpid()}-{uuid.uuid4().hex}"
+        self._bounds = bounds
+
+    def __enter__(self) -> StagingArea:
+        self._folder.mkdir(parents=True, mode=0o700)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def stage(self, records: Sequence[Incoming]) -> list[Staged]:
+        """Copy, sync and read instances, in their order.
+
+        Raises:
+            OSError: the disk does not take them, or the payload cannot be read.
+        """
+        work = [(record, self._folder / f"{number}.part") for number, record in enumerate(records)]
+        if len(work) == 1:
+            return [self._stage(*work[0])]
+        with ThreadPoolExecutor(_THREADS, thread_name_prefix="stage") as pool:
+            return list(pool.map(lambda item: self._stage(*item), work))
+
+    def _stage(self, incoming: Incoming, path: Path) -> Staged:
+        copy = _copy(incoming, path)
+        if copy.meta is None:
+            return Staged(incoming, path, copy.size, copy.digest, problem=copy.problem)
+        try:
+            if copy.size == len(copy.start):
+                header = scan_header(
+                    copy.start,
+                    offset=copy.offset,
+                    transfer_syntax_uid=copy.meta.transfer_syntax_uid,
+                    bounds=self._bounds,
+                )
+            else:
+                header = header_of(path, self._bounds)[1]
+        except DicomError as error:
+            return Staged(incoming, path, copy.size, copy.digest, problem=clean(str(error)))
+        return self._indexed(incoming, path, copy.size, copy.digest, copy.meta, header)
+
+    def _indexed(
+        self,
+        incoming: Incoming,
+        path: Path,
+        size: int,
+        digest: str,
+        meta: FileMeta,
+        header: Header,
+    ) -> Staged:
+        entry = entry_of(
+            header,
+            command_sop_uid=incoming.sop_instance_uid or meta.sop_instance_uid,
+            sop_class_uid=incoming.sop_class_uid or meta.sop_class_uid,
+        )
+        problem = "" if entry else "neither the data set nor the sender names a SOPInstanceUID"
+        references: dict[str, list[str]] = {}
+        flags: tuple[Flag, ...] = ()
+        if entry and entry.modality in _REFERRING and not incoming.is_derived:
+            references, flags = self._references(path, entry)
+        return Staged(
+            incoming,
+            path,
+            size,
+            digest,
+            clean(meta.transfer_syntax_uid)[:255],
+            entry,
+            problem,
+            references,
+            flags,
+        )
+
+    def _references(
+        self, path: Path, entry: Entry
+    ) -> tuple[dict[str, list[str]], tuple[Flag, ...]]:
+        try:
+            found = named_series(read_dataset(path, bounds=self._bounds, stop_before_pixels=True))
+        except (DicomError, ValueError, TypeError, AttributeError):
+            # It is kept and indexed; only what it refers to stays unknown.
+            text = f"the references of {entry.modality} {entry.sop_uid} cannot be read"
+            return {}, (Flag("references-unreadable", text),)
+        return {
+            "series": [clean(uid) for uid in found.series[:_MAX_REFERENCES]],
+            "instances": [clean(uid) for uid in found.instances[:_MAX_REFERENCES]],
+        }, ()
+
+
+def staging_folder(archive: Path) -> Path:
+    """Where copies wait; on the archive's file system, so that taking one over is a rename."""
+    return archive / ".staging"
+
+
+@dataclass(frozen=True)
+class _Copy:
+    start: bytes  # the first piece; all of a small file
+    size: int
+    digest: str
+    meta: FileMeta | None
+    offset: int  # of the data set
+    problem: str
+
+
+def _copy(incoming: Incoming, path: Path) -> _Copy:
+    """Write and sync a copy of a payload, and digest its data set in the same pass."""
+    start, size, hasher = b"", 0, hashlib.sha256()
+    meta, offset, problem = None, 0, "the file is empty"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        for chunk in incoming.payload.chunks():
+            view = memoryview(chunk)
+            if size == 0:
+                start = chunk
+                meta, offset, problem = _meta_of(chunk)
+                hasher.update(view[offset:])
+            else:
+                hasher.update(view)
+            size += len(chunk)
+            while view:
+                view = view[os.write(descriptor, view) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    return _Copy(start, size, hasher.hexdigest(), meta, offset, problem)
+
+
+def _meta_of(start: bytes) -> tuple[FileMeta | None, int, str]:
+    try:
+        meta, offset = read_file_meta(io.BytesIO(start))
+    except DicomError as error:
+        return None, 0, clean(str(error))
+    return meta, offset, ""

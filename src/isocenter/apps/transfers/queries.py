@@ -1,0 +1,102 @@
+"""What can be asked of nodes."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any, Protocol
+
+from django.conf import settings
+
+from isocenter.apps.transfers.models import Node
+from isocenter.core.errors import NotFound
+from isocenter.core.network.requestor import Peer
+from isocenter.core.network.tls import ClientTls
+
+
+class SourceLike(Protocol):
+    """What is needed of a source to find its node."""
+
+    calling_ae_title: str
+    address: str
+
+
+def nodes() -> list[Node]:
+    """All nodes, by name."""
+    return list(Node.objects.order_by("name"))
+
+
+def node(name: str) -> Node:
+    """One node.
+
+    Raises:
+        NotFound: there is none; names the nearest.
+    """
+    found = Node.objects.filter(name=name).first()
+    if found is None:
+        names = list(Node.objects.values_list("name", flat=True))
+        close = difflib.get_close_matches(name, names, n=1)
+        hint = f"did you mean {close[0]}?" if close else "isocenter nodes list"
+        raise NotFound(f"there is no node {name!r}", hint=hint)
+    return found
+
+
+def node_for_source(source: SourceLike) -> Node | None:
+    """The DICOM node that a study came from: by AE title, and by address where several have it."""
+    title = source.calling_ae_title.strip()
+    if not title:
+        return None
+    found = list(Node.objects.filter(kind=Node.Kind.DIMSE, ae_title=title).order_by("name"))
+    if len(found) > 1:
+        found = [item for item in found if item.host == source.address] or found
+    return found[0] if found else None
+
+
+def peer_of(row: Node) -> Peer:
+    """How to reach a DICOM node."""
+    ours = settings.ISOCENTER
+    calling = (
+        row.calling_ae_title or ours.delivery.calling_ae_title or ours.receiver.ae_title
+    )
+    return Peer(
+        host=row.host,
+        port=row.port or 104,
+        called_ae_title=row.ae_title,
+        calling_ae_title=calling,
+        timeout_s=row.timeout_s or ours.delivery.timeout_s,
+        tls=_tls(row.tls),
+    )
+
+
+def node_row(row: Node) -> dict[str, Any]:
+    """A node as ``isocenter nodes list --json`` prints it (stable)."""
+    return {
+        "name": row.name,
+        "kind": str(row.kind),
+        "ae_title": row.ae_title,
+        "host": row.host,
+        "port": row.port,
+        "calling_ae_title": row.calling_ae_title,
+        "folder": row.folder,
+        "tls": dict(row.tls),
+        "max_associations": row.max_associations,
+        "timeout_s": row.timeout_s,
+        "can_query": row.can_query,
+        "enabled": row.enabled,
+    }
+
+
+def _tls(values: dict[str, Any]) -> ClientTls | None:
+    if not values:
+        return None
+
+    def file(key: str) -> Path | None:
+        text = values.get(key)
+        return Path(text).expanduser() if text else None
+
+    return ClientTls(
+        ca=file("ca"),
+        certificate=file("certificate"),
+        key=file("key"),
+        check_hostname=bool(values.get("verify", True)),
+    )

@@ -1,0 +1,116 @@
+"""Overlay planes (PS3.3 C.9.2): masks as bits beside the pixels, which stay as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from isocenter.core.contours.derived_image import long_string, make_encodable
+from isocenter.core.contours.masks import Mask
+from isocenter.core.dicom.part10 import EXPLICIT_BIG
+
+#: 6000, 6002 … 601E (PS3.5 7.6).
+GROUPS = tuple(range(0x6000, 0x6020, 2))
+_SUBTYPES = {"AUTOMATIC": "AUTOMATED", "SEMIAUTOMATIC": "USER", "MANUAL": "USER"}
+
+
+@dataclass(frozen=True)
+class RoiStatistics:
+    """ROI attributes of an overlay plane (PS3.3 C.9.2.1.5), of modality values.
+
+    Attributes:
+        area: number of pixels.
+        mean, deviation: None where the pixels could not be read or the area is 0.
+    """
+
+    area: int
+    mean: float | None = None
+    deviation: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class OverlayPlane:
+    """One overlay plane of one image.
+
+    Attributes:
+        group: even, 6000 to 601E.
+        mask: (rows, columns) of the image.
+        label, description: for people.
+        overlay_type: R (region of interest) or G (graphics).
+        generation_algorithm: ROIGenerationAlgorithm of the ROI, or empty.
+        statistics: only for type R.
+    """
+
+    group: int
+    mask: Mask
+    label: str
+    description: str
+    overlay_type: str = "R"
+    generation_algorithm: str = ""
+    statistics: RoiStatistics | None = None
+
+
+def free_groups(headers: Iterable[Dataset]) -> tuple[int, ...]:
+    """Overlay groups that no image of a series uses, ascending."""
+    used = {tag.group for header in headers for tag in header.keys()}  # noqa: SIM118
+    return tuple(group for group in GROUPS if group not in used)
+
+
+def add_overlay(dataset: Dataset, plane: OverlayPlane) -> None:
+    """Adds one overlay plane to an image. Groups that are there stay untouched."""
+    label, description = long_string(plane.label), long_string(plane.description)
+    make_encodable(dataset, label, description)
+    group = plane.group
+    dataset.add_new((group, 0x0010), "US", plane.mask.shape[0])
+    dataset.add_new((group, 0x0011), "US", plane.mask.shape[1])
+    dataset.add_new((group, 0x0022), "LO", description)
+    dataset.add_new((group, 0x0040), "CS", plane.overlay_type)
+    subtype = _SUBTYPES.get(plane.generation_algorithm.upper())
+    if subtype:
+        dataset.add_new((group, 0x0045), "LO", subtype)
+    dataset.add_new((group, 0x0050), "SS", [1, 1])
+    dataset.add_new((group, 0x0100), "US", 1)
+    dataset.add_new((group, 0x0102), "US", 0)
+    if plane.statistics is not None and plane.overlay_type == "R":
+        _add_statistics(dataset, group, plane.statistics)
+    dataset.add_new((group, 0x1500), "LO", label)
+    swapped = str(dataset.file_meta.TransferSyntaxUID) == EXPLICIT_BIG
+    dataset.add_new((group, 0x3000), "OW", packed(plane.mask, swapped=swapped))
+
+
+def packed(mask: Mask, *, swapped: bool = False) -> bytes:
+    """A mask as OverlayData: rows one after the other, lowest bit first, words of 16 bits.
+
+    `swapped` gives the words of a big endian data set.
+    """
+    bits = np.packbits(mask, axis=None, bitorder="little")
+    if bits.size % 2:
+        bits = np.append(bits, np.uint8(0))
+    return bits.view(np.uint16).byteswap().tobytes() if swapped else bits.tobytes()
+
+
+def _add_statistics(dataset: Dataset, group: int, statistics: RoiStatistics) -> None:
+    dataset.add_new((group, 0x1301), "IS", statistics.area)
+    if statistics.mean is not None and statistics.deviation is not None:
+        dataset.add_new((group, 0x1302), "DS", f"{statistics.mean:.10g}")
+        dataset.add_new((group, 0x1303), "DS", f"{statistics.deviation:.10g}")
+
+
+def statistics_of(mask: Mask, values: NDArray[np.float64] | None) -> RoiStatistics:
+    """Area, mean and (population) standard deviation of modality `values` (rows, columns)."""
+    area = int(np.count_nonzero(mask))
+    if area == 0 or values is None:
+        return RoiStatistics(area)
+    inside = values[mask]
+    return RoiStatistics(area, float(inside.mean()), float(inside.std()))
+
+
+def joined_names(names: Sequence[str]) -> tuple[str, str]:
+    """(label, description) of a plane that shows several ROIs."""
+    if len(names) == 1:
+        return names[0], names[0]
+    return f"{len(names)} ROIs", ", ".join(names)

@@ -1,0 +1,93 @@
+"""Writing DICOM files (PS3.10): the same data set gives the same bytes."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+from pydicom.filebase import DicomFileLike
+from pydicom.filewriter import write_dataset
+
+from isocenter.core.dicom.part10 import (
+    DEFLATED_LITTLE,
+    EXPLICIT_BIG,
+    EXPLICIT_LITTLE,
+    IMPLICIT_LITTLE,
+    FileMeta,
+    encode_file_meta,
+)
+from isocenter.core.dicom.reading import quiet_pydicom
+from isocenter.core.errors import DataSetError
+
+_WRITE_ERRORS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    NotImplementedError,
+    TypeError,
+    ValueError,
+)
+
+
+def write_part10(dataset: Dataset, path: Path) -> None:
+    """Write a data set as a DICOM file, whole or not at all.
+
+    The transfer syntax is ``dataset.file_meta.TransferSyntaxUID`` (explicit little endian where
+    there is none); pixel data must already be in it. The file meta information is ours. The file
+    is not synced to the disk; who needs that does it.
+
+    Raises:
+        DataSetError: the data set has no SOP Class or Instance UID, or a value cannot be written.
+        OSError: the file cannot be written.
+    """
+    syntax = str(getattr(dataset, "file_meta", Dataset()).get("TransferSyntaxUID") or "")
+    meta = FileMeta(
+        sop_class_uid=str(dataset.get("SOPClassUID") or ""),
+        sop_instance_uid=str(dataset.get("SOPInstanceUID") or ""),
+        transfer_syntax_uid=syntax or EXPLICIT_LITTLE,
+    )
+    if not meta.sop_class_uid or not meta.sop_instance_uid:
+        raise DataSetError("a data set without SOP Class UID or SOP Instance UID is not written")
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(encode_file_meta(meta))
+            if meta.transfer_syntax_uid == DEFLATED_LITTLE:
+                file.write(_deflate(dataset))
+            else:
+                _write_elements(DicomFileLike(file), dataset, meta.transfer_syntax_uid)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def encode_dataset(dataset: Dataset, transfer_syntax_uid: str) -> bytes:
+    """The bytes of a data set without file meta information, not deflated.
+
+    Raises:
+        DataSetError: a value cannot be written.
+    """
+    from pydicom.filebase import DicomBytesIO
+
+    buffer = DicomBytesIO()
+    _write_elements(buffer, dataset, transfer_syntax_uid)
+    return bytes(buffer.getvalue())
+
+
+def _write_elements(file: DicomFileLike, dataset: Dataset, transfer_syntax_uid: str) -> None:
+    file.is_implicit_VR = transfer_syntax_uid == IMPLICIT_LITTLE
+    file.is_little_endian = transfer_syntax_uid != EXPLICIT_BIG
+    elements = dataset[0x00080000:] if any(tag.group < 8 for tag in dataset.keys()) else dataset
+    try:
+        with quiet_pydicom():
+            write_dataset(file, elements)
+    except _WRITE_ERRORS as error:
+        raise DataSetError(f"the data set cannot be written: {error}") from error
+
+
+def _deflate(dataset: Dataset) -> bytes:
+    compressor = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    data = compressor.compress(encode_dataset(dataset, EXPLICIT_LITTLE)) + compressor.flush()
+    return data + b"\0" * (len(data) % 2)
