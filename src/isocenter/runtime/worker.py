@@ -23,7 +23,7 @@ from procrastinate.psycopg_connector import PsycopgConnector
 from procrastinate.worker import Worker
 
 from isocenter.runtime.maintenance import Maintenance
-from isocenter.runtime.queue import DELIVERIES, MAINTENANCE, RUNS
+from isocenter.runtime.queue import DELIVERIES, MAINTENANCE, RUNS, load_tasks
 from isocenter.runtime.queue import app as queue_app
 from isocenter.runtime.settings import Settings
 
@@ -42,8 +42,8 @@ def run_worker(settings: Settings) -> int:
         0 after a request to stop; 1 when the database was lost: start it again. Running jobs
         get a few seconds, then the process ends and others take them over.
     """
-    code = asyncio.run(_work(settings), debug=False)
-    return code
+    load_tasks()
+    return asyncio.run(_work(settings))
 
 
 async def _work(settings: Settings) -> int:
