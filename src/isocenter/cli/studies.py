@@ -27,6 +27,7 @@ StudyArgument = Annotated[str, typer.Argument(metavar="STUDY_UID", show_default=
 
 @app.command("list")
 def list_studies(
+    *,
     state: Annotated[
         list[str] | None,
         typer.Option(help="Only these: receiving, waiting, complete, held.", show_default=False),

@@ -67,7 +67,7 @@ def spool_import(
 
     Raises:
         ConfigurationError: a path that is not there, or an encrypted or damaged ZIP.
-        ZipBoundsError: a ZIP that unpacks to more than allowed; what came before it is in the spool.
+        ZipBoundsError: a ZIP that unpacks to more than allowed; what came before is in the spool.
         SpoolError: the spool takes no more.
     """
     report = ImportReport()
@@ -78,29 +78,31 @@ def spool_import(
             report.skipped += found.skipped
             report.missing += found.missing
             for candidate in found.candidates:
-                _take(candidate, writer, spool, kind, address, report)
+                if not spool.has_room():
+                    raise SpoolError(
+                        "the disk has less than its reserve left",
+                        hint="storage.reserve_mb; free some space",
+                    )
+                _take(candidate, writer, _Label(kind, address), report)
                 on_file(candidate.name)
     return report
 
 
-def _take(
-    candidate: Candidate,
-    writer: SpoolWriter,
-    spool: Spool,
-    kind: str,
-    address: str,
-    report: ImportReport,
-) -> None:
-    if not spool.has_room():
-        raise SpoolError(
-            "the disk has less than its reserve left", hint="storage.reserve_mb; free some space"
-        )
+@dataclass(frozen=True)
+class _Label:
+    """What the records say of where they come from."""
+
+    kind: str
+    address: str
+
+
+def _take(candidate: Candidate, writer: SpoolWriter, label: _Label, report: ImportReport) -> None:
     try:
         with candidate.open() as stream:
-            size = _copy(stream, writer, kind, address)
+            size = _copy(stream, writer, label)
     except NotDicomError:
         report.skipped.append(Note(candidate.name, "no DICOM file"))
-    except _IsDirectory:
+    except _DirectoryError:
         report.skipped.append(Note(candidate.name, "a DICOMDIR: an index, no instance"))
     except ZipBoundsError:
         raise
@@ -113,15 +115,15 @@ def _take(
         report.bytes += size
 
 
-class _IsDirectory(Exception):
+class _DirectoryError(Exception):
     """A DICOMDIR, which is no instance."""
 
 
-def _copy(stream: Readable, writer: SpoolWriter, kind: str, address: str) -> int:
+def _copy(stream: Readable, writer: SpoolWriter, label: _Label) -> int:
     start = _read_start(stream)
     meta, offset = read_file_meta(io.BytesIO(start))
     if meta.sop_class_uid == MEDIA_DIRECTORY:
-        raise _IsDirectory
+        raise _DirectoryError
     has_format = start[128:132] == b"DICM"
     if not (has_format and meta.sop_class_uid and meta.sop_instance_uid):
         meta = _completed(meta, start, offset)
@@ -130,7 +132,7 @@ def _copy(stream: Readable, writer: SpoolWriter, kind: str, address: str) -> int
         head, body = encode_file_meta(meta), memoryview(start)[offset:]
     else:
         head, body = b"", memoryview(start)
-    record = writer.begin(_record_meta(meta, kind, address), head)
+    record = writer.begin(_record_meta(meta, label), head)
     with record:
         record.write(body)
         while piece := stream.read(_CHUNK_BYTES):
@@ -163,12 +165,12 @@ def _completed(meta: FileMeta, start: bytes, offset: int) -> FileMeta:
     )
 
 
-def _record_meta(meta: FileMeta, kind: str, address: str) -> dict[str, str]:
+def _record_meta(meta: FileMeta, label: _Label) -> dict[str, str]:
     return {
-        "kind": kind,
+        "kind": label.kind,
         "calling_ae_title": "",
         "called_ae_title": "",
-        "address": address,
+        "address": label.address,
         "sop_class_uid": meta.sop_class_uid,
         "sop_instance_uid": meta.sop_instance_uid,
         "transfer_syntax_uid": meta.transfer_syntax_uid,

@@ -20,7 +20,7 @@ class Payload(Protocol):
     def length(self) -> int: ...
 
     def chunks(self) -> Iterator[bytes]:
-        """Its bytes from the beginning: one piece up to ``WHOLE_BYTES``, else of ``CHUNK_BYTES``."""
+        """Its bytes: one piece up to ``WHOLE_BYTES``, beyond that pieces of ``CHUNK_BYTES``."""
         ...
 
 

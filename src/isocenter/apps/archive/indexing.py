@@ -128,7 +128,7 @@ def _sop_key(uid: str, command_uid: str, flags: list[Flag]) -> str:
 
 def _key(uid: str, what: str, placeholder: tuple[str, ...], flags: list[Flag]) -> str:
     """The UID as the index holds it."""
-    code = what.split()[0].lower()
+    code = what.split(maxsplit=1)[0].lower()
     uid = uid.strip()
     if not uid:
         flags.append(
@@ -183,5 +183,5 @@ def _differ(known: Mapping[str, str], new: Mapping[str, str], field: str) -> boo
 
 
 def _name_parts(name: str) -> list[str]:
-    alphabetic = name.split("=")[0].casefold()
+    alphabetic = name.split("=", maxsplit=1)[0].casefold()
     return [part for part in re.split(r"[\^\s]+", alphabetic) if part]

@@ -98,23 +98,16 @@ class StagingArea:
                 header = header_of(path, self._bounds)[1]
         except DicomError as error:
             return Staged(incoming, path, copy.size, copy.digest, problem=clean(str(error)))
-        return self._indexed(incoming, path, copy.size, copy.digest, copy.meta, header)
+        return self._indexed(incoming, path, copy, copy.meta, header)
 
     def _indexed(
-        self,
-        incoming: Incoming,
-        path: Path,
-        size: int,
-        digest: str,
-        meta: FileMeta,
-        header: Header,
+        self, incoming: Incoming, path: Path, copy: _Copy, meta: FileMeta, header: Header
     ) -> Staged:
         entry = entry_of(
             header,
             command_sop_uid=incoming.sop_instance_uid or meta.sop_instance_uid,
             sop_class_uid=incoming.sop_class_uid or meta.sop_class_uid,
         )
-        problem = "" if entry else "neither the data set nor the sender names a SOPInstanceUID"
         references: dict[str, list[str]] = {}
         flags: tuple[Flag, ...] = ()
         if entry and entry.modality in _REFERRING and not incoming.is_derived:
@@ -122,13 +115,13 @@ class StagingArea:
         return Staged(
             incoming,
             path,
-            size,
-            digest,
-            clean(meta.transfer_syntax_uid)[:255],
-            entry,
-            problem,
-            references,
-            flags,
+            copy.size,
+            copy.digest,
+            transfer_syntax_uid=clean(meta.transfer_syntax_uid)[:255],
+            entry=entry,
+            problem="" if entry else "neither the data set nor the sender names a SOPInstanceUID",
+            references=references,
+            flags=flags,
         )
 
     def _references(

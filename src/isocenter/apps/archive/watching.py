@@ -87,7 +87,7 @@ class WatchedFolder:
             path.unlink(missing_ok=True)
 
     def _fail(self, path: Path, reason: str) -> None:
-        """Put a file aside with its reason. The log says where, not the name: names can identify."""
+        """Put a file aside with its reason; the log gets no file name, for names can identify."""
         target = _free_name(self._folder / FAILED / path.relative_to(self._folder))
         with contextlib.suppress(FileNotFoundError):  # taken away in the meantime
             target.parent.mkdir(parents=True, exist_ok=True)
