@@ -91,13 +91,17 @@ class SourceInstance:
 
 
 def source_instance(dataset: Dataset) -> SourceInstance:
-    """The reference to a data set.
+    """The reference to a data set; what it lacks is taken from its file meta information.
 
     Raises:
         DataSetError: it has no SOP Class UID or SOP Instance UID.
     """
-    sop_class_uid = str(dataset.get("SOPClassUID") or "")
-    sop_instance_uid = str(dataset.get("SOPInstanceUID") or "")
+    meta = getattr(dataset, "file_meta", Dataset())
+    with quiet_pydicom():
+        sop_class_uid = str(dataset.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID") or "")
+        sop_instance_uid = str(
+            dataset.get("SOPInstanceUID") or meta.get("MediaStorageSOPInstanceUID") or ""
+        )
     if not sop_class_uid or not sop_instance_uid:
         raise DataSetError("the source has no SOP Class UID or no SOP Instance UID")
     return SourceInstance(sop_class_uid, sop_instance_uid)
@@ -134,9 +138,11 @@ def new_instance_from(
     Raises:
         DataSetError: the source has no SOP Class UID or SOP Instance UID.
     """
-    refs = tuple(source_refs) or (source_instance(source),)
+    own = source_instance(source)
+    refs = tuple(source_refs) or (own,)
     with quiet_pydicom():
         made = copy_of(source)
+        made.SOPClassUID = UID(own.sop_class_uid)
         for keyword in _NOT_INHERITED:
             if keyword in made:
                 delattr(made, keyword)
@@ -210,7 +216,7 @@ def mark_derived(
 
 def copy_of(source: Dataset) -> Dataset:
     """A copy that shares no mutable value with the source and decodes nothing."""
-    made = Dataset({tag: _copy_of_element(source.get_item(tag)) for tag in source.keys()})
+    made = Dataset({tag: _copy_of_element(source.get_item(tag)) for tag in list(source.keys())})
     is_implicit, is_little = source.original_encoding
     if is_implicit is not None and is_little is not None:
         made.set_original_encoding(is_implicit, is_little, source.original_character_set)

@@ -7,7 +7,7 @@ import zlib
 from pathlib import Path
 
 from pydicom.dataset import Dataset
-from pydicom.filebase import DicomFileLike
+from pydicom.filebase import DicomBytesIO, DicomFileLike
 from pydicom.filewriter import write_dataset
 
 from isocenter.core.dicom.part10 import (
@@ -21,6 +21,7 @@ from isocenter.core.dicom.part10 import (
 from isocenter.core.dicom.reading import quiet_pydicom
 from isocenter.core.errors import DataSetError
 
+_FIRST = 0x00080000
 _WRITE_ERRORS = (
     ArithmeticError,
     AttributeError,
@@ -69,8 +70,6 @@ def encode_dataset(dataset: Dataset, transfer_syntax_uid: str) -> bytes:
     Raises:
         DataSetError: a value cannot be written.
     """
-    from pydicom.filebase import DicomBytesIO
-
     buffer = DicomBytesIO()
     _write_elements(buffer, dataset, transfer_syntax_uid)
     return bytes(buffer.getvalue())
@@ -79,7 +78,8 @@ def encode_dataset(dataset: Dataset, transfer_syntax_uid: str) -> bytes:
 def _write_elements(file: DicomFileLike, dataset: Dataset, transfer_syntax_uid: str) -> None:
     file.is_implicit_VR = transfer_syntax_uid == IMPLICIT_LITTLE
     file.is_little_endian = transfer_syntax_uid != EXPLICIT_BIG
-    elements = dataset[0x00080000:] if any(tag.group < 8 for tag in dataset.keys()) else dataset
+    lowest = min(dataset.keys(), default=_FIRST)
+    elements = dataset if lowest >= _FIRST else dataset[_FIRST:]  # no group 0002 or command group
     try:
         with quiet_pydicom():
             write_dataset(file, elements)
