@@ -79,8 +79,7 @@ class Connection:
         """
         try:
             if self._is_tls:
-                for buffer in buffers:
-                    self._socket.sendall(buffer)
+                self._socket.sendall(b"".join(buffers))  # few big TLS records, not many small
             else:
                 self._send_gathered(buffers)
         except (BlockingIOError, TimeoutError):
@@ -92,6 +91,10 @@ class Connection:
         """Wake a thread that waits for bytes; it sees the connection closed."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RD)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.close()
 
     def linger(self, seconds: float) -> None:
         """Say that we are done, then read until the peer has closed too.

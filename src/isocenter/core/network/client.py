@@ -1,0 +1,244 @@
+"""An association that we ask for: connect, negotiate, exchange messages, release."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+
+from isocenter.core.errors import (
+    AssociationAborted,
+    AssociationRejected,
+    NetworkError,
+    NetworkTimeout,
+    ProtocolError,
+)
+
+from .command import Command
+from .connection import Buffer, Connection
+from .messages import MessageReader
+from .pdu import (
+    ABORT,
+    APPLICATION_CONTEXT,
+    ASSOCIATE_AC,
+    ASSOCIATE_RJ,
+    MAX_ASSOCIATE_BYTES,
+    RELEASE_RP,
+    RELEASE_RP_BYTES,
+    RELEASE_RQ,
+    RELEASE_RQ_BYTES,
+    AssociateRequest,
+    ProposedContext,
+    decode_associate_ac,
+    encode_abort,
+    encode_associate_rq,
+    own_user_information,
+)
+from .tls import ClientTls, client_context
+
+_BUFFER_BYTES = MAX_ASSOCIATE_BYTES + 64
+_REJECT_REASONS = {
+    (1, 1): "no reason given",
+    (1, 2): "application context not supported",
+    (1, 3): "calling AE title not recognised",
+    (1, 7): "called AE title not recognised",
+    (2, 1): "no reason given by the provider",
+    (2, 2): "protocol version not supported",
+    (3, 1): "temporary congestion",
+    (3, 2): "local limit exceeded",
+}
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A DICOM system that we talk to.
+
+    Attributes:
+        timeout_s: longest silence of the peer, and longest wait for the connection.
+        tls: None for plain TCP.
+        max_pdu: bytes that we accept and send in one P-DATA-TF.
+    """
+
+    host: str
+    port: int
+    called_ae_title: str = "ANY-SCP"
+    calling_ae_title: str = "ISOCENTER"
+    timeout_s: float = 60
+    tls: ClientTls | None = None
+    max_pdu: int = 131072
+
+    def __str__(self) -> str:
+        return f"{self.called_ae_title} at {self.host}:{self.port}"
+
+
+class ClientAssociation:
+    """An established association; use it in a ``with`` block, which releases or aborts it.
+
+    Raises (on construction):
+        AssociationRejected: the peer said no; carries result, source and reason.
+        NetworkTimeout, NetworkError: it cannot be reached, or breaks the protocol.
+    """
+
+    def __init__(self, peer: Peer, contexts: Sequence[ProposedContext]) -> None:
+        self.peer = peer
+        self._connection = Connection(_connect(peer), peer.timeout_s)
+        self._reader = MessageReader(
+            self._connection,
+            max_pdu=peer.max_pdu,
+            pdu_timeout_s=peer.timeout_s,
+            buffer_bytes=_BUFFER_BYTES,
+        )
+        self._is_open = False
+        try:
+            self._negotiate(contexts)
+        except BaseException:
+            self._connection.close()
+            raise
+        self._is_open = True
+
+    @property
+    def accepted(self) -> Mapping[int, str]:
+        """Transfer syntax of each context that the peer accepted."""
+        return self._accepted
+
+    @property
+    def max_pdu(self) -> int:
+        """Largest P-DATA-TF that may be sent, in bytes after its header."""
+        return self._max_pdu
+
+    def send(self, *buffers: Buffer) -> None:
+        """Write PDUs."""
+        self._connection.send(*buffers)
+
+    def response(self, message_id: int, field: int) -> Command:
+        """Wait for the response to a request.
+
+        Raises:
+            ProtocolError: another message came.
+            AssociationAborted, NetworkTimeout: none came.
+        """
+        self._connection.quick_ack()
+        message = self._reader.next_message()
+        if message is None:
+            self._is_open = False
+            with contextlib.suppress(NetworkError):
+                self._connection.send(RELEASE_RP_BYTES)
+            raise AssociationAborted("the peer asked for release instead of answering")
+        message.drain()
+        command = message.command
+        if command.field != field or command.responded_id != message_id:
+            raise ProtocolError(
+                f"a response {command.field:04X}H to message {command.responded_id} came, "
+                f"{field:04X}H to {message_id} was awaited"
+            )
+        return command
+
+    def release(self) -> None:
+        """End in good order; a peer that does not answer in time is left."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        try:
+            self._connection.set_timeout(min(self.peer.timeout_s, 10))
+            self._connection.send(RELEASE_RQ_BYTES)
+            self._connection.quick_ack()
+            kind, _ = self._reader.read_pdu(MAX_ASSOCIATE_BYTES)
+            if kind == RELEASE_RQ:  # both asked at once (PS3.8 9.2.2.8)
+                self._connection.send(RELEASE_RP_BYTES)
+            elif kind not in (RELEASE_RP, ABORT):
+                raise ProtocolError(f"a PDU of type {kind:02X}H came in answer to release")
+        finally:
+            self._connection.close()
+
+    def abort(self) -> None:
+        """End at once (A-ABORT of the service user)."""
+        if self._is_open:
+            self._is_open = False
+            with contextlib.suppress(NetworkError):
+                self._connection.send(encode_abort(0, 0))
+                self._connection.linger(1)
+        self._connection.close()
+
+    def __enter__(self) -> ClientAssociation:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            with contextlib.suppress(NetworkError):  # all answers are here already
+                self.release()
+        self.abort()
+
+    def _negotiate(self, contexts: Sequence[ProposedContext]) -> None:
+        peer = self.peer
+        self._connection.send(
+            encode_associate_rq(
+                AssociateRequest(
+                    called_ae_title=peer.called_ae_title,
+                    calling_ae_title=peer.calling_ae_title,
+                    application_context=APPLICATION_CONTEXT,
+                    contexts=tuple(contexts),
+                    user=own_user_information(peer.max_pdu),
+                )
+            )
+        )
+        self._connection.quick_ack()
+        kind, body = self._reader.read_pdu(MAX_ASSOCIATE_BYTES)
+        if kind == ASSOCIATE_RJ and len(body) == 4:
+            _raise_rejected(peer, body)
+        if kind == ABORT:
+            raise AssociationAborted(f"{peer} aborted the association before it began")
+        if kind != ASSOCIATE_AC:
+            raise ProtocolError(f"{peer} answered A-ASSOCIATE-RQ with a PDU of type {kind:02X}H")
+        answer = decode_associate_ac(body)
+        proposed = {context.context_id: context for context in contexts}
+        self._accepted = {
+            result.context_id: result.transfer_syntax
+            for result in answer.contexts
+            if result.result == 0
+            and result.context_id in proposed
+            and result.transfer_syntax in proposed[result.context_id].transfer_syntaxes
+        }
+        theirs = answer.user.max_pdu
+        self._max_pdu = min(theirs, peer.max_pdu) if theirs else peer.max_pdu
+
+
+def _connect(peer: Peer) -> socket.socket:
+    try:
+        sock = socket.create_connection((peer.host, peer.port), timeout=peer.timeout_s)
+    except TimeoutError:
+        raise NetworkTimeout(
+            f"{peer} did not take the connection in {peer.timeout_s:g} s"
+        ) from None
+    except (OSError, OverflowError) as error:
+        raise NetworkError(f"{peer} cannot be reached: {error}") from error
+    if peer.tls is None:
+        return sock
+    try:
+        context = client_context(peer.tls)
+        return context.wrap_socket(sock, server_hostname=peer.host)
+    except TimeoutError:
+        sock.close()
+        raise NetworkTimeout(f"{peer} did not finish the TLS handshake") from None
+    except (OSError, ssl.SSLError) as error:
+        sock.close()
+        raise NetworkError(f"no TLS connection with {peer}: {error}") from error
+
+
+def _raise_rejected(peer: Peer, body: bytes) -> None:
+    result, source, reason = body[1], body[2], body[3]
+    text = _REJECT_REASONS.get((source, reason), f"source {source}, reason {reason}")
+    kind = "permanently" if result == 1 else "for now"
+    raise AssociationRejected(
+        f"{peer} rejected the association {kind}: {text}",
+        result=result,
+        source=source,
+        reason=reason,
+    )
