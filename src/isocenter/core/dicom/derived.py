@@ -20,7 +20,7 @@ from pydicom.uid import UID
 
 from isocenter import __version__
 from isocenter.core.dicom.part10 import EXPLICIT_LITTLE
-from isocenter.core.dicom.reading import quiet_pydicom
+from isocenter.core.dicom.quiet import quiet_pydicom
 from isocenter.core.errors import DataSetError
 
 _MAX_DERIVATION = 1024  # ST

@@ -5,13 +5,12 @@ from __future__ import annotations
 import io
 import os
 import struct
-import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.filereader import read_partial
 from pydicom.uid import UID
@@ -25,6 +24,7 @@ from isocenter.core.dicom.bytesource import (
 )
 from isocenter.core.dicom.header import Header
 from isocenter.core.dicom.part10 import DEFLATED_LITTLE, FileMeta, read_file_meta
+from isocenter.core.dicom.quiet import quiet_pydicom
 from isocenter.core.dicom.scanner import encoding_of, scan_header, tag_text
 from isocenter.core.dicom.structure import PIXEL_TAGS, check_structure
 from isocenter.core.errors import BoundsError, DataSetError, DicomError, NotDicomError
@@ -43,7 +43,6 @@ _PYDICOM_ERRORS = (
     ValueError,
     struct.error,
 )
-_warnings_lock = threading.RLock()
 
 
 def header_of(path: Path, bounds: Bounds = DEFAULT_BOUNDS) -> tuple[FileMeta, Header]:
@@ -160,18 +159,22 @@ def _parse(file: BinaryIO, meta: FileMeta, stop_at: frozenset[int]) -> FileDatas
         dataset.file_meta = FileMetaDataset()
     if not dataset.file_meta.get("TransferSyntaxUID"):
         dataset.file_meta.TransferSyntaxUID = UID(meta.transfer_syntax_uid)
+    _note_real_encoding(dataset)
     return dataset
 
 
-@contextmanager
-def quiet_pydicom() -> Iterator[None]:
-    """Without pydicom's warnings: what is odd in a file is the sender's affair, no programmer's.
+def _note_real_encoding(dataset: FileDataset) -> None:
+    """Where the VRs are implicit against the transfer syntax, say so: writing depends on it.
 
-    One thread at a time, because Python's warning filters belong to the process.
+    pydicom notices while it reads, but keeps what the file meta information says.
     """
-    with _warnings_lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    raw = map(dataset.get_item, dataset.keys())
+    first = next((element for element in raw if isinstance(element, RawDataElement)), None)
+    is_implicit, is_little = dataset.original_encoding
+    if first is not None and first.is_implicit_VR != is_implicit and is_little is not None:
+        dataset.set_original_encoding(
+            first.is_implicit_VR, is_little, dataset.original_character_set
+        )
 
 
 @contextmanager

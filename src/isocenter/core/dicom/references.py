@@ -12,7 +12,8 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from isocenter.core.dicom.bounds import DEFAULT_BOUNDS, Bounds
-from isocenter.core.dicom.reading import quiet_pydicom, read_until, reading_attributes
+from isocenter.core.dicom.quiet import quiet_pydicom
+from isocenter.core.dicom.reading import read_until, reading_attributes
 from isocenter.core.dicom.structure import PIXEL_TAGS
 
 # What comes after the references and is large: contours, content tree, functional groups, pixels.

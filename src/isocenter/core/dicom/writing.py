@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import zlib
 from pathlib import Path
 
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO, DicomFileLike
 from pydicom.filewriter import write_dataset
@@ -18,9 +20,10 @@ from isocenter.core.dicom.part10 import (
     FileMeta,
     encode_file_meta,
 )
-from isocenter.core.dicom.reading import quiet_pydicom
+from isocenter.core.dicom.quiet import quiet_pydicom
 from isocenter.core.errors import DataSetError
 
+_TAG = re.compile(r"\([0-9A-Fa-f]{4},[0-9A-Fa-f]{4}\)")
 _FIRST = 0x00080000
 _WRITE_ERRORS = (
     ArithmeticError,
@@ -82,9 +85,24 @@ def _write_elements(file: DicomFileLike, dataset: Dataset, transfer_syntax_uid: 
     elements = dataset if lowest >= _FIRST else dataset[_FIRST:]  # no group 0002 or command group
     try:
         with quiet_pydicom():
+            if not file.is_implicit_VR:
+                _find_missing_vrs(elements)
             write_dataset(file, elements)
     except _WRITE_ERRORS as error:
-        raise DataSetError(f"the data set cannot be written: {error}") from error
+        # pydicom puts values and a traceback into the message; the tag is all that may be shown.
+        tag = _TAG.search(str(error))
+        where = f" at {tag.group()}" if tag else ""
+        raise DataSetError(
+            f"the data set cannot be written{where} ({type(error).__name__})"
+        ) from error
+
+
+def _find_missing_vrs(dataset: Dataset) -> None:
+    """Look up the VR of elements that were implicit in an explicit data set."""
+    for tag in list(dataset.keys()):
+        element = dataset.get_item(tag)
+        if isinstance(element, RawDataElement) and element.VR is None:
+            dataset[tag] = dataset[tag]
 
 
 def _deflate(dataset: Dataset) -> bytes:
