@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from isocenter.core.contours.derived_image import long_string, make_encodable
 from isocenter.core.contours.masks import Mask
+from isocenter.core.dicom.derived import encodable
 from isocenter.core.dicom.part10 import EXPLICIT_BIG
 
 #: 6000, 6002 … 601E (PS3.5 7.6).
 GROUPS = tuple(range(0x6000, 0x6020, 2))
+_LONG_STRING = 64
 _SUBTYPES = {"AUTOMATIC": "AUTOMATED", "SEMIAUTOMATIC": "USER", "MANUAL": "USER"}
 
 
@@ -56,15 +57,15 @@ class OverlayPlane:
 
 def free_groups(headers: Iterable[Dataset]) -> tuple[int, ...]:
     """Overlay groups that no image of a series uses, ascending."""
-    used = {tag.group for header in headers for tag in header.keys()}  # noqa: SIM118
+    used = {tag.group for header in headers for tag in list(header.keys())}
     return tuple(group for group in GROUPS if group not in used)
 
 
 def add_overlay(dataset: Dataset, plane: OverlayPlane) -> None:
     """Adds one overlay plane to an image. Groups that are there stay untouched."""
-    label, description = long_string(plane.label), long_string(plane.description)
-    make_encodable(dataset, label, description)
     group = plane.group
+    label = long_string(plane.label, dataset, fallback=f"Overlay {group:04X}")
+    description = long_string(plane.description, dataset, fallback=label)
     dataset.add_new((group, 0x0010), "US", plane.mask.shape[0])
     dataset.add_new((group, 0x0011), "US", plane.mask.shape[1])
     dataset.add_new((group, 0x0022), "LO", description)
@@ -91,6 +92,20 @@ def packed(mask: Mask, *, swapped: bool = False) -> bytes:
     if bits.size % 2:
         bits = np.append(bits, np.uint8(0))
     return bits.view(np.uint16).byteswap().tobytes() if swapped else bits.tobytes()
+
+
+def long_string(text: str, dataset: Dataset, *, fallback: str = "") -> str:
+    """`text` as a value of VR LO in `dataset`: one line, no backslash, at most 64 characters.
+
+    Letters that its character set lacks are left out, and `fallback` stands in when none is left.
+    """
+    clean = "".join(c if c.isprintable() and c != "\\" else " " for c in text)
+    return shortened(encodable(clean, dataset).strip() or fallback, _LONG_STRING)
+
+
+def shortened(text: str, limit: int) -> str:
+    """`text`, cut to `limit` characters with three dots at the end where it is longer."""
+    return text if len(text) <= limit else text[: limit - 3].rstrip() + "..."
 
 
 def _add_statistics(dataset: Dataset, group: int, statistics: RoiStatistics) -> None:

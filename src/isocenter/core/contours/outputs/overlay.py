@@ -11,13 +11,6 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from isocenter.core.contours.burn_in import burn_text
-from isocenter.core.contours.derived_image import (
-    NewSeries,
-    long_string,
-    make_derived,
-    shortened,
-    write_derived,
-)
 from isocenter.core.contours.masks import Mask, RoiMask
 from isocenter.core.contours.modality_values import modality_values
 from isocenter.core.contours.outputs.writer import Output, Scene
@@ -27,9 +20,12 @@ from isocenter.core.contours.overlay import (
     add_overlay,
     free_groups,
     joined_names,
+    shortened,
     statistics_of,
 )
+from isocenter.core.dicom.derived import new_instance_from
 from isocenter.core.dicom.reading import read_dataset
+from isocenter.core.dicom.writing import write_part10
 from isocenter.core.errors import ContourError
 
 
@@ -84,7 +80,7 @@ class OverlayWriter:
             for index, path in enumerate(scene.series.paths):
                 target = folder / f"{index + 1:04d}.dcm"
                 dataset = _image(scene, layers, index, path, series)
-                write_derived(dataset, target, str(dataset.file_meta.TransferSyntaxUID))
+                write_part10(dataset, target)
                 outputs.append(_output(dataset, role, target))
                 done = number * len(scene.series) + index + 1
                 scene.on_progress(done / (len(chunks) * len(scene.series)), "overlay")
@@ -105,30 +101,34 @@ def _layers(scene: Scene) -> Iterator[tuple[_Layer, ...]]:
         yield tuple(_Layer(group, (mask,)) for group, mask in zip(groups, part, strict=False))
 
 
-def _series(scene: Scene, number: int, count: int) -> NewSeries:
-    options = scene.options
-    description = long_string(options.series_description)
+def _series(scene: Scene, number: int, count: int) -> tuple[str, str]:
+    """UID and description of one of the `count` series."""
+    description = scene.options.series_description
     if count > 1:
         part = f" ({number + 1}/{count})"
         description = shortened(description, 64 - len(part)) + part
-    return NewSeries(
-        uid=scene.uid("overlay series", str(number)),
-        made_at=scene.made_at,
-        number=options.series_number,
-        description=description,
-        study_id=options.study_id,
-    )
+    return scene.uid("overlay series", str(number)), description
 
 
 def _image(
-    scene: Scene, layers: Sequence[_Layer], index: int, path: Path, series: NewSeries
+    scene: Scene, layers: Sequence[_Layer], index: int, path: Path, series: tuple[str, str]
 ) -> Dataset:
-    dataset = read_dataset(path)
-    sop_uid = scene.uid("overlay", series.uid, str(dataset.SOPInstanceUID))
+    source = read_dataset(path)
+    series_uid, description = series
     shape = (scene.stack.rows, scene.stack.columns)
     planes = [(layer, layer.on(index, shape)) for layer in layers]
-    values = _values(dataset, planes) if scene.options.overlay_type == "R" else None
-    make_derived(dataset, sop_uid, series, "RT structure set contours added as overlay")
+    values = _values(source, planes) if scene.options.overlay_type == "R" else None
+    dataset = new_instance_from(
+        source,
+        sop_uid=scene.uid("overlay", series_uid, str(source.SOPInstanceUID)),
+        series_uid=series_uid,
+        series_number=scene.options.series_number,
+        series_description=description,
+        made_at=scene.made_at,
+        derivation="RT structure set contours added as overlay",
+    )
+    if scene.options.study_id is not None:
+        dataset.StudyID = scene.options.study_id
     for layer, mask in planes:
         label, description = layer.labels()
         plane = OverlayPlane(
@@ -146,9 +146,7 @@ def _image(
     return dataset
 
 
-def _values(
-    dataset: Dataset, planes: Sequence[tuple[_Layer, Mask]]
-) -> NDArray[np.float64] | None:
+def _values(dataset: Dataset, planes: Sequence[tuple[_Layer, Mask]]) -> NDArray[np.float64] | None:
     """Modality values, read only where a mask needs them."""
     return modality_values(dataset) if any(mask.any() for _, mask in planes) else None
 
