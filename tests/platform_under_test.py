@@ -19,6 +19,8 @@ from typing import Any
 import psutil
 import yaml
 
+from isocenter.runtime.lifeline import wait_until_gone
+
 TOKEN = "PLATFORM_UNDER_TEST"
 
 # Times a person would not choose, so that tests need not wait.
@@ -206,8 +208,8 @@ class Platform:
         if self.process is not None and self.process.poll() is None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.stop()
-        _, left = psutil.wait_procs(self.processes(), timeout=10)
-        names = [f"{p.pid} {p.name()}" for p in left if p.is_running()]
+        left = wait_until_gone(self.processes(), 10)
+        names = [f"{p.pid} {p.name()}" for p in left]
         for process in left:
             with contextlib.suppress(psutil.Error):
                 process.kill()

@@ -6,9 +6,9 @@ import json
 import time
 from collections.abc import Callable
 
-import psutil
 import pytest
 
+from isocenter.runtime.lifeline import wait_until_gone
 from platform_under_test import Platform
 
 pytestmark = pytest.mark.timeout(300)
@@ -65,8 +65,7 @@ def test_a_killed_supervisor_takes_all_with_it_and_the_next_one_starts(platform:
     assert len(everything) > 5
     running.kill("supervisor")
 
-    _, alive = psutil.wait_procs(everything, timeout=15)
-    assert alive == []
+    assert wait_until_gone(everything, 15) == []
     running.start()
     assert running.health()["http_status"] == 200
 

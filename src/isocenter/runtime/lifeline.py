@@ -1,4 +1,4 @@
-"""Children that end when their parent ends, however it ends.
+"""How processes end: children with their parent, however it ends; and knowing that they have.
 
 Linux's parent-death signal fires when the *thread* that started the child ends, and is cleared
 when the child changes its user. So: start from a thread that lasts, and set it after the change
@@ -11,7 +11,10 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
+
+import psutil
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
@@ -29,3 +32,24 @@ def dies_with_parent(death_signal: signal.Signals) -> Callable[[], None]:
             os._exit(1)
 
     return ask
+
+
+def wait_until_gone(processes: Iterable[psutil.Process], timeout_s: float) -> list[psutil.Process]:
+    """Wait for the end of processes that need not be our children. Returns those that live on.
+
+    A zombie is gone: whether somebody collects it is not up to us.
+    """
+    deadline = time.monotonic() + timeout_s
+    alive = [process for process in processes if is_alive(process)]
+    while alive and time.monotonic() < deadline:
+        time.sleep(0.02)
+        alive = [process for process in alive if is_alive(process)]
+    return alive
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Whether it still runs (a zombie does not)."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False

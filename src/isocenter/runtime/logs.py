@@ -92,7 +92,7 @@ def configure_logs(settings: Settings, part: str) -> None:
         part: name of this process in every line.
     """
     layout = Layout(settings.data_dir)
-    layout.logs.mkdir(parents=True, exist_ok=True, mode=0o700)
+    layout.create()
 
     def name_part(logger: object, method: str, event: dict[str, Any]) -> dict[str, Any]:
         event["part"] = part

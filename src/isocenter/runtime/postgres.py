@@ -30,8 +30,9 @@ from psycopg import sql
 from isocenter.core.errors import ConfigurationError, IsocenterError
 from isocenter.runtime.account import Account, server_account
 from isocenter.runtime.layout import Layout
-from isocenter.runtime.lifeline import dies_with_parent
+from isocenter.runtime.lifeline import dies_with_parent, wait_until_gone
 from isocenter.runtime.postgres_binaries import Binaries, find_binaries, readable_binaries
+from isocenter.runtime.postgres_processes import servers_of, stop_postmaster
 from isocenter.runtime.state_files import process_identity, read_state, secret, write_state
 
 HOST = "127.0.0.1"
@@ -40,6 +41,7 @@ ROLE = "isocenter"
 DATABASE = "isocenter"
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 8.0
+ORPHAN_TIMEOUT_S = 1.5
 
 # Sized for 4 GB and two cores beside everything else.
 _TUNING = {
@@ -157,6 +159,7 @@ class EmbeddedPostgres:
         self.layout.create()
         account = server_account()
         binaries = readable_binaries(find_binaries(), account, self.layout.root)
+        self.stop()
         self.stop_leftover()
         self._prepare_folder(account)
         if not (self.data / "PG_VERSION").exists():
@@ -177,29 +180,32 @@ class EmbeddedPostgres:
             return
         process, self._process = self._process, None
         with contextlib.suppress(psutil.Error):
-            _stop_postmaster(psutil.Process(process.pid), timeout_s)
+            stop_postmaster(psutil.Process(process.pid), timeout_s)
         process.wait()
 
     def stop_leftover(self) -> bool:
         """Stop what an earlier server left on this cluster. Says whether there was anything."""
-        found = False
         data = self.data.resolve()
-        for process in _servers_of(data):
-            found = True
-            parent = process.parent()
-            if parent is None or not _works_in(parent, data):
-                _stop_postmaster(process, STOP_TIMEOUT_S)
-        deadline = time.monotonic() + STOP_TIMEOUT_S
-        while any(_servers_of(data)):  # backends whose postmaster was killed end by themselves
-            if time.monotonic() > deadline:
-                for process in _servers_of(data):
-                    with contextlib.suppress(psutil.Error):
-                        process.kill()
-            time.sleep(0.05)
+        left = servers_of(data)
+        for process in left:
+            if process.pid == self._recorded_pid():
+                stop_postmaster(process, STOP_TIMEOUT_S)
+        # Backends whose postmaster was killed end by themselves as soon as they notice.
+        deaf = wait_until_gone(left, ORPHAN_TIMEOUT_S)
+        for process in deaf:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        wait_until_gone(deaf, ORPHAN_TIMEOUT_S)
         # Nobody works in the cluster, so a pid file is of a server that was killed. Left there,
         # a later process with the same number would keep the server from starting.
         (self.data / "postmaster.pid").unlink(missing_ok=True)
-        return found
+        return bool(left)
+
+    def _recorded_pid(self) -> int | None:
+        try:
+            return int((self.data / "postmaster.pid").read_text().split("\n", 1)[0])
+        except (OSError, ValueError):
+            return None
 
     # -- the steps -----------------------------------------------------------------------------
 
@@ -302,7 +308,8 @@ class EmbeddedPostgres:
 
     def _choose_port(self) -> int:
         """The port of last time if it is free: others still know it."""
-        for wanted in (self.port, int(read_state(self.state_file).get("port", 0)), 0):
+        last = int(read_state(self.state_file).get("port", 0))
+        for wanted in (self.port or last, last, 0):
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
@@ -395,33 +402,3 @@ class EmbeddedPostgres:
         except OSError:
             return "(no log)"
         return "\n".join(text.splitlines()[-lines:])
-
-
-def _works_in(process: psutil.Process, data: Path) -> bool:
-    """Whether this is a PostgreSQL process of that cluster: its working folder says so."""
-    try:
-        return "postgres" in process.name() and Path(process.cwd()) == data
-    except (psutil.Error, OSError):
-        return False
-
-
-def _servers_of(data: Path) -> list[psutil.Process]:
-    """Every PostgreSQL process of a cluster."""
-    return [
-        process
-        for process in psutil.process_iter()
-        if _works_in(process, data) and process.status() != psutil.STATUS_ZOMBIE
-    ]
-
-
-def _stop_postmaster(process: psutil.Process, timeout_s: float) -> None:
-    """Fast shutdown, then immediate shutdown, then kill."""
-    for step, wait_s in ((signal.SIGINT, timeout_s), (signal.SIGQUIT, 2.0), (signal.SIGKILL, 2.0)):
-        try:
-            process.send_signal(step)
-            process.wait(wait_s)
-            return
-        except psutil.TimeoutExpired:
-            continue
-        except psutil.Error:
-            return

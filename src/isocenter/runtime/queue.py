@@ -1,8 +1,8 @@
 """The work queue: Procrastinate on our PostgreSQL.
 
 Tasks are declared in the apps' ``jobs.py`` with ``@app.task(queue=…)``; workers import all of
-them by `load_tasks`. Deferring a task through Django's connection happens in the transaction of the rows that
-it belongs to.
+them by `load_tasks`. Deferring a task through Django's connection happens in the transaction of
+the rows that it belongs to.
 """
 
 from __future__ import annotations

@@ -30,6 +30,7 @@ from isocenter import __version__
 from isocenter.core.errors import ConfigurationError, IsocenterError
 from isocenter.runtime.health import reachable_host
 from isocenter.runtime.layout import Layout
+from isocenter.runtime.lifeline import wait_until_gone
 from isocenter.runtime.parts import Backoff, Part
 from isocenter.runtime.postgres import EmbeddedPostgres
 from isocenter.runtime.settings import Settings
@@ -183,7 +184,7 @@ class Supervisor:
                 with contextlib.suppress(psutil.Error):
                     process.kill()
                 rest.append(process)
-        psutil.wait_procs(rest, timeout=5)
+        wait_until_gone(rest, 5)
         for name in ("runtime.json", "receiver.json", "ingest.json", "web.json"):
             (self.layout.run / name).unlink(missing_ok=True)
 
