@@ -104,10 +104,7 @@ class _Sending:
 
     def go(self) -> None:
         items = list(self._row.items.filter(state=DeliveryItem.State.PENDING).order_by("pk"))
-        if items:
-            problem = self._send(items)
-        else:
-            problem = ""
+        problem = self._send(items) if items else ""
         if self._heartbeat.is_lost:
             raise LeaseLost(str(self._lease.key))
         self._conclude(problem)
@@ -169,7 +166,10 @@ class _Sending:
             self._try_again(problem or self._why(DeliveryItem.State.PENDING), pending)
         elif refused:
             why = self._why(DeliveryItem.State.REFUSED)
-            _give_up(self._lease, f"{refused} of {len(states)} refused for good: {why}")
+            _give_up(
+                self._lease,
+                f"{self._row.node_name}: {refused} of {len(states)} refused for good: {why}",
+            )
         else:
             _end(self._lease, Delivery.State.DONE, "")
 
@@ -181,7 +181,9 @@ class _Sending:
         attempts = self._row.attempts + 1
         if attempts >= settings.ISOCENTER.delivery.attempts:
             _give_up(
-                self._lease, f"given up after {attempts} attempts, {pending} files left: {problem}"
+                self._lease,
+                f"{self._row.node_name}: given up after {attempts} attempts, "
+                f"{pending} files left: {problem}",
             )
             return
         at = timezone.now() + wait_before(attempts)

@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 _FINISHED = (RunStep.State.DONE, RunStep.State.SKIPPED)
 
 
-class RunCancelled(Exception):  # noqa: N818 -- nothing went wrong: somebody wanted it
+class RunCancelled(Exception):
     """Somebody wants the run to stop."""
 
 

@@ -44,19 +44,6 @@ def link_or_copy(source: Path, target: Path) -> int:
     return target.stat().st_size
 
 
-def copy_atomically(source: Path, target: Path) -> None:
-    """Copy to a name that has either nothing or the whole content, durably."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name[:200]}.{os.getpid()}.part")
-    try:
-        shutil.copyfile(source, part)
-        _sync(part)
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
-    _sync(target.parent)
-
-
 def file_digest(path: Path) -> str:
     """SHA-256 of a file, hex."""
     with path.open("rb") as stream:

@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 POLL_S = 0.3  # a request to cancel is seen after this long at most
 
 
-class LeaseLost(Exception):  # noqa: N818 -- nothing went wrong: somebody else goes on
+class LeaseLost(Exception):
     """Another worker has the row now."""
 
 

@@ -24,7 +24,6 @@ class _File:
     path: str  # relative to the data directory
     sop_uid: str
     digest: str
-    study_name: str = ""
 
 
 def order(run: Run, wanted: Order) -> str:
@@ -59,10 +58,7 @@ def resolve(name: str, study: Study) -> Node:
         StepRefused: there is none, or it is switched off.
     """
     try:
-        if name == RETURN_TO_SENDER:
-            node = _sender(study)
-        else:
-            node = transfers.node(name)
+        node = _sender(study) if name == RETURN_TO_SENDER else transfers.node(name)
     except IsocenterError as error:
         raise StepRefused(str(error)) from error
     if not node.enabled:
@@ -77,8 +73,8 @@ def _sender(study: Study) -> Node:
     node = transfers.node_for_source(source)
     if node is None:
         raise StepRefused(
-            f"return-to-sender: no node has the AE title {source.calling_ae_title}, "
-            f"so the port at {source.address} is not known",
+            f"return-to-sender: not exactly one node has the AE title {source.calling_ae_title} "
+            f"(sender at {source.address}), so the port is not known",
             hint=f"isocenter nodes add NAME --ae-title {source.calling_ae_title} --host … --port …",
         )
     return node

@@ -99,9 +99,13 @@ def quarantine_delivery(delivery: Delivery) -> QuarantineItem:
 
 
 def resolve_run(run: Run) -> None:
-    """A run that was in quarantine is done."""
+    """A run is done: it, and runs on older revisions that it replaces, need nobody any more."""
     for item in QuarantineItem.objects.filter(
-        kind=QuarantineItem.Kind.RUN, run=run, state__in=OPEN
+        kind=QuarantineItem.Kind.RUN,
+        run__study=run.study,
+        run__pipeline_name=run.pipeline_name,
+        run__revision__number__lte=run.revision.number,
+        state__in=OPEN,
     ):
         close(item, QuarantineItem.State.RESOLVED, Kind.RELEASED)
 

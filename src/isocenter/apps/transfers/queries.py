@@ -42,14 +42,17 @@ def node(name: str) -> Node:
 
 
 def node_for_source(source: SourceLike) -> Node | None:
-    """The DICOM node that a study came from: by AE title, and by address where several have it."""
+    """The DICOM node that a study came from: by AE title, and by address where several have it.
+
+    None where there is none, or where it cannot be told which: nothing goes to a guessed place.
+    """
     title = source.calling_ae_title.strip()
     if not title:
         return None
     found = list(Node.objects.filter(kind=Node.Kind.DIMSE, ae_title=title).order_by("name"))
     if len(found) > 1:
-        found = [item for item in found if item.host == source.address] or found
-    return found[0] if found else None
+        found = [item for item in found if item.host == source.address]
+    return found[0] if len(found) == 1 else None
 
 
 def peer_of(row: Node) -> Peer:

@@ -100,7 +100,7 @@ def compile_pattern(source: str, position: int = 0) -> Pattern:
         ) from None
 
 
-class _PatternProblem(Exception):  # noqa: N818 -- turned into a ConditionError above
+class _PatternProblem(Exception):
     pass
 
 

@@ -96,9 +96,10 @@ class Migration(migrations.Migration):
                 ('trace', models.TextField(default='')),
                 ('study_uid', models.CharField(db_index=True, default='', max_length=255)),
                 ('sop_uid', models.CharField(default='', max_length=255)),
-                ('source', models.JSONField(default=dict)),
+                ('source', models.CharField(default='', max_length=255)),
                 ('path', models.CharField(default='', max_length=1024)),
                 ('size', models.BigIntegerField(default=0)),
+                ('digest', models.CharField(default='', max_length=64)),
                 ('attempts', models.IntegerField(default=1)),
                 ('first_at', models.DateTimeField(auto_now_add=True)),
                 ('last_at', models.DateTimeField(auto_now=True)),
@@ -159,7 +160,8 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('artifact', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='uses', to='routing.artifact')),
-                ('step', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='uses', to='routing.runstep')),
+                ('consumed_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='consumes', to='routing.runstep')),
+                ('step', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='outputs', to='routing.runstep')),
             ],
         ),
         migrations.AddField(

@@ -1,0 +1,265 @@
+"""What can be asked of routing."""
+
+from __future__ import annotations
+
+import difflib
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Max, Sum
+
+from isocenter.apps.archive import queries as archive
+from isocenter.apps.archive.models import Study
+from isocenter.apps.routing.conditions import check, explain
+from isocenter.apps.routing.matching import condition_facts, matching
+from isocenter.apps.routing.models import (
+    Artifact,
+    Delivery,
+    DeliveryItem,
+    Pipeline,
+    QuarantineItem,
+    Route,
+    RouteEvaluation,
+    Run,
+    RunStep,
+)
+from isocenter.core.errors import ConditionError, NotFound
+from isocenter.runtime.settings import CompletionRule
+
+_OPEN = (QuarantineItem.State.HELD, QuarantineItem.State.RETRYING)
+
+
+def is_artifact(sop_uids: Collection[str]) -> set[str]:
+    """Which of these SOP Instance UIDs are our own artifacts."""
+    wanted = [uid for uid in sop_uids if uid]
+    if not wanted:
+        return set()
+    return set(Artifact.objects.filter(sop_uid__in=wanted).values_list("sop_uid", flat=True))
+
+
+def completion_rules() -> list[tuple[int, str, CompletionRule]]:
+    """Enabled routes (id, name) with what they say of completion; an empty rule says nothing."""
+    found = Route.objects.filter(enabled=True).order_by("-priority", "name")
+    return [(item.pk, item.name, CompletionRule(**item.completion)) for item in found]
+
+
+def evaluated_revisions(study: Study, routes: Collection[int]) -> dict[int, int]:
+    """The newest revision that each of these routes was asked about; 0 is left out."""
+    found = (
+        RouteEvaluation.objects.filter(route__in=list(routes), revision__study=study)
+        .values("route_id")
+        .annotate(newest=Max("revision__number"))
+    )
+    return {row["route_id"]: row["newest"] for row in found}
+
+
+def awaited_modalities(study_facts: dict[str, Any]) -> list[str]:
+    """Modalities that matching routes demand (else they quarantine) and the study does not have."""
+    present = set(study_facts.get("ModalitiesInStudy", ()))
+    facts = condition_facts(study_facts)
+    awaited: dict[str, None] = {}
+    for item in Route.objects.filter(enabled=True).select_related("pipeline").order_by("pk"):
+        wanted = [name for name in _demanded(item.pipeline.steps) if name not in present]
+        if wanted and _matches(item, facts):
+            awaited.update(dict.fromkeys(wanted))
+    return list(awaited)
+
+
+def _demanded(steps: Sequence[Mapping[str, Any]]) -> list[str]:
+    demanded: list[str] = []
+    for item in steps:
+        given = item.get("with", {})
+        if item["step"] == "select" and given.get("on_missing", "quarantine") == "quarantine":
+            demanded += given.get("requires", ())
+        if (
+            item["step"] == "contours"
+            and given.get("on_missing_rtstruct", "quarantine") == "quarantine"
+        ):
+            demanded.append("RTSTRUCT")
+    return demanded
+
+
+def _matches(item: Route, facts: dict[str, Any]) -> bool:
+    try:
+        return explain(check(item.condition), facts).matched
+    except ConditionError:
+        return False
+
+
+def quarantine_size() -> int:
+    """Bytes that open items of the quarantine hold."""
+    total = QuarantineItem.objects.filter(state__in=_OPEN).aggregate(total=Sum("size"))["total"]
+    return int(total or 0)
+
+
+def routes() -> list[Route]:
+    """All routes, in the order in which they are asked."""
+    return list(Route.objects.select_related("pipeline").order_by("-priority", "name"))
+
+
+def route(name: str) -> Route:
+    """One route.
+
+    Raises:
+        NotFound: there is none; names the nearest.
+    """
+    found = Route.objects.select_related("pipeline").filter(name=name).first()
+    if found is None:
+        raise _no("route", name, list(Route.objects.values_list("name", flat=True)))
+    return found
+
+
+def pipeline(name: str) -> Pipeline:
+    """One pipeline.
+
+    Raises:
+        NotFound: there is none; names the nearest.
+    """
+    found = Pipeline.objects.filter(name=name).first()
+    if found is None:
+        raise _no("pipeline", name, list(Pipeline.objects.values_list("name", flat=True)))
+    return found
+
+
+def routes_to(node: str) -> list[str]:
+    """Names of routes that send to a node."""
+    return [
+        item.name
+        for item in routes()
+        if node in item.destinations
+        or any(node in step.get("with", {}).get("nodes", ()) for step in item.pipeline.steps)
+    ]
+
+
+def test_routes(names: Sequence[str], studies: Sequence[Study]) -> list[dict[str, Any]]:
+    """Which stored studies routes would match, and why or why not; nothing is started."""
+    asked = [route(name) for name in names] if names else routes()
+    return [
+        {
+            "route": item.name,
+            "enabled": item.enabled,
+            "study_uid": study.study_uid,
+            "matched": matched,
+            "reason": reason,
+        }
+        for study in studies
+        for item, matched, reason in matching(asked, study)
+    ]
+
+
+def study_with_revision(study_uid: str) -> Study:
+    """A study.
+
+    Raises:
+        NotFound: it is not here.
+    """
+    return archive.study(study_uid)
+
+
+def run(run_id: uuid.UUID | str) -> Run:
+    """One run, by its id or the beginning of it.
+
+    Raises:
+        NotFound: there is none, or the beginning fits several.
+    """
+    found = _by_prefix(Run.objects.select_related("study", "revision"), run_id)
+    if len(found) != 1:
+        raise _not_one("run", run_id, len(found))
+    return found[0]
+
+
+def runs(
+    *,
+    study_uid: str = "",
+    states: Sequence[str] = (),
+    route_name: str = "",
+    before: datetime | None = None,
+    limit: int = 100,
+) -> list[Run]:
+    """Runs, the newest first."""
+    found = Run.objects.select_related("study", "revision").order_by("-created_at")
+    if study_uid:
+        found = found.filter(study__study_uid=study_uid)
+    if states:
+        found = found.filter(state__in=list(states))
+    if route_name:
+        found = found.filter(route_name=route_name)
+    if before is not None:
+        found = found.filter(created_at__lt=before)
+    return list(found[:limit])
+
+
+def quarantine_item(item_id: uuid.UUID | str) -> QuarantineItem:
+    """One item, by its id or the beginning of it.
+
+    Raises:
+        NotFound: there is none, or the beginning fits several.
+    """
+    found = _by_prefix(QuarantineItem.objects.select_related("run", "delivery"), item_id)
+    if len(found) != 1:
+        raise _not_one("quarantine", item_id, len(found))
+    return found[0]
+
+
+def quarantine_items(
+    *,
+    kinds: Sequence[str] = (),
+    states: Sequence[str] = _OPEN,
+    study_uid: str = "",
+    limit: int = 100,
+) -> list[QuarantineItem]:
+    """Items of the quarantine, the newest first; the open ones unless states are named."""
+    found = QuarantineItem.objects.select_related("delivery").order_by("-last_at")
+    if kinds:
+        found = found.filter(kind__in=list(kinds))
+    if states:
+        found = found.filter(state__in=list(states))
+    if study_uid:
+        found = found.filter(study_uid=study_uid)
+    return list(found[:limit])
+
+
+def deliveries_of(found: Run) -> list[Delivery]:
+    """A run's deliveries."""
+    return list(found.deliveries.order_by("pk"))
+
+
+def delivery_counts(delivery: Delivery) -> dict[str, int]:
+    """How many items a delivery has, by state."""
+    states = list(delivery.items.values_list("state", flat=True))
+    return {str(state): states.count(state) for state in DeliveryItem.State.values}
+
+
+def step_of(found: Run, name: str) -> RunStep:
+    """A step by name or number.
+
+    Raises:
+        NotFound: the run has none of it.
+    """
+    for item in found.steps.all():
+        if name in (item.name, str(item.index)):
+            return item
+    raise _no("step", name, [item.name for item in found.steps.all()])
+
+
+def _by_prefix(rows: Any, key: uuid.UUID | str) -> list[Any]:
+    text = str(key).lower().replace("-", "")
+    if not 4 <= len(text) <= 32 or set(text) - set("0123456789abcdef"):
+        return []
+    low, high = (uuid.UUID(text.ljust(32, fill)) for fill in "0f")
+    return list(rows.filter(pk__gte=low, pk__lte=high)[:2])
+
+
+def _not_one(what: str, key: uuid.UUID | str, count: int) -> NotFound:
+    command = "runs" if what == "run" else what
+    if count:
+        return NotFound(f"several ids begin with {key}", hint="give more of it")
+    return NotFound(f"there is no {what} {key}", hint=f"isocenter {command} list")
+
+
+def _no(what: str, name: str, names: Sequence[str]) -> NotFound:
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(names) or 'none'}"
+    return NotFound(f"there is no {what} {name!r}", hint=hint)

@@ -1,0 +1,58 @@
+"""What can be done with routing; other apps and the command line meet it here."""
+
+from __future__ import annotations
+
+from isocenter.apps.routing.definitions import (
+    Change,
+    apply_yaml,
+    check_yaml,
+    export_yaml,
+    set_enabled,
+)
+from isocenter.apps.routing.evaluation import evaluate, start_run
+from isocenter.apps.routing.quarantine_control import (
+    delete as delete_quarantined,
+)
+from isocenter.apps.routing.quarantine_control import (
+    export as export_quarantined,
+)
+from isocenter.apps.routing.quarantine_control import (
+    release as release_quarantined,
+)
+from isocenter.apps.routing.quarantine_control import (
+    retry as retry_quarantined,
+)
+from isocenter.apps.routing.quarantining import (
+    quarantine_delivery,
+    quarantine_instance,
+    quarantine_run,
+)
+from isocenter.apps.routing.run_control import (
+    cancel_run,
+    prioritise,
+    retry_delivery,
+    retry_run,
+    start,
+)
+
+__all__ = [
+    "Change",
+    "apply_yaml",
+    "cancel_run",
+    "check_yaml",
+    "delete_quarantined",
+    "evaluate",
+    "export_quarantined",
+    "export_yaml",
+    "prioritise",
+    "quarantine_delivery",
+    "quarantine_instance",
+    "quarantine_run",
+    "release_quarantined",
+    "retry_delivery",
+    "retry_quarantined",
+    "retry_run",
+    "set_enabled",
+    "start",
+    "start_run",
+]

@@ -1,0 +1,120 @@
+"""``isocenter nodes``: systems that we talk to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from isocenter.cli.platform import ConfigOption, DataDirOption, JsonOption, connect, emit, fail
+
+app = typer.Typer(no_args_is_help=True)
+_COLUMNS = ("name", "kind", "ae_title", "host", "port", "folder", "max_associations", "enabled")
+
+Name = Annotated[str, typer.Argument(help="Name of the node.", show_default=False)]
+
+
+@app.command("list")
+def list_nodes(
+    data_dir: DataDirOption = None, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """List the nodes."""
+    connect(data_dir, config)
+    from isocenter.apps.transfers import queries
+
+    rows = [queries.node_row(item) for item in queries.nodes()]
+    emit(rows, as_json, columns=_COLUMNS, empty="no nodes: isocenter nodes add NAME …")
+
+
+@app.command()
+def add(
+    name: Name,
+    folder: Annotated[
+        Path | None, typer.Option(help="A folder in place of a DICOM system.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Name or address of the DICOM system.")] = "",
+    port: Annotated[int | None, typer.Option(min=1, max=65535)] = None,
+    ae_title: Annotated[str, typer.Option(help="AE title that the system is called by.")] = "",
+    calling_ae_title: Annotated[str, typer.Option(help="How we call ourselves there.")] = "",
+    max_associations: Annotated[int, typer.Option(min=1, help="Deliveries at once.")] = 2,
+    timeout_s: Annotated[float | None, typer.Option(help="Longest silence of the peer.")] = None,
+    can_query: Annotated[
+        bool, typer.Option(help="It answers C-FIND, so completion compares counts.")
+    ] = False,
+    tls: Annotated[bool, typer.Option(help="Talk TLS.")] = False,
+    tls_ca: Annotated[Path | None, typer.Option(help="PEM file with its CA.")] = None,
+    tls_certificate: Annotated[Path | None, typer.Option(help="PEM file: our own.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM file: our own key.")] = None,
+    tls_verify: Annotated[bool, typer.Option(help="Check the name in its certificate.")] = True,
+    disabled: Annotated[bool, typer.Option(help="Add it, but send nothing there.")] = False,
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Add a node, or set an existing one to exactly these values."""
+    values: dict[str, Any] = {
+        "name": name,
+        "kind": "folder" if folder else "dimse",
+        "folder": str(folder.expanduser().absolute()) if folder else "",
+        "host": host,
+        "port": port,
+        "ae_title": ae_title,
+        "calling_ae_title": calling_ae_title,
+        "max_associations": max_associations,
+        "timeout_s": timeout_s,
+        "can_query": can_query,
+        "enabled": not disabled,
+    }
+    if tls or tls_ca or tls_certificate:
+        values["tls"] = {
+            "ca": str(tls_ca.absolute()) if tls_ca else "",
+            "certificate": str(tls_certificate.absolute()) if tls_certificate else "",
+            "key": str(tls_key.absolute()) if tls_key else "",
+            "verify": tls_verify,
+        }
+    connect(data_dir, config)
+    from isocenter.apps.routing.documents import write_yaml
+    from isocenter.apps.routing.services import apply_yaml
+    from isocenter.apps.transfers import queries
+
+    apply_yaml(write_yaml({"nodes": [values]}), where="the options")
+    emit(queries.node_row(queries.node(name)), as_json)
+
+
+@app.command()
+def remove(name: Name, data_dir: DataDirOption = None, config: ConfigOption = None) -> None:
+    """Remove a node that no route names."""
+    connect(data_dir, config)
+    from isocenter.apps.transfers.services import remove_node
+
+    remove_node(name)
+    typer.echo(f"{name} is removed")
+
+
+@app.command("test")
+def test_node(
+    name: Name,
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """C-ECHO to a DICOM system; write and remove a file in a folder."""
+    connect(data_dir, config)
+    from isocenter.apps.transfers import services
+
+    result = services.test_node(name)
+    if as_json:
+        emit(
+            {
+                "node": name,
+                "ok": result.is_ok,
+                "seconds": round(result.seconds, 4),
+                "message": result.message,
+            },
+            as_json,
+        )
+        raise typer.Exit(0 if result.is_ok else 1)
+    if not result.is_ok:
+        fail(f"{name}: {result.message}")
+    typer.echo(f"{name}: {result.message} ({result.seconds * 1000:.0f} ms)")
