@@ -9,12 +9,11 @@ from string import Template
 from typing import Any
 
 from isocenter.core.contours.report_values import (
-    ROI_COLUMNS,
     Cell,
     duration,
     facts,
     number,
-    roi_row,
+    roi_table,
     sent,
     skipped,
 )
@@ -133,7 +132,8 @@ def _pair(pair: Mapping[str, Any]) -> str:
         f'<p class="uids">Series <code>{escape(str(pair.get("series_uid", "–")))}</code><br>'
         f"RTSTRUCT <code>{escape(str(pair.get('rtstruct_uid', '–')))}</code></p>"
     )
-    table = _table(ROI_COLUMNS, [_roi_cells(roi) for roi in rois])
+    columns, rows = roi_table(rois)
+    table = _table(columns, [_roi_cells(roi, row) for roi, row in zip(rois, rows, strict=True)])
     notes = [f"{roi.get('name', '')}: {w}" for roi in rois for w in roi.get("warnings") or ()]
     notes += [str(warning) for warning in pair.get("warnings") or ()]
     content = uids + (table if rois else '<p class="muted">No ROI was drawn.</p>')
@@ -141,8 +141,9 @@ def _pair(pair: Mapping[str, Any]) -> str:
     return _section(f"Contours on {pair.get('modality') or 'image'} series", content, aside)
 
 
-def _roi_cells(roi: Mapping[str, Any]) -> list[str]:
-    cells = [escape(cell) for cell in roi_row(roi)]
+def _roi_cells(roi: Mapping[str, Any], row: Sequence[str]) -> list[str]:
+    """The row with the ROI's colour before its name."""
+    cells = [escape(cell) for cell in row]
     colour = roi.get("colour")
     if isinstance(colour, (list, tuple)) and len(colour) == 3:
         red, green, blue = (max(0, min(255, int(c))) for c in colour)

@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from isocenter.core.contours.report_values import (
-    ROI_COLUMNS,
     Cell,
     duration,
     facts,
     number,
-    roi_row,
+    roi_table,
     sent,
     skipped,
 )
@@ -70,7 +69,7 @@ def _pair(pair: Mapping[str, Any]) -> list[str]:
     lines = ["", title, "-" * len(title)]
     lines += [f"Series       {pair.get('series_uid', '–')}"]
     lines += [f"RTSTRUCT     {pair.get('rtstruct_uid', '–')}"]
-    lines += _table(ROI_COLUMNS, [roi_row(roi) for roi in rois]) if rois else ["no ROI was drawn"]
+    lines += _table(*roi_table(rois)) if rois else ["no ROI was drawn"]
     lines += [f"- {roi.get('name', '')}: {w}" for roi in rois for w in roi.get("warnings") or ()]
     lines += [f"- {warning}" for warning in pair.get("warnings") or ()]
     return lines + [f"- left out: {sentence}" for sentence in skipped(pair)]

@@ -67,6 +67,13 @@ def roi_row(roi: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def roi_table(rois: Sequence[Mapping[str, Any]]) -> tuple[list[Cell], list[list[str]]]:
+    """Columns and rows for ROIs; columns that nobody fills are left out."""
+    rows = [roi_row(roi) for roi in rois]
+    filled = [i for i in range(len(ROI_COLUMNS)) if i < 2 or any(row[i] != "–" for row in rows)]
+    return [ROI_COLUMNS[i] for i in filled], [[row[i] for i in filled] for row in rows]
+
+
 def facts(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Names and values for the head of a report, those that are there."""
     run, study, sender = (report.get(k) or {} for k in ("run", "study", "sender"))
@@ -95,7 +102,7 @@ def facts(report: Mapping[str, Any]) -> list[tuple[str, str]]:
 def skipped(pair: Mapping[str, Any]) -> list[str]:
     """ROIs that were left out, as sentences; items are texts, pairs, or name and reason."""
     sentences = []
-    for item in pair.get("skipped") or ():
+    for item in pair.get("skipped_rois") or pair.get("skipped") or ():
         if isinstance(item, Mapping):
             sentences.append(f"{item.get('name', '')}: {item.get('reason', '')}")
         elif isinstance(item, (list, tuple)):

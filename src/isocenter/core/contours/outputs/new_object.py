@@ -6,103 +6,95 @@ scene, and files are written so that the same data set gives the same bytes.
 
 from __future__ import annotations
 
-import copy
 import struct
 from collections.abc import Iterable
 from pathlib import Path
 
-from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
-from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_dataset
 
 from isocenter import __version__
 from isocenter.core.contours.outputs.writer import Scene
+from isocenter.core.dicom.derived import patient_and_study_of, set_identity
 from isocenter.core.dicom.part10 import EXPLICIT_LITTLE, FileMeta, encode_file_meta
+from isocenter.core.dicom.quiet import quiet_pydicom
+from isocenter.core.dicom.writing import encode_dataset
 from isocenter.core.errors import ContourError
 
-#: Patient (PS3.3 C.7.1.1), General Study (C.7.2.1), Patient Study (C.7.2.2) attributes that are
-#: copied. No sequences: they may carry text in a character set that is not the new object's.
-STUDY_KEYWORDS = (
-    "PatientName",
-    "PatientID",
-    "IssuerOfPatientID",
-    "PatientBirthDate",
-    "PatientBirthTime",
-    "PatientSex",
-    "OtherPatientIDs",
-    "PatientComments",
-    "PatientIdentityRemoved",
-    "DeidentificationMethod",
-    "StudyInstanceUID",
-    "StudyDate",
-    "StudyTime",
-    "ReferringPhysicianName",
-    "StudyID",
-    "AccessionNumber",
-    "StudyDescription",
-    "PatientAge",
-    "PatientSize",
-    "PatientWeight",
-    "MedicalAlerts",
-    "Allergies",
-    "PregnancyStatus",
-)
-#: Type 2 attributes of those modules: present, if only empty.
-REQUIRED_KEYWORDS = (
-    "PatientName",
-    "PatientID",
-    "PatientBirthDate",
-    "PatientSex",
-    "StudyDate",
-    "StudyTime",
-    "ReferringPhysicianName",
-    "StudyID",
-    "AccessionNumber",
-)
 MANUFACTURER = "Isocenter"
+#: Type 2 attributes of the Patient and General Study modules: present, if only empty.
+_REQUIRED_KEYWORDS = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyTime",
+    "ReferringPhysicianName",
+    "StudyID",
+    "AccessionNumber",
+)
+_LOSSY_KEYWORDS = ("LossyImageCompressionRatio", "LossyImageCompressionMethod")
 _MAX_EXPLICIT_LENGTH = 0xFFFFFFFE
 
 
-def copy_study(source: Dataset, target: Dataset, *, texts: Iterable[str] = ()) -> None:
-    """Give `target` the patient and study attributes and the character set of `source`.
+def study_object(
+    scene: Scene,
+    source: Dataset,
+    *,
+    kind: str,
+    sop_uid: str,
+    series_number: int,
+    series_description: str,
+    texts: Iterable[str] = (),
+) -> Dataset:
+    """A new data set in the study of `source`: patient, study, series, times, equipment.
 
     Args:
+        scene: for UIDs and the time.
         source: header of an image of the series.
-        target: the new object.
-        texts: what else will be written; when the source's character set may not have its
-            characters, the new object is in UTF-8 (ISO_IR 192).
+        kind: part of the series UID's derivation, such as ``seg``.
+        sop_uid: of the new instance.
+        series_number, series_description: of its series.
+        texts: what else will be written; where one is not plain ASCII, the new object is in
+            UTF-8 (ISO_IR 192), else in the source's character set.
     """
-    for keyword in REQUIRED_KEYWORDS:
-        setattr(target, keyword, None)
-    # Values longer or odder than their VR allows are the sender's; they are kept as they are.
-    with disable_value_validation():
-        for keyword in STUDY_KEYWORDS:
-            if keyword in source:
-                target[keyword] = copy.deepcopy(source[keyword])
-    plain = all(text.isascii() for text in texts)
-    charset = source.get("SpecificCharacterSet") if plain else "ISO_IR 192"
-    if charset:
-        target.SpecificCharacterSet = charset
-    elif "SpecificCharacterSet" in target:
-        del target.SpecificCharacterSet
+    made = patient_and_study_of(source)
+    for keyword in _REQUIRED_KEYWORDS:
+        if keyword not in made:
+            setattr(made, keyword, None)
+    description = long_string(series_description)
+    if not all(text.isascii() for text in (description, *texts)):
+        _use_utf_8(made)
+    set_identity(
+        made,
+        sop_uid=sop_uid,
+        series_uid=scene.uid(kind, "series"),
+        series_number=series_number,
+        series_description="",
+        made_at=scene.made_at,
+    )
+    made.SeriesDescription = description
+    made.Manufacturer = made.ManufacturerModelName = MANUFACTURER
+    made.DeviceSerialNumber = f"{MANUFACTURER}-{__version__}"
+    made.SoftwareVersions = __version__
+    return made
 
 
-def stamp(target: Dataset, scene: Scene) -> None:
-    """Dates, times and equipment: those of the scene and of this software."""
-    date = scene.made_at.strftime("%Y%m%d")
-    time = scene.made_at.strftime("%H%M%S.%f")
-    for keyword in ("InstanceCreationDate", "ContentDate", "SeriesDate"):
-        setattr(target, keyword, date)
-    for keyword in ("InstanceCreationTime", "ContentTime", "SeriesTime"):
-        setattr(target, keyword, time)
-    offset = scene.made_at.strftime("%z")
-    if offset:
-        target.TimezoneOffsetFromUTC = offset[:5]
-    target.Manufacturer = MANUFACTURER
-    target.ManufacturerModelName = MANUFACTURER
-    target.DeviceSerialNumber = f"{MANUFACTURER}-{__version__}"
-    target.SoftwareVersions = __version__
+def _use_utf_8(made: Dataset) -> None:
+    """Decode all text by the character set that it came in, and write it in UTF-8 from now on."""
+    with quiet_pydicom():
+        made.decode()
+    made.SpecificCharacterSet = "ISO_IR 192"
+
+
+def set_lossy(target: Dataset, source: Dataset) -> None:
+    """An image made from a lossy one says so (PS3.3 C.7.6.1.1.5)."""
+    if source.get("LossyImageCompression") == "01":
+        target.LossyImageCompression = "01"
+        with quiet_pydicom():
+            for keyword in _LOSSY_KEYWORDS:
+                if keyword in source:
+                    setattr(target, keyword, source[keyword].value)
 
 
 def long_string(text: str, limit: int = 64) -> str:
@@ -124,6 +116,7 @@ def write_instance(
 
     Raises:
         ContourError: more than an explicit length can say (4 GiB), or not `length` bytes.
+        DataSetError: a value cannot be written.
     """
     padded = length + length % 2
     if padded > _MAX_EXPLICIT_LENGTH:
@@ -132,28 +125,16 @@ def write_instance(
             hint="choose fewer ROIs or another format",
         )
     meta = FileMeta(str(target.SOPClassUID), str(target.SOPInstanceUID), EXPLICIT_LITTLE)
-    # pydicom reads the encoding from here when sequences are nested.
-    target.set_original_encoding(False, True, target.get("SpecificCharacterSet", "ISO_IR 6"))
+    header = encode_dataset(target, EXPLICIT_LITTLE)
     written = 0
     with path.open("wb") as out:
-        out.write(encode_file_meta(meta))
-        out.write(encoded(target))
+        out.write(encode_file_meta(meta) + header)
         out.write(struct.pack("<HH2sxxL", 0x7FE0, 0x0010, _pixel_vr(target), padded))
         for piece in pixels:
             written += out.write(piece)
         out.write(bytes(padded - length))
     if written != length:
         raise ContourError(f"{written} bytes of pixels were made, {length} were announced")
-
-
-def encoded(dataset: Dataset) -> bytes:
-    """A data set in explicit little endian."""
-    buffer = DicomBytesIO()
-    buffer.is_little_endian = True
-    buffer.is_implicit_VR = False
-    with disable_value_validation():
-        write_dataset(buffer, dataset)
-    return bytes(buffer.getvalue())
 
 
 def _pixel_vr(target: Dataset) -> bytes:

@@ -7,12 +7,7 @@ from pathlib import Path
 from PIL import Image
 from pydicom.dataset import Dataset
 
-from isocenter.core.contours.outputs.new_object import (
-    copy_study,
-    long_string,
-    stamp,
-    write_instance,
-)
+from isocenter.core.contours.outputs.new_object import set_lossy, study_object, write_instance
 from isocenter.core.contours.outputs.picture import direction_letters
 from isocenter.core.contours.outputs.writer import Output, Scene
 
@@ -31,18 +26,20 @@ def write_secondary_capture(
         number: InstanceNumber, from 1.
         path: file to write.
     """
-    target = Dataset()
     source = scene.series.headers[index]
     options = scene.options.preview
-    copy_study(source, target, texts=[options.series_description, scene.options.disclaimer])
-    stamp(target, scene)
+    target = study_object(
+        scene,
+        source,
+        kind="preview",
+        sop_uid=scene.uid("preview", "instance", scene.series.sop_uids[index]),
+        series_number=options.series_number,
+        series_description=options.series_description,
+        texts=[scene.options.disclaimer],
+    )
     target.SOPClassUID = SECONDARY_CAPTURE_STORAGE
-    target.SOPInstanceUID = scene.uid("preview", "instance", scene.series.sop_uids[index])
-    target.SeriesInstanceUID = scene.uid("preview", "series")
     target.Modality = "OT"
     target.ConversionType = "WSD"
-    target.SeriesNumber = options.series_number
-    target.SeriesDescription = long_string(options.series_description)
     target.InstanceNumber = number
     target.Laterality = ""
     target.ImageType = ["DERIVED", "SECONDARY"]
@@ -78,8 +75,4 @@ def _set_derivation(target: Dataset, scene: Scene, source: Dataset) -> None:
         direction_letters(scene.stack.row_cosine),
         direction_letters(scene.stack.column_cosine),
     ]
-    if source.get("LossyImageCompression") == "01":
-        target.LossyImageCompression = "01"
-        for keyword in ("LossyImageCompressionRatio", "LossyImageCompressionMethod"):
-            if keyword in source:
-                target[keyword] = source[keyword]
+    set_lossy(target, source)

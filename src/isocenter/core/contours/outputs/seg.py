@@ -22,9 +22,9 @@ from isocenter.core.contours.masks import RoiMask
 from isocenter.core.contours.outputs.coding import segment_code
 from isocenter.core.contours.outputs.new_object import (
     MANUFACTURER,
-    copy_study,
     long_string,
-    stamp,
+    set_lossy,
+    study_object,
     write_instance,
 )
 from isocenter.core.contours.outputs.seg_frames import Frame, frame_item, packed_frames
@@ -104,10 +104,20 @@ def _ranks(frames: Sequence[Frame]) -> list[int]:
 def _object(scene: Scene, masks: Sequence[RoiMask]) -> Dataset:
     """The data set without frames."""
     source = scene.series.headers[0]
+    label = scene.pair.structure_set.label
     target = _template(scene, masks)
-    texts = [scene.options.segmentation_series_description, *(mask.roi.name for mask in masks)]
-    copy_study(source, target, texts=[*texts, scene.pair.structure_set.label])
-    stamp(target, scene)
+    study = study_object(
+        scene,
+        source,
+        kind="seg",
+        sop_uid=scene.uid("seg", "instance"),
+        series_number=scene.options.segmentation_series_number,
+        series_description=scene.options.segmentation_series_description.replace("{}", label),
+        texts=[label, *(text for m in masks for text in (m.roi.name, m.roi.description))],
+    )
+    if "SpecificCharacterSet" not in study:
+        del target.SpecificCharacterSet
+    target.update(study)
     target.FrameOfReferenceUID = scene.series.frame_of_reference_uid
     target.PositionReferenceIndicator = source.get("PositionReferenceIndicator", "")
     target.Rows, target.Columns = scene.stack.rows, scene.stack.columns
@@ -115,7 +125,8 @@ def _object(scene: Scene, masks: Sequence[RoiMask]) -> Dataset:
     target.ReferencedSeriesSequence = [_referenced_series(scene)]
     target.ReferencedInstanceSequence = [_structure_set_reference(scene)]
     target.SegmentsOverlap = "UNDEFINED" if len(masks) > 1 else "NO"
-    _set_lossy(target, source)
+    target.LossyImageCompression = "00"
+    set_lossy(target, source)
     uid = scene.uid("seg", "dimensions")
     target.DimensionOrganizationSequence[0].DimensionOrganizationUID = uid
     for item in target.DimensionIndexSequence:
@@ -131,7 +142,6 @@ def _template(scene: Scene, masks: Sequence[RoiMask]) -> Dataset:
     The stand-in keeps what real images may lack or have wrong (PatientSex "X", no AccessionNumber)
     away from highdicom's checks; the true attributes are copied afterwards.
     """
-    description = scene.options.segmentation_series_description
     made = hd.seg.Segmentation(
         source_images=[_stand_in(scene)],
         pixel_array=np.ones((1, 1, 1, len(masks)), dtype=np.uint8),
@@ -140,7 +150,7 @@ def _template(scene: Scene, masks: Sequence[RoiMask]) -> Dataset:
             _segment(number, mask.roi, scene) for number, mask in enumerate(masks, start=1)
         ],
         series_instance_uid=scene.uid("seg", "series"),
-        series_number=max(scene.options.segmentation_series_number, 1),
+        series_number=1,
         sop_instance_uid=scene.uid("seg", "instance"),
         instance_number=1,
         manufacturer=MANUFACTURER,
@@ -149,14 +159,12 @@ def _template(scene: Scene, masks: Sequence[RoiMask]) -> Dataset:
         device_serial_number=MANUFACTURER,
         content_label=CONTENT_LABEL,
         content_description=long_string(scene.pair.structure_set.label) or None,
-        series_description=long_string(description.replace("{}", scene.pair.structure_set.label)),
         specific_character_set="ISO_IR 192",
     )
     target = Dataset()
     for element in made:
         if element.keyword not in _OF_THE_STAND_IN:
             target.add(element)
-    target.SeriesNumber = scene.options.segmentation_series_number
     return target
 
 
@@ -259,15 +267,6 @@ def _structure_set_reference(scene: Scene) -> Dataset:
     item.ReferencedSOPInstanceUID = scene.pair.structure_set.sop_uid
     item.PurposeOfReferenceCodeSequence = [purpose]
     return item
-
-
-def _set_lossy(target: Dataset, source: Dataset) -> None:
-    """An image made from a lossy one says so (PS3.3 C.7.6.1.1.5)."""
-    target.LossyImageCompression = "01" if source.get("LossyImageCompression") == "01" else "00"
-    if target.LossyImageCompression == "01":
-        for keyword in ("LossyImageCompressionRatio", "LossyImageCompressionMethod"):
-            if keyword in source:
-                target[keyword] = copy.deepcopy(source[keyword])
 
 
 WRITER = SegWriter()

@@ -1,0 +1,248 @@
+"""``isocenter contours``: draw RT structure sets of a folder; no server, no database."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from isocenter import __version__
+from isocenter.cli.late_progress import LateProgress
+from isocenter.cli.platform import FAILED, USAGE, JsonOption, fail
+from isocenter.core.contours.options import DISCLAIMER, FORMATS, BurnIn, ContourOptions, RoiChoice
+from isocenter.core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from isocenter.core.contours.convert import Summary
+
+REPORT_STEM = "report"
+
+
+def register(root: typer.Typer) -> None:
+    """Add the command to the root."""
+    root.command("contours")(contours_command)
+
+
+def contours_command(
+    path: Annotated[
+        Path,
+        typer.Argument(
+            exists=True, help="Folder (or file) that holds image series and RT structure sets."
+        ),
+    ],
+    *,
+    out: Annotated[Path, typer.Option("--out", help="Folder for what is made.", file_okay=False)],
+    formats: Annotated[
+        str,
+        typer.Option("--formats", help=f"What to make, with commas: {', '.join(FORMATS)}, or all."),
+    ] = "overlay,json",
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--ignore",
+            help="Leave out ROIs whose name contains this, in any case; several times, or with "
+            "commas. An empty text ignores none.  [default: skull]",
+            show_default=False,
+        ),
+    ] = None,
+    include: Annotated[
+        list[str] | None,
+        typer.Option("--include", help="Only ROIs whose name matches this regular expression."),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option("--exclude", help="No ROI whose name matches this regular expression."),
+    ] = None,
+    types: Annotated[
+        list[str] | None,
+        typer.Option("--type", help="Only ROIs of this interpreted type: PTV, ORGAN, …"),
+    ] = None,
+    per_roi: Annotated[
+        bool,
+        typer.Option("--per-roi/--merged", help="An overlay plane per ROI, or one for all."),
+    ] = False,
+    nesting: Annotated[
+        str, typer.Option("--nesting", help="How contours of an ROI combine: depth, union, xor.")
+    ] = "depth",
+    interpolate: Annotated[
+        bool, typer.Option("--interpolate", help="Fill slices between contour planes.")
+    ] = False,
+    burn_in: Annotated[
+        str | None,
+        typer.Option("--burn-in", help=f'Text for the overlay images, such as "{DISCLAIMER}".'),
+    ] = None,
+    allow_other_frame_of_reference: Annotated[
+        bool,
+        typer.Option(
+            "--allow-other-frame-of-reference",
+            help="Draw also where the frames of reference differ.",
+        ),
+    ] = False,
+    report: Annotated[
+        bool, typer.Option("--report", help="Write report.html, report.json and report.txt.")
+    ] = False,
+    made_at: Annotated[
+        datetime | None,
+        typer.Option(
+            "--made-at",
+            help="Time in what is written (default: now); the same time, the same bytes.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Draw RT structure sets: overlays, SEG, masks, meshes, pictures.
+
+    Every structure set is drawn on the series that it belongs to; each pair gets a folder, and
+    summary.json tells what was drawn. Exit code 1: nothing could be drawn.
+    """
+    try:
+        options = ContourOptions(
+            formats=_formats(formats),
+            choice=RoiChoice(
+                ignore=_ignored(ignore),
+                include=tuple(include or ()),
+                exclude=tuple(exclude or ()),
+                types=tuple(types or ()),
+            ),
+            overlay_mode="per-roi" if per_roi else "merged",
+            nesting=nesting,
+            interpolate=interpolate,
+            allow_other_frame_of_reference=allow_other_frame_of_reference,
+            burn_in=BurnIn(text=burn_in) if burn_in is not None else None,
+        )
+    except ConfigurationError as error:
+        fail(str(error), USAGE)
+    moment = (made_at or datetime.now(UTC)).astimezone(UTC)
+    started = monotonic()
+    summary = _draw(path, out, options, moment)
+    seconds = monotonic() - started
+    if report:
+        _write_report(summary, out, moment, seconds)
+    if as_json:
+        sys.stdout.write(json.dumps(summary.to_json(), indent=2, ensure_ascii=False) + "\n")
+    else:
+        _print(summary, out, seconds)
+    for problem in summary.problems:
+        typer.secho(problem, fg=typer.colors.YELLOW, err=True)
+    if not summary.has_rois:
+        fail("nothing was drawn", FAILED)
+
+
+def _formats(text: str) -> tuple[str, ...]:
+    """Names without repetition; summary.json is always written."""
+    names = [name.strip().lower() for name in text.split(",") if name.strip()]
+    if "all" in names:
+        names = list(FORMATS)
+    return tuple(dict.fromkeys([*names, "json"]))
+
+
+def _ignored(given: list[str] | None) -> tuple[str, ...]:
+    if given is None:
+        return RoiChoice().ignore
+    return tuple(part.strip() for text in given for part in text.split(",") if part.strip())
+
+
+def _draw(path: Path, out: Path, options: ContourOptions, made_at: datetime) -> Summary:
+    # Imported here, so that help and a wrong option need not wait for it.
+    from isocenter.core.contours.convert import convert
+
+    with LateProgress() as progress:
+        return convert(path, options, out, made_at=made_at, on_progress=progress)
+
+
+def _write_report(summary: Summary, out: Path, made_at: datetime, seconds: float) -> None:
+    from isocenter.core.contours.report import write_report
+
+    studies = {pair["study_uid"] for pair in summary.pairs}
+    content = {
+        "title": "RT contours",
+        "state": "done" if summary.has_rois else "failed",
+        "run": {"started_at": made_at.isoformat(timespec="seconds"), "version": __version__},
+        "study": {
+            "study_uid": ", ".join(sorted(studies)),
+            "modalities": sorted({pair["modality"] for pair in summary.pairs}),
+            "instances": sum(pair["images"] for pair in summary.pairs),
+        },
+        "seconds": round(seconds, 3),
+        "pairs": list(summary.pairs),
+        "outputs": [{**group, "path": str(group["path"])} for group in _groups(summary, out)],
+        "warnings": list(summary.problems),
+        "disclaimer": DISCLAIMER,
+    }
+    write_report(content, out, REPORT_STEM)
+
+
+def _groups(summary: Summary, out: Path) -> list[dict[str, Any]]:
+    """Outputs of one kind in one folder as one row; a single file keeps its name."""
+    groups: dict[tuple[str, Path], dict[str, Any]] = {}
+    for output in summary.outputs:
+        folder = output.path.parent
+        row = groups.setdefault(
+            (output.kind, folder),
+            {"kind": output.kind, "role": output.role, "count": 0, "path": output.path},
+        )
+        row["count"] += 1
+        if row["count"] > 1:
+            row["role"], row["path"] = "", folder
+    return [
+        {**row, "path": row["path"].relative_to(out)} if row["path"].is_relative_to(out) else row
+        for row in groups.values()
+    ]
+
+
+def _print(summary: Summary, out: Path, seconds: float) -> None:
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=200, no_color=True)
+    for pair in summary.pairs:
+        count = len(pair["rois"])
+        title = f"{pair['modality']} series, {pair['images']} images, {count} ROIs"
+        console.print(Text(title, style="bold"))
+        console.print(f"  series   {pair['series_uid']}", highlight=False, markup=False)
+        console.print(f"  RTSTRUCT {pair['rtstruct_uid']}", highlight=False, markup=False)
+        console.print(_roi_table(pair["rois"]))
+        for line in _remarks(pair):
+            console.print(Text(f"  {line}", style="yellow"))
+    table = Table("output", "files", "where", box=box.SIMPLE_HEAD, pad_edge=False)
+    for group in _groups(summary, out):
+        table.add_row(group["kind"], str(group["count"]), Text(str(out / group["path"])))
+    if summary.outputs:
+        console.print(table)
+    console.print(f"{len(summary.outputs)} files in {seconds:.1f} s", highlight=False)
+
+
+def _roi_table(rois: Iterable[Mapping[str, Any]]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("ROI", overflow="fold")
+    table.add_column("type")
+    for name in ("contours", "planes", "voxels", "volume ml", "polygon ml"):
+        table.add_column(name, justify="right")
+    for roi in rois:
+        table.add_row(
+            Text(str(roi["name"])),
+            Text(str(roi["type"] or "-")),
+            str(roi["contours"]),
+            str(roi["planes"]),
+            str(roi["voxels"]),
+            f"{roi['volume_ml']:.3f}",
+            f"{roi['polygon_volume_ml']:.3f}",
+        )
+    return table
+
+
+def _remarks(pair: Mapping[str, Any]) -> list[str]:
+    lines = [str(warning) for warning in pair.get("warnings", ())]
+    lines += [f"{roi['name']}: {text}" for roi in pair["rois"] for text in roi["warnings"]]
+    skipped = pair.get("skipped_rois", ())
+    return lines + [f"left out {roi['name']}: {roi['reason']}" for roi in skipped]
