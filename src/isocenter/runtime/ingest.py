@@ -7,7 +7,6 @@ it works with, so that it cannot go on working after it lost the lock.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import signal
@@ -24,6 +23,7 @@ from django.db import InterfaceError, OperationalError, connection
 from isocenter.core.errors import SpoolError
 from isocenter.runtime.layout import Layout
 from isocenter.runtime.settings import Settings
+from isocenter.runtime.state_files import process_identity, write_state
 
 if TYPE_CHECKING:
     from isocenter.apps.archive.incoming import Verdict
@@ -36,7 +36,7 @@ _IDLE_S = 0.5  # between two looks when nothing wakes us
 _GATHER_S = 0.1  # after a wake, so that a batch is worth its transaction
 _POLICY_EVERY_S = 5.0
 _WATCH_EVERY_S = 1.0
-_BEAT_EVERY_S = 2.0
+_BEAT_EVERY_S = 5.0
 _BACK_OFF_S = (0.5, 1.0, 2.0, 5.0)
 
 
@@ -147,14 +147,11 @@ class IngestLoop:
     def _beat(self) -> None:
         """Say that we live: ``run/ingest.json``, for the health check."""
         state = {
-            "pid": os.getpid(),
-            "beat_at": datetime.now(UTC).isoformat(),
+            **process_identity(os.getpid()),
+            "at": datetime.now(UTC).isoformat(),
             "instances": self._instances,
         }
-        path = self._layout.run / "ingest.json"
-        draft = path.with_name(".ingest.json")
-        draft.write_text(json.dumps(state), encoding="utf-8")
-        draft.replace(path)
+        write_state(self._layout.run / "ingest.json", state)
 
 
 @contextlib.contextmanager

@@ -175,5 +175,5 @@ def _record_meta(meta: FileMeta, label: _Label) -> dict[str, str]:
         "sop_instance_uid": meta.sop_instance_uid,
         "transfer_syntax_uid": meta.transfer_syntax_uid,
         "received_at": datetime.now(UTC).isoformat(),
-        "association_id": "",
+        "association": "",
     }

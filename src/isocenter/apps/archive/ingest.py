@@ -8,8 +8,6 @@ bytes that the same record, coming again, writes over or recognises.
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -239,12 +237,7 @@ class _Batch:
         """Put a row in the place of the one with its UID; the old file goes to quarantine."""
         old = Instance.objects.select_related("series").get(sop_uid=new.sop_uid)
         archived = settings.LAYOUT.archive / old.path
-        copy = judgement.staged.path.with_suffix(".old")
-        try:
-            os.link(archived, copy)
-        except OSError:  # a file system without hard links
-            shutil.copyfile(archived, copy)
-        _quarantine(replace(judgement.staged, path=copy), judgement.reason)
+        _quarantine(replace(judgement.staged, path=archived), judgement.reason)
         self.obsolete.append(archived)
         new.pk = old.pk
         new.save(force_update=True)

@@ -10,7 +10,6 @@ from typing import Any
 
 from isocenter.apps.archive.incoming import Outcome
 from isocenter.apps.archive.staging import Staged
-from isocenter.core.dicom.compare import same_data_set
 from isocenter.core.errors import ChildError, DicomError
 from isocenter.core.isolation import Limits, run_isolated
 
@@ -96,6 +95,8 @@ def difference(first: Path, second: Path, same_syntax: bool) -> str:
     Where the syntaxes differ, pixels have to be decoded: that happens in a child process. What
     cannot be compared counts as different, so that both are kept.
     """
+    from isocenter.core.dicom.compare import same_data_set
+
     try:
         if same_syntax:
             found = same_data_set(first, second)
@@ -114,5 +115,7 @@ def difference(first: Path, second: Path, same_syntax: bool) -> str:
 
 def compare_job(request: dict[str, Any], progress: object) -> dict[str, Any]:
     """``difference`` in a child process."""
+    from isocenter.core.dicom.compare import same_data_set
+
     found = same_data_set(Path(request["first"]), Path(request["second"]))
     return {"difference": "" if found is None else str(found)}

@@ -20,17 +20,13 @@ from isocenter.apps.archive.incoming import Incoming
 from isocenter.apps.archive.indexing import Entry, Flag, clean, entry_of
 from isocenter.core.dicom.bounds import Bounds
 from isocenter.core.dicom.part10 import FileMeta, read_file_meta
-from isocenter.core.dicom.reading import header_of, read_dataset
-from isocenter.core.dicom.references import named_series
+from isocenter.core.dicom.reading import header_of
+from isocenter.core.dicom.references import names_others, references_of
 from isocenter.core.dicom.scanner import Header, scan_header
 from isocenter.core.errors import DicomError
 
 _THREADS = 4
 _MAX_REFERENCES = 10_000
-#: Modalities whose objects name series and instances that belong to them.
-_REFERRING = frozenset(
-    ("RTSTRUCT", "RTDOSE", "RTPLAN", "RTRECORD", "RTIMAGE", "SEG", "SR", "PR", "KO", "REG", "FID")
-)
 
 
 @dataclass(frozen=True)
@@ -110,7 +106,7 @@ class StagingArea:
         )
         references: dict[str, list[str]] = {}
         flags: tuple[Flag, ...] = ()
-        if entry and entry.modality in _REFERRING and not incoming.is_derived:
+        if entry and names_others(entry.sop_class_uid) and not incoming.is_derived:
             references, flags = self._references(path, entry)
         return Staged(
             incoming,
@@ -128,8 +124,8 @@ class StagingArea:
         self, path: Path, entry: Entry
     ) -> tuple[dict[str, list[str]], tuple[Flag, ...]]:
         try:
-            found = named_series(read_dataset(path, bounds=self._bounds, stop_before_pixels=True))
-        except (DicomError, ValueError, TypeError, AttributeError):
+            found = references_of(path, bounds=self._bounds)
+        except DicomError:
             # It is kept and indexed; only what it refers to stays unknown.
             text = f"the references of {entry.modality} {entry.sop_uid} cannot be read"
             return {}, (Flag("references-unreadable", text),)
