@@ -26,7 +26,8 @@ def receiver(
     """Run the DICOM receiver alone. It needs no database."""
     from isocenter.runtime.receiver import run_receiver
 
-    run_receiver(_prepare("receiver", data_dir, config, receiver={"port": port}))
+    settings = _prepare("receiver", data_dir, config, receiver={"port": port})
+    raise typer.Exit(run_receiver(settings))
 
 
 def ingest(data_dir: DataDirOption = None, config: ConfigOption = None) -> None:
@@ -34,7 +35,7 @@ def ingest(data_dir: DataDirOption = None, config: ConfigOption = None) -> None:
     settings = _with_database(_prepare("ingest", data_dir, config))
     from isocenter.runtime.ingest import run_ingest
 
-    run_ingest(settings)
+    raise typer.Exit(run_ingest(settings))
 
 
 def worker(data_dir: DataDirOption = None, config: ConfigOption = None) -> None:

@@ -93,18 +93,18 @@ def receiver(settings: Settings, layout: Layout) -> Check:
     state = read_state(layout.run / "receiver.json")
     if live_process(state) is None:
         return Check(False, "the receiver does not run")
-    port = state.get("port") or settings.receiver.port
-    hosts = state.get("hosts") or list(settings.receiver.hosts)
-    host = reachable_host(hosts)
-    with socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_S):
-        pass
-    return Check(True, f"{settings.receiver.ae_title} at {', '.join(hosts)} port {port}")
+    addresses = state.get("addresses", [])
+    for address in addresses:
+        host, port = reachable_host(address["host"]), int(address["port"])
+        with socket.create_connection((host, port), timeout=CONNECT_TIMEOUT_S):
+            pass
+    places = ", ".join(f"{address['host']} port {address['port']}" for address in addresses)
+    return Check(bool(addresses), f"{settings.receiver.ae_title} at {places}")
 
 
-def reachable_host(hosts: list[str]) -> str:
-    """An address under which we reach a server of our own."""
-    wildcard = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104
-    return wildcard.get(hosts[0], hosts[0]) if hosts else "127.0.0.1"
+def reachable_host(host: str) -> str:
+    """The address under which we reach a server of our own that listens there."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104
 
 
 def ingest(settings: Settings, layout: Layout) -> Check:

@@ -153,4 +153,6 @@ def configure_logs(settings: Settings, part: str) -> None:
     root.addHandler(console)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    # A platform that is not ready yet says so in its state; each question need not be logged.
+    logging.getLogger("django.request").setLevel(logging.CRITICAL)
     logging.captureWarnings(True)

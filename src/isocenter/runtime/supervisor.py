@@ -43,7 +43,7 @@ from isocenter.runtime.state_files import (
 
 log = structlog.get_logger(__name__)
 
-GRACE_S = 9.0  # for the parts; the database has its own, and all of it stays below 15 s
+GRACE_S = 10.5  # for the parts; the database has its own, and all of it stays below 15 s
 TICK_S = 0.1
 PROBE_S = 0.3
 PROBE_WHEN_READY_S = 5.0
@@ -112,39 +112,30 @@ class Supervisor:
         self.announced = False
         self.started_at = dt.datetime.now(dt.UTC)
         self._written: dict[str, Any] = {}
+        self._ports: dict[str, int] = {}
         self._stopped = threading.Event()
 
     def _make_parts(self) -> list[Part]:
-        def part(name: str, command: str, port_from: str = "") -> Part:
-            return Part(
-                name, (command, *self.arguments), lambda: self._part_environment(command, port_from)
-            )
+        def part(name: str, command: str) -> Part:
+            return Part(name, (command, *self.arguments), lambda: self._part_environment(name))
 
-        parts = [part("ingest", "ingest"), part("web", "web", "web.json")]
-        if self.settings.receiver.enabled:
-            parts.insert(0, part("receiver", "receiver", "receiver.json"))
+        names = ["receiver"] if self.settings.receiver.enabled else []
+        parts = [part(name, name) for name in (*names, "ingest", "web")]
         count = self.settings.workers.processes
-        parts += [part(f"worker-{n + 1}", "worker") for n in range(count)]
-        return parts
+        return parts + [part(f"worker-{n + 1}", "worker") for n in range(count)]
 
-    def _part_environment(self, section: str, port_from: str) -> dict[str, str]:
+    def _part_environment(self, name: str) -> dict[str, str]:
         """A part that comes back keeps the port that it was given by chance."""
         environment = dict(self.environment)
-        if port_from:
-            state = read_state(self.layout.run / port_from)
-            if state.get("supervisor") == os.getpid() or self._is_of_ours(state):
-                environment[f"ISOCENTER_{section.upper()}__PORT"] = str(state["port"])
+        if name in self._ports:
+            environment[f"ISOCENTER_{name.upper()}__PORT"] = str(self._ports[name])
         return environment
-
-    def _is_of_ours(self, state: Mapping[str, Any]) -> bool:
-        return bool(state.get("port")) and state.get("pid") in self._pids_started
 
     # -- life ----------------------------------------------------------------------------------
 
     def run(self) -> int:
         """Run until asked to stop. Returns the exit code."""
         lock = supervisor_lock(self.layout)
-        self._pids_started: set[int] = set()
         previous = self._install_signals()
         try:
             self._clear_leftovers()
@@ -215,13 +206,10 @@ class Supervisor:
     def _tend(self) -> None:
         self._tend_database()
         for part in self.parts:
-            before = part.process
             event = part.tend()
             if event:
                 log.warning(event)
                 self.say(event)
-            if part.process is not None and part.process is not before:
-                self._pids_started.add(part.process.pid)
         self._write_state()
         if self.ready and not self.announced:
             self.announced = True
@@ -265,35 +253,47 @@ class Supervisor:
 
     def state(self) -> dict[str, Any]:
         """What ``run/runtime.json`` says."""
-        web = read_state(self.layout.run / "web.json")
-        receiver = read_state(self.layout.run / "receiver.json")
-        ours = self.settings.receiver
         parts = {part.name: part.describe() for part in self.parts}
         database: dict[str, Any] = {"embedded": self.postgres is not None}
         if self.postgres is not None:
             database["port"] = self.postgres.port
+            failing = self.database.state == "failing"
             parts["database"] = {
                 **self.database.describe(),
-                "state": "failing" if self.database.state == "failing" else "running",
+                "state": "failing" if failing else "running",
                 "pid": self.postgres.pid,
             }
+        self._learn_ports()
         return {
             **process_identity(os.getpid()),
             "version": __version__,
             "started_at": self.started_at.isoformat(),
             "ready": self.ready,
             "data_dir": str(self.layout.root),
-            "http": {"host": self.settings.web.host, "port": web.get("port")},
-            "dicom": {
-                "hosts": list(receiver.get("hosts") or ours.hosts),
-                "port": receiver.get("port") or (ours.port or None),
-                "ae_title": ours.ae_title,
-            }
-            if ours.enabled
-            else None,
+            "http": {"host": self.settings.web.host, "port": self._ports.get("web")},
+            "dicom": self._dicom(),
             "database": database,
             "parts": parts,
         }
+
+    def _dicom(self) -> dict[str, Any] | None:
+        ours = self.settings.receiver
+        if not ours.enabled:
+            return None
+        port = self._ports.get("receiver")
+        return {"hosts": list(ours.hosts), "port": port, "ae_title": ours.ae_title}
+
+    def _learn_ports(self) -> None:
+        """Where the parts of this supervisor listen, as they wrote it down themselves."""
+        for part in self.parts:
+            if part.process is None or part.name not in ("web", "receiver"):
+                continue
+            state = read_state(self.layout.run / f"{part.name}.json")
+            if state.get("pid") != part.process.pid:
+                continue
+            first = next(iter(state.get("addresses") or [state]))
+            if first.get("port"):
+                self._ports[part.name] = int(first["port"])
 
     def _write_state(self) -> None:
         state = self.state()
@@ -304,12 +304,9 @@ class Supervisor:
     def _probe(self) -> None:
         """Ask the web part whether all is well; a thread, because the answer may take long."""
         while not self._stopped.is_set():
-            web = read_state(self.layout.run / "web.json")
-            if web.get("port"):
-                host = reachable_host([self.settings.web.host])
-                self.ready = _is_ready(f"http://{_bracket(host)}:{web['port']}/health/ready")
-            else:
-                self.ready = False
+            port = self._ports.get("web")
+            host = _bracket(reachable_host(self.settings.web.host))
+            self.ready = port is not None and _is_ready(f"http://{host}:{port}/health/ready")
             self._stopped.wait(PROBE_WHEN_READY_S if self.ready else PROBE_S)
 
     def _announce(self) -> None:
@@ -318,8 +315,8 @@ class Supervisor:
         if dicom:
             self.say(f"DICOM     {', '.join(dicom['hosts'])} port {dicom['port']}")
             self.say(f"AE title  {dicom['ae_title']}")
-        host = reachable_host([state["http"]["host"]])
-        self.say(f"HTTP      http://{_bracket(host)}:{state['http']['port']}/")
+        host = _bracket(reachable_host(state["http"]["host"]))
+        self.say(f"HTTP      http://{host}:{state['http']['port']}/")
         self.say(f"Data      {self.layout.root}")
         self.say("ready; Ctrl-C stops")
 
@@ -342,7 +339,7 @@ class Supervisor:
                         part.send(signal.SIGKILL)
             time.sleep(0.05)
         if self.postgres is not None:
-            self.postgres.stop(timeout_s=3)
+            self.postgres.stop(timeout_s=2)
 
 
 def _is_ready(url: str) -> bool:
