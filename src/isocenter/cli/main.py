@@ -23,6 +23,7 @@ class Entry:
 
 # A module exposes either `app` (a typer.Typer, mounted under the name) or `register(root)`.
 COMMANDS: dict[str, Entry] = {
+    "demo": Entry("demo", "Send a study through a platform made for it, and show what comes out."),
     "up": Entry("up", "Start everything on this machine."),
     "receiver": Entry("parts", "Run the DICOM receiver alone."),
     "ingest": Entry("parts", "Run the ingest alone."),
