@@ -87,7 +87,7 @@ def outputs(run_id: Any) -> dict[str, Any]:
         if step.started_at and step.finished_at:
             seconds = (step.finished_at - step.started_at).total_seconds()
         steps.append({"name": step.name, "seconds": seconds, "message": step.message})
-        for pair in step.result.get("pairs", []):
+        for pair in step.result.get("data", {}).get("pairs", []):
             rois += [{**roi, "modality": pair["modality"]} for roi in pair["rois"]]
     counts = Counter((item.kind, str(item.state)) for item in run.artifacts.all())
     artifacts = [
