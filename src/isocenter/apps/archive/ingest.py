@@ -113,6 +113,7 @@ def _refused(
 ) -> Verdict:
     """The database will not have this one: keep it where a person sees it."""
     copy = area.stage([staged.incoming])[0]  # the first copy may have been moved already
+    _unfile(staged)
     # The driver's message can quote values; its class cannot.
     problem = f"the index refuses it ({type(error).__name__})"
     refused = replace(copy, problem=problem)
@@ -121,6 +122,16 @@ def _refused(
         record_many([_event(Judgement(refused, Outcome.UNREADABLE, problem))])
         _remember(places)
     return _verdict(Judgement(refused, Outcome.UNREADABLE, problem), "")
+
+
+def _unfile(staged: Staged) -> None:
+    """Take back the file of a transaction that was undone."""
+    entry = staged.entry
+    if entry is None:
+        return
+    relative = archive_path(entry.study_uid, entry.series_uid, entry.sop_uid)
+    if not Instance.objects.filter(path=relative).exists():
+        (settings.LAYOUT.archive / relative).unlink(missing_ok=True)
 
 
 @dataclass

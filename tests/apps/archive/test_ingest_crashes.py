@@ -1,0 +1,157 @@
+"""Whatever stage ingest dies at, the next one loses nothing and doubles nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import DataError, connection
+
+from isocenter.apps.archive import filing, ingest, rows, staging
+from isocenter.apps.archive.intake import SpoolIntake
+from isocenter.apps.archive.models import Instance, Series, SpoolCursor, Study
+from isocenter.apps.archive.spool import SpoolReader
+from isocenter.apps.routing.models import QuarantineItem
+
+from .conftest import STUDY, Intake, image, the_study
+
+
+class PowerCut(BaseException):
+    """The end of the process, as far as the code can tell."""
+
+
+def cut(*args: Any, **more: Any) -> Any:
+    raise PowerCut
+
+
+def cut_after(real: Callable[..., Any]) -> Callable[..., Any]:
+    def wrapped(*args: Any, **more: Any) -> Any:
+        real(*args, **more)
+        raise PowerCut
+
+    return wrapped
+
+
+STAGES = {
+    "before staging": (staging, "_copy", cut),
+    "after staging": (staging.StagingArea, "stage", cut_after(staging.StagingArea.stage)),
+    "before the files are placed": (filing.Filer, "place", cut),
+    "after the files are placed": (filing.Filer, "place", cut_after(filing.Filer.place)),
+    "before the folders are synced": (filing, "sync_folder", cut),
+    "between the rows": (rows, "refresh_counts", cut),
+    "before the events": (ingest, "record_many", cut),
+    "before the cursor": (ingest, "_remember", cut),
+    "after the cursor, before the commit": (ingest, "_remember", cut_after(ingest._remember)),
+    "after the commit, before the segment goes": (SpoolReader, "discard", cut),
+    "after the segment went": (SpoolReader, "discard", cut_after(SpoolReader.discard)),
+}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_crash_at_any_stage_loses_and_doubles_nothing(
+    stage: str, transactional_db: None, intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intake.send(*(image(n) for n in range(1, 6)), image(1), b"nonsense")
+    intake.seal()
+    with monkeypatch.context() as patch:
+        patch.setattr(*STAGES[stage])
+        with pytest.raises(PowerCut):
+            intake.reader.drain()
+    again = SpoolIntake(intake.layout.spool)
+    again.forget_stale_cursors()
+    assert again.drain() is not None
+    assert the_study().instance_count == 5
+    assert Series.objects.get().instance_count == 5
+    assert Instance.objects.count() == 5
+    assert QuarantineItem.objects.count() == 1
+    assert len(intake.files()) == 5
+    for row in Instance.objects.all():
+        assert (intake.layout.archive / row.path).stat().st_size == row.size
+    assert SpoolCursor.objects.count() == 0
+    assert not list((intake.layout.spool / "segments").iterdir())
+
+
+def test_what_the_database_refuses_is_taken_one_by_one(
+    intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = rows.instance_row
+
+    def picky(staged: Any, entry: Any, *args: Any) -> Instance:
+        if entry.sop_uid.endswith(".3"):
+            raise DataError("value of PATIENT^NAME is out of range")
+        return real(staged, entry, *args)
+
+    monkeypatch.setattr(rows, "instance_row", picky)
+    intake.take(*(image(n) for n in range(1, 6)))
+    assert the_study().instance_count == 4
+    item = QuarantineItem.objects.get()
+    assert "DataError" in item.reason
+    assert "PATIENT" not in item.reason
+    assert len(intake.files()) == 4
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_real_ingest_killed_again_and_again_ends_with_all(
+    transactional_db: None, intake: Intake, tmp_path: Path
+) -> None:
+    total = 600
+    intake.send(*(image(n, study=f"{STUDY}.{n % 5}") for n in range(1, total + 1)))
+    intake.seal()
+    staging_folder = intake.layout.archive / ".staging"
+    for delay_s in (0.0, 0.03, 0.06):
+        process = _ingest(intake)
+        wait_until(lambda: _has_entries(staging_folder, process.pid))
+        time.sleep(delay_s)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    process = _ingest(intake)
+    try:
+        wait_until(lambda: Instance.objects.count() >= total)
+        wait_until(lambda: not any((intake.layout.spool / "segments").iterdir()))
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+    assert Instance.objects.count() == total
+    assert sum(study.instance_count for study in Study.objects.all()) == total
+    assert len(intake.files()) == total
+    assert QuarantineItem.objects.count() == 0
+    assert not list((intake.layout.archive / ".staging").iterdir())
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def _has_entries(folder: Path, pid: int) -> bool:
+    return folder.is_dir() and any(path.name.startswith(f"{pid}-") for path in folder.iterdir())
+
+
+def _ingest(intake: Intake) -> subprocess.Popen[bytes]:
+    """``isocenter ingest`` on this test's database and data directory."""
+    address = connection.settings_dict
+    url = (
+        f"postgresql://{address['USER']}:{address['PASSWORD']}@{address['HOST']}:{address['PORT']}"
+        f"/{address['NAME']}"
+    )
+    environment = {
+        **os.environ,
+        "ISOCENTER_DATABASE_URL": url,
+        "ISOCENTER_DATA_DIR": str(intake.layout.root),
+    }
+    return subprocess.Popen(
+        [sys.executable, "-m", "isocenter.cli.main", "ingest"],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
