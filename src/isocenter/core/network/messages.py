@@ -7,6 +7,7 @@ one-byte fragments.
 
 from __future__ import annotations
 
+import mmap
 import struct
 import time
 from collections.abc import Callable, Iterator
@@ -40,11 +41,14 @@ class Message:
     def __init__(self, context_id: int, command: Command, reader: MessageReader) -> None:
         self.context_id = context_id
         self.command = command
-        self._reader = reader
+        self._chunks = reader.chunks()
 
     def chunks(self) -> Iterator[Chunk]:
-        """The data set as it comes in. Raises like :meth:`MessageReader.next_message`."""
-        return self._reader.chunks()
+        """The data set as it comes in; goes on where it was left when it is asked for again.
+
+        Raises like :meth:`MessageReader.next_message`.
+        """
+        return self._chunks
 
     def read(self, limit: int) -> bytes:
         """A small data set as a whole.
@@ -87,7 +91,9 @@ class MessageReader:
         self._connection = connection
         self._max_pdu = max_pdu
         self._pdu_timeout_s = pdu_timeout_s
-        self._view = memoryview(bytearray(buffer_bytes))
+        # Anonymous memory of its own: costs only the pages that are used, and goes back to the
+        # system with the association, which a bytearray of this size may not.
+        self._view = memoryview(mmap.mmap(-1, buffer_bytes))
         self._start = 0
         self._end = 0
         self._pdu_left = 0  # bytes of the current P-DATA-TF not looked at yet
@@ -158,6 +164,7 @@ class MessageReader:
     def chunks(self) -> Iterator[Chunk]:
         """The data set of the message that was read last, in runs as big as the buffer allows."""
         pieces: list[memoryview] = []
+        is_begun = self._data_context is not None
         while self._data_context is not None:
             if self._must_flush() or len(pieces) >= _MAX_PIECES:
                 if pieces:
@@ -184,7 +191,8 @@ class MessageReader:
                 self._start = stop
             if control & _LAST_BIT:
                 self._data_context = None
-        yield Chunk(pieces, is_last=True)
+        if is_begun:
+            yield Chunk(pieces, is_last=True)
 
     def _must_flush(self) -> bool:
         """True when the next headers may not fit behind what is in the buffer."""

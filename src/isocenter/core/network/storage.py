@@ -73,7 +73,8 @@ class StorageSink(Protocol):
         """Begin an instance.
 
         Raises:
-            SpoolError: it cannot.
+            SpoolError: it cannot (0xA700).
+            DataSetError: the instance cannot be kept under these UIDs (0xC000).
         """
         ...
 
@@ -123,8 +124,8 @@ class _StorageSession:
         try:
             self._check(message, channel)
             self._store(message)
-        except (_Refused, SpoolError) as error:
-            status = error.status if isinstance(error, _Refused) else OUT_OF_RESOURCES
+        except (_Refused, SpoolError, DataSetError) as error:
+            status = _status_of(error)
             message.drain()
             channel.respond(message, status, comment=str(error))
             channel.emit(
@@ -190,6 +191,12 @@ class _StorageSession:
                 writer.commit(chunk.pieces)
             else:
                 writer.write(chunk.pieces)
+
+
+def _status_of(error: Exception) -> int:
+    if isinstance(error, _Refused):
+        return error.status
+    return OUT_OF_RESOURCES if isinstance(error, SpoolError) else CANNOT_UNDERSTAND
 
 
 def _check_identity(chunk: Chunk, context: InstanceContext) -> None:
