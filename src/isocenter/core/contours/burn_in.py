@@ -22,17 +22,24 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
+from isocenter.core.contours.modality_values import depth_of, stored_values
 from isocenter.core.contours.options import BurnIn
 from isocenter.core.contours.text_box import TextBox, place
 from isocenter.core.dicom.bounds import DEFAULT_BOUNDS, Bounds
-from isocenter.core.dicom.part10 import EXPLICIT_LITTLE, IMPLICIT_LITTLE
+from isocenter.core.dicom.part10 import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from isocenter.core.dicom.pixels import decode_frames
 from isocenter.core.errors import PixelError
 
 _NATIVE = (IMPLICIT_LITTLE, EXPLICIT_LITTLE)
 _GREY = ("MONOCHROME1", "MONOCHROME2")
-_COLOUR = ("RGB", "YBR_FULL", "YBR_RCT", "YBR_ICT", "YBR_FULL_422", "YBR_PARTIAL_420")
-#: Classic and legacy converted CT, MR and PET image storage.
+_COLOUR = ("RGB", "YBR_FULL", "YBR_RCT", "YBR_ICT", "YBR_FULL_422")
+#: JPEG 2000 decoders undo its colour transform; chroma comes out at full size.
+_DECODED_AS = {
+    "YBR_RCT": "RGB",
+    "YBR_ICT": "RGB",
+    "YBR_FULL_422": "YBR_FULL",
+}
+#: CT, MR and PET Image Storage.
 _MEASURED = (
     "1.2.840.10008.5.1.4.1.1.2",
     "1.2.840.10008.5.1.4.1.1.4",
@@ -68,7 +75,7 @@ def burn_text(dataset: Dataset, options: BurnIn, *, bounds: Bounds = DEFAULT_BOU
     else:
         _draw_grey(view, box, dataset)
     _store(dataset, frames)
-    if "BurnedInAnnotation" not in dataset and str(dataset.SOPClassUID) in _MEASURED:
+    if "BurnedInAnnotation" not in dataset and str(dataset.get("SOPClassUID")) in _MEASURED:
         dataset.BurnedInAnnotation = "NO"
     return box
 
@@ -117,21 +124,30 @@ def _decoded(dataset: Dataset, bounds: Bounds) -> Pixels:
 
 
 def _become_native(dataset: Dataset, frames: Pixels) -> None:
-    """Describes decoded pixels: interleaved, in words of their own size."""
+    """Describes decoded pixels: interleaved, explicit little endian."""
+    if str(dataset.file_meta.TransferSyntaxUID) == EXPLICIT_BIG:
+        _swap_words(dataset)
     dataset.file_meta.TransferSyntaxUID = UID(EXPLICIT_LITTLE)
-    dataset.BitsAllocated = frames.dtype.itemsize * 8
     if frames.ndim == 4:
         dataset.PlanarConfiguration = 0
+        photometric = str(dataset.PhotometricInterpretation)
+        dataset.PhotometricInterpretation = _DECODED_AS.get(photometric, photometric)
     for keyword in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths"):
         if keyword in dataset:
             del dataset[keyword]
 
 
+def _swap_words(dataset: Dataset) -> None:
+    """Turns OW values, overlays and tables, into little endian; pixels are replaced anyway."""
+    for element in dataset.iterall():
+        if element.VR == "OW" and element.keyword != "PixelData" and element.value:
+            element.value = np.frombuffer(element.value, dtype=">u2").astype("<u2").tobytes()
+
+
 def _draw_grey(frames: Pixels, box: TextBox, dataset: Dataset) -> None:
     rows, columns = box.window
-    bits = min(int(dataset.get("BitsStored") or 16), frames.dtype.itemsize * 8)
-    signed = bool(dataset.get("PixelRepresentation", 0))
-    stored = _stored_values(frames, bits, signed)
+    bits, signed = depth_of(dataset, frames.dtype.itemsize)
+    stored = stored_values(frames, bits, signed)
     dark, bright = _range(stored, bits, signed, dataset)
     if str(dataset.PhotometricInterpretation) == "MONOCHROME1":
         dark, bright = bright, dark
@@ -147,16 +163,6 @@ def _draw_grey(frames: Pixels, box: TextBox, dataset: Dataset) -> None:
     words = wrapped.astype(np.dtype(f"u{frames.dtype.itemsize}"))
     frames[:, rows, columns] = words.view(words.dtype.str.replace("u", frames.dtype.kind))
     _widen_extremes(dataset, int(text.min()), int(text.max()))
-
-
-def _stored_values(frames: Pixels, bits: int, signed: bool) -> NDArray[np.int64]:
-    """Values of the BitsStored lowest bits."""
-    if bits == frames.dtype.itemsize * 8:
-        return frames.astype(np.int64)
-    values = frames.astype(np.int64) & ((1 << bits) - 1)
-    if signed:
-        values = np.where(values >= 1 << (bits - 1), values - (1 << bits), values)
-    return values
 
 
 def _range(stored: NDArray[np.int64], bits: int, signed: bool, dataset: Dataset) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from isocenter.core.contours.burn_in import burn_text
 from isocenter.core.contours.options import BurnIn
 from isocenter.core.contours.outputs.writer import Output, Progress, silent
 from isocenter.core.dicom.bounds import DEFAULT_BOUNDS, Bounds
-from isocenter.core.dicom.derived import SourceInstance, new_instance_from
+from isocenter.core.dicom.derived import SourceInstance, new_instance_from, source_instance
 from isocenter.core.dicom.reading import read_dataset
 from isocenter.core.dicom.uids import derive_uid
 from isocenter.core.dicom.writing import write_part10
@@ -56,7 +56,7 @@ def burn_in_series(
         source = read_dataset(path, bounds=bounds)
         dataset = new_instance_from(
             source,
-            sop_uid=derive_uid(determinant, "burn-in", str(source.SOPInstanceUID)),
+            sop_uid=derive_uid(determinant, "burn-in", source_instance(source).sop_instance_uid),
             series_uid=series_uid,
             series_number=int(source.get("SeriesNumber") or 0),
             series_description=str(source.get("SeriesDescription") or ""),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
@@ -29,6 +31,23 @@ def modality_values(
         intercept = float(dataset.get("RescaleIntercept", 0) or 0)
     except (DicomError, TypeError, ValueError):
         return None
-    if len(frames) != 1:
+    if len(frames) != 1 or not np.issubdtype(frames.dtype, np.integer):
         return None
-    return np.asarray(frames[0] * slope + intercept, dtype=np.float64)
+    values = stored_values(frames[0], *depth_of(dataset, frames.dtype.itemsize))
+    return np.asarray(values * slope + intercept, dtype=np.float64)
+
+
+def depth_of(dataset: Dataset, word_bytes: int) -> tuple[int, bool]:
+    """BitsStored (no more than a word has), and whether values are signed."""
+    bits = min(int(dataset.get("BitsStored") or 8 * word_bytes), 8 * word_bytes)
+    return bits, int(dataset.get("PixelRepresentation") or 0) == 1
+
+
+def stored_values(words: NDArray[Any], bits: int, signed: bool) -> NDArray[np.int64]:
+    """Values of the `bits` lowest bits of words; an old overlay may sit in those above."""
+    values = words.astype(np.int64)
+    if bits < 8 * words.dtype.itemsize:
+        values &= (1 << bits) - 1
+        if signed:
+            values = np.where(values >= 1 << (bits - 1), values - (1 << bits), values)
+    return values

@@ -23,7 +23,7 @@ from isocenter.core.contours.overlay import (
     shortened,
     statistics_of,
 )
-from isocenter.core.dicom.derived import new_instance_from
+from isocenter.core.dicom.derived import new_instance_from, source_instance
 from isocenter.core.dicom.reading import read_dataset
 from isocenter.core.dicom.writing import write_part10
 from isocenter.core.errors import ContourError
@@ -120,7 +120,7 @@ def _image(
     values = _values(source, planes) if scene.options.overlay_type == "R" else None
     dataset = new_instance_from(
         source,
-        sop_uid=scene.uid("overlay", series_uid, str(source.SOPInstanceUID)),
+        sop_uid=scene.uid("overlay", series_uid, source_instance(source).sop_instance_uid),
         series_uid=series_uid,
         series_number=scene.options.series_number,
         series_description=description,
