@@ -101,6 +101,8 @@ def _same_raw(a: Dataset, b: Dataset, tag: int) -> bool:
     first, second = a.get_item(tag), b.get_item(tag)
     if not isinstance(first, RawDataElement) or not isinstance(second, RawDataElement):
         return False
+    if first.value == second.value and "UN" in (first.VR, second.VR):
+        return True  # bytes that nobody could turn round
     return (
         first.is_little_endian == second.is_little_endian
         and (first.is_implicit_VR == second.is_implicit_VR or first.VR != "SQ" != second.VR)

@@ -24,7 +24,7 @@ from isocenter.core.dicom.quiet import quiet_pydicom
 from isocenter.core.errors import DataSetError
 
 _TAG = re.compile(r"\([0-9A-Fa-f]{4},[0-9A-Fa-f]{4}\)")
-_FIRST = 0x00080000
+_FIRST = 0x00030000
 _WRITE_ERRORS = (
     ArithmeticError,
     AttributeError,
@@ -46,14 +46,7 @@ def write_part10(dataset: Dataset, path: Path) -> None:
         DataSetError: the data set has no SOP Class or Instance UID, or a value cannot be written.
         OSError: the file cannot be written.
     """
-    syntax = str(getattr(dataset, "file_meta", Dataset()).get("TransferSyntaxUID") or "")
-    meta = FileMeta(
-        sop_class_uid=str(dataset.get("SOPClassUID") or ""),
-        sop_instance_uid=str(dataset.get("SOPInstanceUID") or ""),
-        transfer_syntax_uid=syntax or EXPLICIT_LITTLE,
-    )
-    if not meta.sop_class_uid or not meta.sop_instance_uid:
-        raise DataSetError("a data set without SOP Class UID or SOP Instance UID is not written")
+    meta = _file_meta(dataset)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as file:
@@ -65,6 +58,24 @@ def write_part10(dataset: Dataset, path: Path) -> None:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _file_meta(dataset: Dataset) -> FileMeta:
+    """What the data set says of itself; where it says nothing, what its file meta said."""
+    given = getattr(dataset, "file_meta", Dataset())
+    with quiet_pydicom():
+        meta = FileMeta(
+            sop_class_uid=str(
+                dataset.get("SOPClassUID") or given.get("MediaStorageSOPClassUID") or ""
+            ),
+            sop_instance_uid=str(
+                dataset.get("SOPInstanceUID") or given.get("MediaStorageSOPInstanceUID") or ""
+            ),
+            transfer_syntax_uid=str(given.get("TransferSyntaxUID") or EXPLICIT_LITTLE),
+        )
+    if not meta.sop_class_uid or not meta.sop_instance_uid:
+        raise DataSetError("a data set without SOP Class UID or SOP Instance UID is not written")
+    return meta
 
 
 def encode_dataset(dataset: Dataset, transfer_syntax_uid: str) -> bytes:
