@@ -32,11 +32,33 @@ def chosen_slices(slices: Sequence[int], most: int = MOST_TILES) -> list[int]:
 
 def thumbnail(scene: Scene, index: int, style: Style) -> Image.Image:
     """A slice fitted into a tile, with lines that are still seen there."""
-    longest = max(scene.stack.rows * style.scale[0], scene.stack.columns * style.scale[1])
-    picture = draw_image(scene, index, style, line_width=2.2 * max(longest / _SIDE, 0.5))
+    left, top, right, bottom = region(scene, style)
+    longest = max(right - left, bottom - top)
+    picture = draw_image(scene, index, style, line_width=2.0 * max(longest / _SIDE, 0.5))
+    picture = picture.crop((left, top, right, bottom))
     factor = min(_SIDE / picture.width, _SIDE / picture.height)
     size = (max(1, round(picture.width * factor)), max(1, round(picture.height * factor)))
     return picture.resize(size, Image.Resampling.LANCZOS)
+
+
+def region(scene: Scene, style: Style) -> tuple[int, int, int, int]:
+    """The part of the picture around all contours: left, top, right, bottom.
+
+    A tenth of the image is left on each side, and at least half of it is shown.
+    """
+    edges: list[tuple[int, int]] = []
+    for axis, (count, scale) in enumerate(
+        zip((scene.stack.rows, scene.stack.columns), style.scale, strict=True), start=1
+    ):
+        boxes = [mask.box[axis] for mask in scene.masks if not mask.is_empty]
+        low = min((box.start for box in boxes), default=0) - count / 10
+        high = max((box.stop for box in boxes), default=count) + count / 10
+        lacking = max(0.0, count / 2 - (high - low)) / 2
+        low, high = low - lacking, high + lacking
+        low, high = max(0.0, min(low, count / 2)), min(float(count), max(high, count / 2))
+        edges.append((round(low * scale), max(round(high * scale), round(low * scale) + 1)))
+    (top, bottom), (left, right) = edges
+    return left, top, right, bottom
 
 
 def draw_montage(

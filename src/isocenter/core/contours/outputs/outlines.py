@@ -15,7 +15,7 @@ def outlines(mask: RoiMask, index: int, scale: tuple[float, float]) -> list[NDAr
     Args:
         mask: of the ROI.
         index: slice of the stack.
-        scale: pixels of the picture per column and per row.
+        scale: pixels of the picture per row and per column.
 
     Returns:
         (n, 2) arrays of (x, y) in the picture, pixel corners at whole numbers.
@@ -28,6 +28,6 @@ def outlines(mask: RoiMask, index: int, scale: tuple[float, float]) -> list[NDAr
     # Padding shifted by one; a pixel's centre is half a pixel from its corner.
     shift = np.array([mask.box[1].start - 0.5, mask.box[2].start - 0.5])
     return [
-        ((line + shift) * (scale[1], scale[0]))[:, ::-1]
+        ((line + shift) * scale)[:, ::-1]
         for line in find_contours(plane, 0.5, fully_connected="high")
     ]

@@ -121,11 +121,27 @@ def draw_image(
     picture = base.convert("RGB")
     present = [entry for entry in style.entries if entry.mask.has_slice(index)]
     for entry in present:
-        _fill(picture, entry, index)
+        if not _holds_another(entry, present):
+            _fill(picture, entry, index)
     width = line_width or max(1.6, min(size) / 320)
     for entry in present:
         smooth_lines(picture, outlines(entry.mask, index, style.scale), entry.colour, width)
     return picture
+
+
+def _holds_another(entry: Entry, present: Sequence[Entry]) -> bool:
+    """Whether an ROI is the body, or lies around another one: a tint would only hide the image."""
+    if entry.mask.roi.interpreted_type == "EXTERNAL":
+        return True
+    outer = entry.mask.box[1:]
+    return any(
+        all(
+            o.start <= i.start and i.stop <= o.stop
+            for o, i in zip(outer, e.mask.box[1:], strict=True)
+        )
+        for e in present
+        if e is not entry and e.mask.box[1:] != outer
+    )
 
 
 def _fill(picture: Image.Image, entry: Entry, index: int) -> None:
