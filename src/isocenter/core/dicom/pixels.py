@@ -46,11 +46,12 @@ RLE_LOSSLESS = "1.2.840.10008.1.2.5"
 NATIVE = frozenset((IMPLICIT_LITTLE, EXPLICIT_LITTLE, EXPLICIT_BIG, DEFLATED_LITTLE))
 
 # Encapsulated syntax → pydicom's plugins in the order in which they are tried. Lossy JPEG has
-# one only, because decoders differ there by rounding and colour conversion; Pillow leaves the
-# colour space as it is. GDCM refuses some JPEG-LS precisions, so it comes second.
+# one only, because decoders differ there by rounding and colour conversion: Pillow makes RGB of
+# YBR where an Adobe marker tells it to, and nobody hears of it; GDCM leaves colours as they are.
+# GDCM refuses some JPEG-LS precisions, so it comes second there.
 _PLUGINS: dict[str, tuple[str, ...]] = {
-    JPEG_BASELINE: ("pillow",),
-    JPEG_EXTENDED: ("pillow",),
+    JPEG_BASELINE: ("gdcm",),
+    JPEG_EXTENDED: ("gdcm",),
     JPEG_LOSSLESS: ("gdcm",),
     JPEG_LOSSLESS_SV1: ("gdcm",),
     JPEG_LS_LOSSLESS: ("pyjpegls", "gdcm"),
