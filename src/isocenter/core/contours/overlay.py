@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 from isocenter.core.contours.masks import Mask
 from isocenter.core.dicom.derived import encodable
 from isocenter.core.dicom.part10 import EXPLICIT_BIG
+from isocenter.core.dicom.quiet import quiet_pydicom
 
 #: 6000, 6002 … 601E (PS3.5 7.6).
 GROUPS = tuple(range(0x6000, 0x6020, 2))
@@ -100,7 +101,9 @@ def long_string(text: str, dataset: Dataset, *, fallback: str = "") -> str:
     Letters that its character set lacks are left out, and `fallback` stands in when none is left.
     """
     clean = "".join(c if c.isprintable() and c != "\\" else " " for c in text)
-    return shortened(encodable(clean, dataset).strip() or fallback, _LONG_STRING)
+    with quiet_pydicom():
+        said = encodable(clean, dataset).strip()
+    return shortened(said or fallback, _LONG_STRING)
 
 
 def shortened(text: str, limit: int) -> str:

@@ -17,7 +17,8 @@ from isocenter.core.contours.options import BurnIn
 from isocenter.core.errors import ConfigurationError, PixelError
 
 _LEAST_SIZE = 10
-_SMALLEST_SIZE = 6
+#: Five pixels can be read well, four still can.
+_SMALLEST_SIZE = 4
 _ROWS_PER_SIZE = 40
 _PADDING = 2
 #: Text never covers more than this part of an image's height.
@@ -70,8 +71,8 @@ def place(options: BurnIn, rows: int, columns: int) -> TextBox:
 def _in_corner(cover: NDArray[np.float64], position: str, rows: int, columns: int) -> TextBox:
     height, width = cover.shape
     # Ten pixels from the edges, less where the image is small.
-    margin_rows = min(10, (rows - height) // 4)
-    margin_columns = min(10, (columns - width) // 4)
+    margin_rows = min(10, rows // 32, rows - height)
+    margin_columns = min(10, columns // 32, columns - width)
     vertical, horizontal = position.split("-")
     row = margin_rows if vertical == "top" else rows - height - margin_rows
     column = margin_columns if horizontal == "left" else columns - width - margin_columns
