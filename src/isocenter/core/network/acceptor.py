@@ -86,16 +86,17 @@ class Acceptor:
         self._events = events
         self._lock = threading.Lock()
         self._listeners: list[socket.socket] = []
+        self._addresses: list[tuple[str, int]] = []
         self._peers: dict[threading.Thread, _Peer] = {}
         self._established = 0
         self._is_stopping = False
         self._thread: threading.Thread | None = None
-        self._wake_in, self._wake_out = socket.socketpair()
+        self._wake_in: socket.socket | None = None
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
         """Where it listens, as (host, port)."""
-        return [listener.getsockname()[:2] for listener in self._listeners]
+        return list(self._addresses)
 
     @property
     def associations(self) -> int:
@@ -113,14 +114,18 @@ class Acceptor:
             for host in self._config.hosts:
                 listener = _listen(host, port)
                 self._listeners.append(listener)
-                port = listener.getsockname()[1]
+                self._addresses.append(listener.getsockname()[:2])
+                port = self._addresses[0][1]
         except OSError as error:
             self._close_listeners()
             raise ConfigurationError(
                 f"cannot listen on {host} port {port}: {error}",
                 hint="another program has it, or this address is not of this machine",
             ) from error
-        self._thread = threading.Thread(target=self._listen_loop, name="acceptor", daemon=True)
+        self._wake_in, wake_out = socket.socketpair()
+        self._thread = threading.Thread(
+            target=self._listen_loop, args=(wake_out,), name="acceptor", daemon=True
+        )
         self._thread.start()
 
     def stop(self, grace_s: float = 10) -> bool:
@@ -132,7 +137,8 @@ class Acceptor:
         with self._lock:
             self._is_stopping = True
             associations = [peer.association for peer in self._peers.values()]
-        self._wake_in.close()
+        if self._wake_in is not None:
+            self._wake_in.close()
         if self._thread is not None:
             self._thread.join()
         for association in associations:
@@ -145,7 +151,6 @@ class Acceptor:
             for peer in peers:
                 peer.cut()
             self._join(time.monotonic() + 5)
-        self._wake_out.close()
         return is_clean
 
     def _join(self, deadline: float) -> bool:
@@ -159,14 +164,14 @@ class Acceptor:
                 return False
             threads[0].join(left)
 
-    def _listen_loop(self) -> None:
-        with selectors.DefaultSelector() as selector:
+    def _listen_loop(self, wake: socket.socket) -> None:
+        with selectors.DefaultSelector() as selector, wake:
             for listener in self._listeners:
                 selector.register(listener, selectors.EVENT_READ)
-            selector.register(self._wake_out, selectors.EVENT_READ)
+            selector.register(wake, selectors.EVENT_READ)
             while True:
                 for key, _ in selector.select():
-                    if key.fileobj is self._wake_out:
+                    if key.fileobj is wake:
                         self._close_listeners()
                         return
                     self._take(key.fileobj)

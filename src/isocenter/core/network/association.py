@@ -37,7 +37,7 @@ from .services import (
 )
 from .sop_classes import choose_transfer_syntax
 
-_LINGER_S = 2.0
+_LINGER_S = 1.0
 _ACCEPTED, _ABSTRACT_SYNTAX_REFUSED, _TRANSFER_SYNTAXES_REFUSED = 0, 3, 4
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import zlib
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from isocenter.core.dicom.part10 import (
     DEFLATED_LITTLE,
     EXPLICIT_BIG,
+    EXPLICIT_LITTLE,
     IMPLICIT_LITTLE,
     VRS,
 )
@@ -35,17 +37,32 @@ class DataSetIdentity:
 def identity_of(prefix: bytes, transfer_syntax: str) -> DataSetIdentity:
     """Find (0008,0016) and (0008,0018).
 
+    A data set that is encoded in another way than negotiated, as some systems send it, is read
+    as it is: it is kept, and ingest says what is wrong with it.
+
     Args:
         prefix: the data set's first bytes, 16 KiB or all of it.
         transfer_syntax: as negotiated.
 
     Raises:
-        DataSetError: the bytes are no data set in this transfer syntax.
+        DataSetError: the bytes are no data set.
     """
     if transfer_syntax in _DEFLATED:
         prefix = _inflate(prefix)
     if len(prefix) < 8:
         raise DataSetError("the data set is empty or cut off in its first element")
+    try:
+        return _scan(prefix, transfer_syntax)
+    except DataSetError:
+        for other in (IMPLICIT_LITTLE, EXPLICIT_LITTLE, EXPLICIT_BIG):
+            with contextlib.suppress(DataSetError):
+                found = _scan(prefix, other)
+                if found.sop_class_uid and found.sop_instance_uid:
+                    return found
+        raise
+
+
+def _scan(prefix: bytes, transfer_syntax: str) -> DataSetIdentity:
     order = ">" if transfer_syntax == EXPLICIT_BIG else "<"
     found: dict[tuple[int, int], str] = {}
     offset = 0

@@ -1,0 +1,50 @@
+"""What counts as storage, compared with pydicom's dictionary of PS3.6."""
+
+from __future__ import annotations
+
+import pytest
+from pydicom.uid import UID_dictionary
+from pynetdicom.presentation import StoragePresentationContexts
+
+from isocenter.core.network.registry import NON_STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES
+from isocenter.core.network.sop_classes import choose_transfer_syntax, is_storage
+
+_KNOWN = {uid: (entry[0], entry[1]) for uid, entry in UID_dictionary.items()}
+
+
+def test_every_registered_transfer_syntax_is_known_with_its_state() -> None:
+    theirs = {
+        uid: bool(entry[3])
+        for uid, entry in UID_dictionary.items()
+        if entry[1] == "Transfer Syntax"
+    }
+    assert theirs.items() <= TRANSFER_SYNTAXES.items()
+
+
+@pytest.mark.parametrize(
+    "uid", [uid for uid, (_, kind) in _KNOWN.items() if kind in ("SOP Class", "Meta SOP Class")]
+)
+def test_registered_sop_classes_are_stored_when_their_name_says_so(uid: str) -> None:
+    name, _ = _KNOWN[uid]
+    is_other = name.startswith(("Storage Commitment", "Media Storage Directory"))
+    assert is_storage(uid) == (("Storage" in name and not is_other) or not name)
+
+
+def test_what_pynetdicom_calls_storage_is_storage() -> None:
+    assert all(is_storage(str(context.abstract_syntax)) for context in StoragePresentationContexts)
+
+
+def test_private_and_unknown_classes_are_stored() -> None:
+    assert is_storage("1.3.12.2.1107.5.9.1")
+    assert is_storage("1.2.840.10008.5.1.4.1.1.99999")
+    assert not is_storage("")
+    assert not is_storage("1.2.840.10008.1.2.1")
+
+
+def test_names_are_those_of_the_classes() -> None:
+    assert NON_STORAGE_SOP_CLASSES["1.2.840.10008.1.1"] == "Verification"
+
+
+def test_transfer_syntax_of_nothing() -> None:
+    assert choose_transfer_syntax(()) is None
+    assert choose_transfer_syntax(("",)) is None
