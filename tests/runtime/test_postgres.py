@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +18,7 @@ import pytest
 from django.db import connection
 
 from isocenter.core.errors import ConfigurationError
+from isocenter.runtime import postgres_binaries
 from isocenter.runtime.layout import Layout
 from isocenter.runtime.lifeline import is_alive, wait_until_gone
 from isocenter.runtime.postgres import EmbeddedPostgres
@@ -75,6 +78,7 @@ def test_acknowledged_rows_survive_kill_9_of_the_postmaster(server: EmbeddedPost
 _ABANDON = """
 import os, sys
 from pathlib import Path
+from isocenter.runtime import postgres_binaries
 from isocenter.runtime.layout import Layout
 from isocenter.runtime.lifeline import is_alive, wait_until_gone
 from isocenter.runtime.postgres import EmbeddedPostgres
@@ -172,3 +176,32 @@ def test_passwords_that_were_lost_are_said_to_be_lost(server: EmbeddedPostgres) 
 
     with pytest.raises(Exception, match="do not open the database"):
         server.start()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the server as somebody else")
+def test_programs_that_the_account_cannot_read_are_copied(
+    server: EmbeddedPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = postgres_binaries.find_binaries()
+    install = found.folder.parent
+    if install.parent.name != postgres_binaries.WHEEL:
+        pytest.skip("PostgreSQL of the system, not of the wheel")
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    package = closed / install.parent.name / install.name
+    shutil.copytree(install, package, ignore=shutil.ignore_patterns("include", "*.a", "pgxs"))
+    libraries = install.parent.parent / f"{postgres_binaries.WHEEL}.libs"
+    shutil.copytree(libraries, closed / libraries.name)
+    unreadable = postgres_binaries.Binaries(package / "bin", found.version)
+    monkeypatch.setattr("isocenter.runtime.postgres.find_binaries", lambda: unreadable)
+
+    with tempfile.TemporaryDirectory() as open_to_all:
+        Path(open_to_all).chmod(0o755)
+        shared = Path(open_to_all) / "shared"
+        monkeypatch.setattr(postgres_binaries, "SHARED_COPIES", shared)
+        server.start()
+        assert server.pid is not None
+        program = Path(psutil.Process(server.pid).exe())
+        server.stop()
+
+    assert program.is_relative_to(shared)

@@ -46,7 +46,11 @@ COMMANDS: dict[str, Entry] = {
 
 
 def build(wanted: Collection[str] = COMMANDS) -> typer.Typer:
-    """The root with all its commands; only the wanted ones are imported, the rest is help text."""
+    """The root with all its commands; only the wanted ones are imported, the rest is help text.
+
+    Args:
+        wanted: names of commands; others are ignored.
+    """
     root = typer.Typer(
         name="isocenter",
         help="A self-hosted imaging gateway: receives DICOM studies, keeps them safe, runs "
@@ -60,7 +64,7 @@ def build(wanted: Collection[str] = COMMANDS) -> typer.Typer:
     def _root() -> None:
         """Makes this a group, however many commands it has."""
 
-    imported = {COMMANDS[name].module for name in wanted}
+    imported = {COMMANDS[name].module for name in wanted if name in COMMANDS}
     registered: set[str] = set()
     for name, entry in COMMANDS.items():
         if entry.module not in imported:
@@ -83,8 +87,7 @@ def _placeholder() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of ``isocenter``."""
     given = sys.argv[1:] if arguments is None else arguments
-    wanted = [given[0]] if given and given[0] in COMMANDS else []
-    sys.exit(run(build(wanted), given))
+    sys.exit(run(build(given[:1]), given))
 
 
 if __name__ == "__main__":

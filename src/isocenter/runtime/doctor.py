@@ -25,8 +25,8 @@ from isocenter.core.errors import IsocenterError
 from isocenter.runtime.account import server_account
 from isocenter.runtime.boot import database_url
 from isocenter.runtime.layout import Layout
-from isocenter.runtime.lifeline import is_alive
 from isocenter.runtime.migrate import OLDEST_SERVER
+from isocenter.runtime.ports import port_holders, process_name
 from isocenter.runtime.postgres_binaries import find_binaries
 from isocenter.runtime.settings import Settings
 from isocenter.runtime.state_files import live_process, read_state
@@ -193,7 +193,7 @@ def ports(settings: Settings, layout: Layout) -> Iterator[Finding]:
         if port == 0:
             yield Finding(name, OK, "any free one")
             continue
-        holders = _holders(port)
+        holders = port_holders(port)
         if not holders:
             low = port < 1024 and os.geteuid() != 0 and _first_open_port() > port
             yield Finding(
@@ -207,7 +207,7 @@ def ports(settings: Settings, layout: Layout) -> Iterator[Finding]:
         elif holders <= ours:
             yield Finding(name, OK, f"{port} is held by our own platform")
         else:
-            others = ", ".join(_name(pid) for pid in sorted(holders - ours))
+            others = ", ".join(process_name(pid) for pid in sorted(holders - ours))
             yield Finding(
                 name, WRONG, f"{port} is held by {others}", f"stop it, or choose another: {option}"
             )
@@ -328,37 +328,6 @@ def _our_processes(layout: Layout) -> set[int]:
         with contextlib.suppress(psutil.Error):
             found |= {process.pid, *(child.pid for child in process.children(recursive=True))}
     return found
-
-
-def _holders(port: int) -> set[int]:
-    """Processes that listen on a TCP port; 0 stands for one that we may not see."""
-    try:
-        connections = psutil.net_connections("tcp")
-    except psutil.AccessDenied:
-        return {0} if _answers(port) else set()
-    return {
-        connection.pid or 0
-        for connection in connections
-        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
-    }
-
-
-def _answers(port: int) -> bool:
-    import socket
-
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _name(pid: int) -> str:
-    if pid == 0:
-        return "a process of another user"
-    try:
-        process = psutil.Process(pid)
-        return f"{process.name()} (process {pid})" if is_alive(process) else f"process {pid}"
-    except psutil.Error:
-        return f"process {pid}"
 
 
 def _first_open_port() -> int:

@@ -17,11 +17,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import psutil
 import psycopg
@@ -31,14 +29,12 @@ from isocenter.core.errors import ConfigurationError, IsocenterError
 from isocenter.runtime.account import Account, server_account
 from isocenter.runtime.layout import Layout
 from isocenter.runtime.lifeline import dies_with_parent, wait_until_gone
+from isocenter.runtime.postgres_address import DATABASE, HOST, ROLE, Address
 from isocenter.runtime.postgres_binaries import Binaries, find_binaries, readable_binaries
 from isocenter.runtime.postgres_processes import servers_of, stop_postmaster
 from isocenter.runtime.state_files import process_identity, read_state, secret, write_state
 
-HOST = "127.0.0.1"
 ADMIN = "postgres"
-ROLE = "isocenter"
-DATABASE = "isocenter"
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 8.0
 ORPHAN_TIMEOUT_S = 1.5
@@ -64,25 +60,6 @@ class DatabaseError(IsocenterError):
     """The embedded PostgreSQL does not start or does not answer."""
 
 
-@dataclass(frozen=True)
-class Address:
-    """How to reach the database."""
-
-    port: int
-    password: str
-    host: str = HOST
-    user: str = ROLE
-    name: str = DATABASE
-
-    @property
-    def url(self) -> str:
-        secret_part = quote(self.password, safe="")
-        return f"postgresql://{self.user}:{secret_part}@{self.host}:{self.port}/{self.name}"
-
-    def connect(self, *, timeout_s: float = 5) -> psycopg.Connection[Any]:
-        return psycopg.connect(self.url, connect_timeout=max(1, int(timeout_s)), autocommit=True)
-
-
 class EmbeddedPostgres:
     """The server of one data directory.
 
@@ -100,6 +77,7 @@ class EmbeddedPostgres:
         self.durable = durable
         self.dies_with_us = dies_with_us
         self.port = port
+        self.cancelled: Callable[[], bool] = lambda: False  # asked while we wait for the server
         self._process: subprocess.Popen[bytes] | None = None
 
     # -- what there is -------------------------------------------------------------------------
@@ -363,6 +341,8 @@ class EmbeddedPostgres:
                     identity = process_identity(self._process.pid)
                     write_state(self.state_file, {"host": HOST, "port": self.port, **identity})
                     return
+            if self.cancelled():
+                raise DatabaseError("the start of the database was cancelled")
             time.sleep(0.02)
         raise DatabaseError(
             f"PostgreSQL was not ready after {START_TIMEOUT_S:g} s: {self.log_tail()}"

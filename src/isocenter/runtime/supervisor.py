@@ -14,6 +14,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.error
@@ -30,9 +31,10 @@ from isocenter import __version__
 from isocenter.core.errors import ConfigurationError, IsocenterError
 from isocenter.runtime.health import reachable_host
 from isocenter.runtime.layout import Layout
-from isocenter.runtime.lifeline import wait_until_gone
+from isocenter.runtime.lifeline import dies_with_parent, wait_until_gone
 from isocenter.runtime.parts import Backoff, Part
-from isocenter.runtime.postgres import EmbeddedPostgres
+from isocenter.runtime.ports import insist_on_free_ports
+from isocenter.runtime.postgres import DatabaseError, EmbeddedPostgres
 from isocenter.runtime.settings import Settings
 from isocenter.runtime.state_files import (
     live_process,
@@ -139,10 +141,12 @@ class Supervisor:
         previous = self._install_signals()
         try:
             self._clear_leftovers()
+            insist_on_free_ports(self.settings)
             self._write_state()
+            if self.parts[0].name == "receiver":
+                self.parts[0].tend()  # needs no database: peers are served from the first moment
             self._start_database()
-            if not self.stop_requests:
-                self._migrate()
+            self._migrate()
             threading.Thread(target=self._probe, name="probe", daemon=True).start()
             while not self.stop_requests:
                 self._tend()
@@ -184,24 +188,36 @@ class Supervisor:
             return
         first = not (self.layout.postgres / "data").exists()
         self.say("making the database …" if first else "starting the database …")
-        self.postgres.start()
+        self.postgres.cancelled = lambda: bool(self.stop_requests)
+        try:
+            self.postgres.start()
+        except DatabaseError:
+            if not self.stop_requests:
+                raise
 
     def _migrate(self) -> None:
         """In a process of its own: the supervisor stays small and without database connections."""
-        command = [sys.executable, "-m", "isocenter.cli.main", "db", "migrate", *self.arguments]
-        done = subprocess.run(
-            command,
-            env={**os.environ, **self.environment},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            start_new_session=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise IsocenterError(
-                f"the database could not be migrated: {done.stderr.strip()[-800:]}"
+        if self.stop_requests:
+            return
+        with tempfile.TemporaryFile("w+") as said:
+            child = subprocess.Popen(
+                [sys.executable, "-m", "isocenter.cli.main", "db", "migrate", *self.arguments],
+                env={**os.environ, **self.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=said,
+                start_new_session=True,
+                preexec_fn=dies_with_parent(signal.SIGKILL),  # noqa: PLW1509
             )
+            while child.poll() is None and not self.stop_requests:
+                time.sleep(TICK_S)
+            if child.poll() is None:
+                child.kill()  # each migration is one transaction
+                child.wait()
+            elif child.returncode != 0:
+                said.seek(0)
+                reason = said.read().strip()[-800:]
+                raise IsocenterError(f"the database could not be migrated: {reason}")
 
     def _tend(self) -> None:
         self._tend_database()
@@ -325,8 +341,7 @@ class Supervisor:
     def _stop_everything(self) -> None:
         """Parts first, all at once, then the database; a second request means now."""
         self._stopped.set()
-        if self.announced or self.parts[0].process:
-            self.say("stopping …")
+        self.say("stopping …")
         asked = self.stop_requests
         for part in self.parts:
             part.send(signal.SIGTERM)

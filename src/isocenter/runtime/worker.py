@@ -82,7 +82,7 @@ async def _work(settings: Settings) -> int:
 async def _open_queue() -> App:
     """The queue with a connector that can listen; tasks defer through Django as everywhere."""
     connector = PsycopgConnector(
-        kwargs=connector_params(), min_size=2, max_size=8, timeout=10, name="queue"
+        kwargs=connector_params(), min_size=2, max_size=8, timeout=4, name="queue"
     )
     app = queue_app.with_connector(connector)
     await app.open_async()
