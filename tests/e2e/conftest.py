@@ -216,7 +216,7 @@ def phantom(tmp_path: Path) -> Callable[..., tuple[HeadPhantom, list[Path]]]:
     """A small study on disk: its last file is the structure set."""
 
     def make(key: str, **options: Any) -> tuple[HeadPhantom, list[Path]]:
-        size = {"slices": 10, "rows": 64, "columns": 96, "spacing_mm": 3.0} | options
+        size = {"slices": 10, "rows": 128, "columns": 160, "spacing_mm": 1.6} | options
         size.setdefault("slice_distance_mm", 16.0)
         study = head_phantom(key, **size)
         return study, study.write(tmp_path / f"phantom-{key}")

@@ -47,11 +47,11 @@ def assert_right_overlay(study, received: list[pydicom.Dataset]) -> None:
         assert list(ds.ImageType)[:2] == ["DERIVED", "SECONDARY"]
         # The contour is a polygon of 180 points inside its ellipse: pixels at the edge may differ.
         differing = np.count_nonzero(overlay_bits(ds) ^ expected_pixels(study, image))
-        assert differing <= 4
+        assert differing <= 8
         changed = ds.pixel_array != image.pixel_array
         assert changed.any(), "the disclaimer is burnt in"
         rows = np.flatnonzero(changed.any(axis=1))
-        assert rows.min() > image.Rows * 0.7, "nothing changed outside the corner"
+        assert rows.min() > image.Rows * 0.6, "nothing changed outside the corner"
 
 
 @pytest.mark.parametrize("order", ["images first", "structure set first", "in the middle"])
@@ -136,7 +136,7 @@ def test_a_changed_instance_goes_to_quarantine_and_the_first_one_stays(make_gate
 
     assert len(items) == 1
     assert changed.SOPInstanceUID in str(items[0])
-    assert "differ" in items[0]["reason"]
+    assert "another data set" in items[0]["reason"]
     assert gateway.study(study.study_uid)["instances"] == len(files)
 
 
