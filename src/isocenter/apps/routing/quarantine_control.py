@@ -115,7 +115,7 @@ def export(item_id: uuid.UUID | str, target: Path) -> int:
 
 def _take_in(item: QuarantineItem) -> None:
     """Put an instance through the ingest again; held again with its reason if that fails."""
-    from isocenter.apps.archive.incoming import FilePayload, Incoming, Origin
+    from isocenter.apps.archive.incoming import FilePayload, Incoming, Origin, Outcome
     from isocenter.apps.archive.ingest import ingest_records
 
     files = list(folder_of(item).glob("*.dcm"))
@@ -130,7 +130,8 @@ def _take_in(item: QuarantineItem) -> None:
     except BaseException:
         _hold_again(item)
         raise
-    if not verdict.reason:
+    # What is refused again has been put back into this very item by the ingest.
+    if verdict.outcome not in (Outcome.CONFLICT, Outcome.UNREADABLE):
         close(item, _State.RESOLVED, Kind.RELEASED)
 
 
