@@ -28,7 +28,9 @@ SERIES = f"{STUDY}.1"
 MARK = "ZZSECRETZZ"  # in each identity, to be looked for where it must not be
 
 
-def image(number: int = 1, *, study: str = STUDY, series: str | None = None, **more: Any) -> Dataset:
+def image(
+    number: int = 1, *, study: str = STUDY, series: str | None = None, **more: Any
+) -> Dataset:
     """A tiny CT slice; keywords overwrite its attributes."""
     ds = Dataset()
     ds.SOPClassUID = CT

@@ -88,9 +88,7 @@ def test_replace_keeps_the_new_one_and_puts_the_old_one_aside(
     assert pydicom.dcmread(copies[0]).StudyDescription == "head"
 
 
-def test_replaced_three_times_in_one_batch(
-    intake: Intake, configured: Callable[..., Any]
-) -> None:
+def test_replaced_three_times_in_one_batch(intake: Intake, configured: Callable[..., Any]) -> None:
     configured(storage={"duplicate_policy": "replace"})
     intake.take(*(image(1, StudyDescription=text) for text in ("a", "b", "c", "b")))
     row = Instance.objects.get()

@@ -117,9 +117,7 @@ def test_what_waits_too_long_is_processed_and_says_what_was_missing(intake: Inta
     assert events("STUDY_FORCED")[0].detail["missing"] == revision.missing
 
 
-def test_or_held_and_then_completed_by_hand(
-    intake: Intake, configured: Callable[..., Any]
-) -> None:
+def test_or_held_and_then_completed_by_hand(intake: Intake, configured: Callable[..., Any]) -> None:
     configured(completion={"on_timeout": "hold"})
     intake.take(image(1), at=T0)
     jobs.tick(at(900))

@@ -220,7 +220,8 @@ class _Batch:
             else:
                 new.append(row)
         Instance.objects.bulk_create(new)
-        rows.refresh_counts([study_of[e.study_uid] for _, e in kept], touched)
+        filled = {entry.study_uid for _, entry in kept}
+        rows.refresh_counts([study_of[uid] for uid in filled], touched)
         self._receive(judgements, study_of, source_of)
         for study in study_of.values():
             if study.flags != flags_before[study.study_uid]:

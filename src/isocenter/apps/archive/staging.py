@@ -167,7 +167,7 @@ def _copy(incoming: Incoming, path: Path) -> _Copy:
             size += len(chunk)
             while view:
                 view = view[os.write(descriptor, view) :]
-        os.fsync(descriptor)
+        os.fdatasync(descriptor)  # the name follows when the file is placed
     finally:
         os.close(descriptor)
     return _Copy(start, size, hasher.hexdigest(), meta, offset, problem)
