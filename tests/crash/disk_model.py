@@ -92,9 +92,7 @@ class Disk:
     def unsafe_paths(self, below: str = "") -> set[str]:
         """Paths below a folder with bytes or names that a power cut could take."""
         found = {path for names in self.pending for path in names.paths}
-        found |= {
-            path for path, number in self.names.items() if number >= 0 and self._dirty(number)
-        }
+        found |= {path for path, number in self.names.items() if self._is_dirty(number)}
         return {path for path in found if path.startswith(below)}
 
     def left(self, toss: Callable[[], bool]) -> dict[str, bytes | None]:
