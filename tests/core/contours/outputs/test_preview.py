@@ -18,6 +18,7 @@ from isocenter.core.contours.outputs.picture import (
     direction_letters,
     display_scale,
     draw_image,
+    drawn_on,
     style_of,
 )
 from isocenter.core.contours.outputs.window import Window, modality_values, series_window
@@ -60,7 +61,7 @@ def test_nothing_drawn_makes_no_picture(make_scene, tmp_path):
 def test_outline_has_the_colour_and_lies_around_the_mask(make_scene):
     scene = make_scene(SHAPE, {"PTV": (block(), {"colour": (0, 255, 0), "kind": "EXTERNAL"})})
     style = style_of(scene, Window(500, 2000))
-    picture = np.asarray(draw_image(scene, 1, style)).astype(int)
+    picture = np.asarray(draw_image(scene, 1, style, drawn_on(1, style))).astype(int)
     factor = int(style.scale[0])
     green = (picture[..., 1] > 200) & (picture[..., 0] < 90) & (picture[..., 2] < 90)
     rows, columns = np.nonzero(green)
@@ -75,7 +76,7 @@ def test_image_is_grey_and_windowed_away_from_contours(make_scene):
     scene = make_scene(SHAPE, {"PTV": block()})
     window = Window(500, 2000)
     style = style_of(scene, window)
-    picture = np.asarray(draw_image(scene, 1, style))
+    picture = np.asarray(draw_image(scene, 1, style, drawn_on(1, style)))
     factor = int(style.scale[0])
     away = picture[90 * factor :, :]
     assert (away[..., 0] == away[..., 1]).all()

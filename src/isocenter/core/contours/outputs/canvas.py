@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 Colour = tuple[int, int, int]
 _OVERSAMPLING = 3
+_MOST_JOINTS = 120
 #: Bright on black and dark enough on white; neighbours differ in hue and lightness.
 PALETTE: tuple[Colour, ...] = (
     (255, 82, 82),
@@ -140,6 +141,15 @@ def smooth_lines(
         picture.paste(paint, box, opacity)
 
 
+def _without_straight(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A line without the points between two pieces of one direction."""
+    steps = np.diff(points, axis=0)
+    turns = steps[:-1, 0] * steps[1:, 1] - steps[:-1, 1] * steps[1:, 0]
+    keep = np.ones(len(points), dtype=bool)
+    keep[1:-1] = np.abs(turns) > 1e-6
+    return points[keep]
+
+
 def _line_mask(
     lines: Iterable[NDArray[np.float64]],
     box: tuple[int, int, int, int],
@@ -150,11 +160,12 @@ def _line_mask(
     large = Image.new("L", size, 0)
     draw = ImageDraw.Draw(large)
     for line in lines:
-        points = (line - (box[0], box[1])) * _OVERSAMPLING
+        points = _without_straight((line - (box[0], box[1])) * _OVERSAMPLING)
         draw.line(
             points.round().astype(int).ravel().tolist(),
             fill=round(255 * strength),
             width=max(1, round(width * _OVERSAMPLING)),
-            joint="curve",
+            # Round joints are slow, and not seen where the pieces are short.
+            joint="curve" if len(points) <= _MOST_JOINTS else None,
         )
     return large.reduce(_OVERSAMPLING)

@@ -9,7 +9,14 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from isocenter.core.contours.outputs.canvas import font, halo_text, shortened
-from isocenter.core.contours.outputs.picture import FOOTER_HEIGHT, Entry, Style, draw_image, footer
+from isocenter.core.contours.outputs.picture import (
+    FOOTER_HEIGHT,
+    Entry,
+    Style,
+    draw_image,
+    drawn_on,
+    footer,
+)
 from isocenter.core.contours.outputs.writer import Scene
 
 MOST_TILES = 20
@@ -34,7 +41,8 @@ def thumbnail(scene: Scene, index: int, style: Style) -> Image.Image:
     """A slice fitted into a tile, with lines that are still seen there."""
     left, top, right, bottom = region(scene, style)
     longest = max(right - left, bottom - top)
-    picture = draw_image(scene, index, style, line_width=2.0 * max(longest / _SIDE, 0.5))
+    width = 2.0 * max(longest / _SIDE, 0.5)
+    picture = draw_image(scene, index, style, drawn_on(index, style), line_width=width)
     picture = picture.crop((left, top, right, bottom))
     factor = min(_SIDE / picture.width, _SIDE / picture.height)
     size = (max(1, round(picture.width * factor)), max(1, round(picture.height * factor)))

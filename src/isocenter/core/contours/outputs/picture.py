@@ -95,8 +95,27 @@ def display_scale(stack: SliceStack) -> tuple[float, float]:
     return wanted[0] / shrink, wanted[1] / shrink
 
 
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """An ROI that is on a slice, with its outlines in the picture."""
+
+    entry: Entry
+    lines: list[Floats]
+
+
+def drawn_on(index: int, style: Style) -> list[Drawn]:
+    """The ROIs that have a voxel on a slice."""
+    found = [Drawn(entry, outlines(entry.mask, index, style.scale)) for entry in style.entries]
+    return [drawn for drawn in found if drawn.lines]
+
+
 def draw_image(
-    scene: Scene, index: int, style: Style, *, line_width: float | None = None
+    scene: Scene,
+    index: int,
+    style: Style,
+    present: Sequence[Drawn],
+    *,
+    line_width: float | None = None,
 ) -> Image.Image:
     """The windowed slice with masks and outlines, without text.
 
@@ -104,6 +123,7 @@ def draw_image(
         scene: what is drawn.
         index: slice of the stack.
         style: colours and window.
+        present: from `drawn_on`.
         line_width: of outlines, in pixels of the picture; by default a 320th of its shorter side.
 
     Raises:
@@ -119,28 +139,25 @@ def draw_image(
     if size != base.size:
         base = base.resize(size, Image.Resampling.BICUBIC)
     picture = base.convert("RGB")
-    present = [entry for entry in style.entries if entry.mask.has_slice(index)]
-    for entry in present:
-        if not _holds_another(entry, present):
-            _fill(picture, entry, index)
+    for drawn in present:
+        if not _holds_another(drawn, present):
+            _fill(picture, drawn.entry, index)
     width = line_width or max(1.6, min(size) / 320)
-    for entry in present:
-        smooth_lines(picture, outlines(entry.mask, index, style.scale), entry.colour, width)
+    for drawn in present:
+        smooth_lines(picture, drawn.lines, drawn.entry.colour, width)
     return picture
 
 
-def _holds_another(entry: Entry, present: Sequence[Entry]) -> bool:
+def _holds_another(drawn: Drawn, present: Sequence[Drawn]) -> bool:
     """Whether an ROI is the body, or lies around another one: a tint would only hide the image."""
-    if entry.mask.roi.interpreted_type == "EXTERNAL":
+    if drawn.entry.mask.roi.interpreted_type == "EXTERNAL":
         return True
-    outer = entry.mask.box[1:]
+    outer = drawn.entry.mask.box[1:]
+    others = (other.entry.mask.box[1:] for other in present if other is not drawn)
     return any(
-        all(
-            o.start <= i.start and i.stop <= o.stop
-            for o, i in zip(outer, e.mask.box[1:], strict=True)
-        )
-        for e in present
-        if e is not entry and e.mask.box[1:] != outer
+        all(o.start <= i.start and i.stop <= o.stop for o, i in zip(outer, inner, strict=True))
+        for inner in others
+        if inner != outer
     )
 
 
@@ -154,15 +171,18 @@ def _fill(picture: Image.Image, entry: Entry, index: int) -> None:
 
 def draw_picture(scene: Scene, index: int, style: Style) -> Image.Image:
     """A slice with everything around it: labels, legend and disclaimer."""
-    image = draw_image(scene, index, style)
-    _labels(image, style, index)
+    present = drawn_on(index, style)
+    image = draw_image(scene, index, style, present)
+    _labels(image, present)
     _directions(image, scene.stack)
     _ruler(image, scene.stack, style)
     height = max(image.height, LEAST_HEIGHT)
     picture = Image.new("RGB", (image.width + PANEL_WIDTH, height + FOOTER_HEIGHT), _BACKGROUND)
     picture.paste(image, (0, (height - image.height) // 2))
     panel = (image.width, 0, picture.width, height)
+    here = [drawn.entry for drawn in present]
     _legend(picture, panel, scene, index, style)
+    _legend_rows(picture, panel, here, [e for e in style.entries if e not in here])
     footer(picture, scene.options.disclaimer)
     return picture
 
@@ -178,15 +198,13 @@ def footer(picture: Image.Image, text: str) -> None:
     draw.text(where, text, font=face, fill=_AMBER, anchor="mm")
 
 
-def _labels(image: Image.Image, style: Style, index: int) -> None:
+def _labels(image: Image.Image, present: Sequence[Drawn]) -> None:
     """Names beside their outlines, as long as they are few and do not overlap."""
     draw = ImageDraw.Draw(image)
     face = font(13, bold=True)
-    present = [entry for entry in style.entries if entry.mask.slice(index).any()]
     taken: list[tuple[float, float, float, float]] = []
-    for entry in present[:_MOST_LABELS]:
-        lines = outlines(entry.mask, index, style.scale)
-        points = np.concatenate(lines)
+    for drawn in present[:_MOST_LABELS]:
+        entry, points = drawn.entry, np.concatenate(drawn.lines)
         text = shortened(entry.name, face, image.width * 0.4)
         width, height = face.getlength(text), 16.0
         for x, y in _label_places(points, width, height):
@@ -275,23 +293,20 @@ def _legend(
     draw.text((x, y + 24), place, font=font(12), fill=_MUTED)
     draw.text((x, y + 42), str(style.window), font=font(12), fill=_MUTED)
     draw.line((x, y + 66, right - 16, y + 66), fill=_LINE)
-    first = y + 76
-    rows = max(1, (bottom - 34 - first) // _ROW)
-    _legend_rows(draw, (x, first, right - 16), style.entries, index, rows)
     draw.text((right - 16, bottom - 10), "Isocenter", font=font(11), fill=_FAINT, anchor="rs")
 
 
 def _legend_rows(
-    draw: ImageDraw.ImageDraw,
-    where: tuple[int, int, int],
-    entries: Sequence[Entry],
-    index: int,
-    rows: int,
+    picture: Image.Image,
+    panel: tuple[int, int, int, int],
+    here: Sequence[Entry],
+    elsewhere: Sequence[Entry],
 ) -> None:
     """ROIs of this slice first and bright, the others dim, with their volumes."""
-    x, y, right = where
-    here = [e for e in entries if e.mask.slice(index).any()]
-    ordered = here + [e for e in entries if e not in here]
+    draw = ImageDraw.Draw(picture)
+    x, y, right = panel[0] + 16, panel[1] + 90, panel[2] - 16
+    ordered = [*here, *elsewhere]
+    rows = max(1, (panel[3] - 34 - y) // _ROW)
     shown = ordered if len(ordered) <= rows else ordered[: rows - 1]
     for entry in shown:
         bright = entry in here
