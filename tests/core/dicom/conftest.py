@@ -26,6 +26,19 @@ def dicom_files(shared_data: Path) -> list[Path]:
     ]
 
 
+@pytest.fixture(scope="session")
+def sample_files(dicom_files: list[Path]) -> list[Path]:
+    """The same, but of each long series only the first three."""
+    by_folder: dict[Path, list[Path]] = {}
+    for path in dicom_files:
+        by_folder.setdefault(path.parent, []).append(path)
+    return [
+        path
+        for folder, paths in by_folder.items()
+        for path in (paths if len({p.stat().st_size for p in paths}) > 30 else paths[:3])
+    ]
+
+
 def make_image(**attributes: object) -> Dataset:
     """A CT slice of 4 x 6 pixels, 16 bits signed, with a gradient in it."""
     image = Dataset()

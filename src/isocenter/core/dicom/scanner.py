@@ -131,8 +131,7 @@ class Walker:
         read_head = self._implicit_head if self.encoding.implicit else self._explicit_head
         max_elements = self._bounds.max_elements
         max_value = self._bounds.max_value_bytes
-        position = 0
-        beyond = 0
+        position = tag = beyond = 0
         while (head := read_head(position)) is not None:
             tag, _, length, start = head
             beyond = beyond + 1 if tag > last else 0
@@ -155,6 +154,8 @@ class Walker:
                 raise DataSetError(f"{tag_text(tag)} at byte {position}, outside a sequence")
             else:
                 position = start + length
+        if head is None and position and not self._source.read(position - 1, 1):
+            raise DataSetError(f"the data set ends inside {tag_text(tag)}")
         return found
 
     def _at(self, position: int, length: int) -> int:
