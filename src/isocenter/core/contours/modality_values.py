@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from isocenter.core.contours.masks import Mask
 from isocenter.core.dicom.bounds import DEFAULT_BOUNDS, Bounds
 from isocenter.core.dicom.pixels import decode_frames
 from isocenter.core.errors import DicomError
 
 
-def modality_values(
-    dataset: Dataset, *, bounds: Bounds = DEFAULT_BOUNDS
-) -> NDArray[np.float64] | None:
-    """(rows, columns) of a single-frame grey image, or None where there are none to give.
+@dataclass(frozen=True, eq=False)
+class ModalityImage:
+    """A grey image of which some values are wanted.
+
+    Attributes:
+        words: (rows, columns) as they are stored.
+        bits, signed: BitsStored, PixelRepresentation.
+        slope, intercept: of the rescale.
+    """
+
+    words: NDArray[Any]
+    bits: int
+    signed: bool
+    slope: float
+    intercept: float
+
+    def values(self, where: Mask) -> NDArray[np.float64]:
+        """(n,) modality values of the pixels of `where` (rows, columns)."""
+        stored = stored_values(self.words[where], self.bits, self.signed)
+        return np.asarray(stored * self.slope + self.intercept, dtype=np.float64)
+
+
+def modality_image(dataset: Dataset, *, bounds: Bounds = DEFAULT_BOUNDS) -> ModalityImage | None:
+    """A single-frame grey image, or None where there are no modality values to give.
 
     That is so for colour, for a Modality LUT that is a table, and for pixels that no decoder
     here can read.
@@ -33,8 +55,8 @@ def modality_values(
         return None
     if len(frames) != 1 or not np.issubdtype(frames.dtype, np.integer):
         return None
-    values = stored_values(frames[0], *depth_of(dataset, frames.dtype.itemsize))
-    return np.asarray(values * slope + intercept, dtype=np.float64)
+    bits, signed = depth_of(dataset, frames.dtype.itemsize)
+    return ModalityImage(frames[0], bits, signed, slope, intercept)
 
 
 def depth_of(dataset: Dataset, word_bytes: int) -> tuple[int, bool]:

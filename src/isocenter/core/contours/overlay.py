@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from isocenter.core.contours.masks import Mask
+from isocenter.core.contours.modality_values import ModalityImage
 from isocenter.core.dicom.derived import encodable
 from isocenter.core.dicom.part10 import EXPLICIT_BIG
 from isocenter.core.dicom.quiet import quiet_pydicom
@@ -118,12 +118,12 @@ def _add_statistics(dataset: Dataset, group: int, statistics: RoiStatistics) -> 
         dataset.add_new((group, 0x1303), "DS", f"{statistics.deviation:.10g}")
 
 
-def statistics_of(mask: Mask, values: NDArray[np.float64] | None) -> RoiStatistics:
-    """Area, mean and (population) standard deviation of modality `values` (rows, columns)."""
+def statistics_of(mask: Mask, image: ModalityImage | None) -> RoiStatistics:
+    """Area, mean and (population) standard deviation of the modality values under a mask."""
     area = int(np.count_nonzero(mask))
-    if area == 0 or values is None:
+    if area == 0 or image is None:
         return RoiStatistics(area)
-    inside = values[mask]
+    inside = image.values(mask)
     return RoiStatistics(area, float(inside.mean()), float(inside.std()))
 
 

@@ -95,7 +95,7 @@ def _drawn(text: str, size: int, columns: int) -> NDArray[np.float64] | None:
     if picture.width > columns:
         return None
     cover = np.asarray(picture, dtype=np.float64)
-    return cover / max(cover.max(), 1.0)  # thin strokes of small letters would stay grey
+    return np.asarray(cover / max(cover.max(), 1.0))  # thin strokes would stay grey
 
 
 def _broken(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str] | None:

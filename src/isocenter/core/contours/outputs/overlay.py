@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from isocenter.core.contours.burn_in import burn_text
 from isocenter.core.contours.masks import Mask, RoiMask
-from isocenter.core.contours.modality_values import modality_values
+from isocenter.core.contours.modality_values import ModalityImage, modality_image
 from isocenter.core.contours.outputs.writer import Output, Scene
 from isocenter.core.contours.overlay import (
     GROUPS,
@@ -117,7 +116,7 @@ def _image(
     series_uid, description = series
     shape = (scene.stack.rows, scene.stack.columns)
     planes = [(layer, layer.on(index, shape)) for layer in layers]
-    values = _values(source, planes) if scene.options.overlay_type == "R" else None
+    values = _modality_image(source, planes) if scene.options.overlay_type == "R" else None
     dataset = new_instance_from(
         source,
         sop_uid=scene.uid("overlay", series_uid, source_instance(source).sop_instance_uid),
@@ -146,9 +145,11 @@ def _image(
     return dataset
 
 
-def _values(dataset: Dataset, planes: Sequence[tuple[_Layer, Mask]]) -> NDArray[np.float64] | None:
-    """Modality values, read only where a mask needs them."""
-    return modality_values(dataset) if any(mask.any() for _, mask in planes) else None
+def _modality_image(
+    dataset: Dataset, planes: Sequence[tuple[_Layer, Mask]]
+) -> ModalityImage | None:
+    """The image's values, read only where a mask needs them."""
+    return modality_image(dataset) if any(mask.any() for _, mask in planes) else None
 
 
 def _role(layers: Sequence[_Layer]) -> str:
