@@ -26,6 +26,7 @@ from .command import (
     encode_echo_request,
     encode_store_request,
 )
+from .conversion import Conversion, Converter
 from .messages import encode_message, fragments
 from .pdu import ProposedContext
 from .proposals import UNCOMPRESSED, Batch, SendItem, plan, read_item
@@ -142,6 +143,14 @@ def send(
 
 
 @dataclass(frozen=True)
+class _Route:
+    """How an instance can go: in which context, in which transfer syntax."""
+
+    context_id: int
+    syntax: str
+
+
+@dataclass(frozen=True)
 class _Prepared:
     """An instance that is ready to go: which context, which file, its first bytes."""
 
@@ -209,14 +218,18 @@ class _Sending:
     def _prepare_all(
         self, batch: Batch, association: ClientAssociation, folder: Path
     ) -> Iterator[_Prepared]:
+        routes = {item: _route(item, batch, association) for item in batch.items}
+        converter = Converter(
+            [
+                Conversion(item, route.syntax)
+                for item, route in routes.items()
+                if route is not None and route.syntax != item.transfer_syntax_uid
+            ],
+            folder,
+        )
         for number, item in enumerate(batch.items):
-            buffer = self._buffers[number % 2]
-            try:
-                ready = self._prepare(item, batch, association, buffer, folder)
-            except (DicomError, OSError) as error:
-                self._fail(item, None, str(error))
-                continue
-            if ready is None:
+            route = routes[item]
+            if route is None:
                 self._fail(
                     item,
                     SOP_CLASS_NOT_SUPPORTED,
@@ -224,30 +237,10 @@ class _Sending:
                     f"in {item.transfer_syntax_uid}, nor uncompressed",
                 )
                 continue
-            yield ready
-
-    def _prepare(
-        self,
-        item: SendItem,
-        batch: Batch,
-        association: ClientAssociation,
-        buffer: memoryview,
-        folder: Path,
-    ) -> _Prepared | None:
-        own, fallback = batch.own_context(item), batch.fallback_context(item)
-        if own in association.accepted:
-            head, size = _read_head(item.path, item.dataset_offset, buffer)
-            return _Prepared(item, own, item.path, item.dataset_offset, buffer, head, size)
-        syntax = association.accepted.get(fallback)
-        if syntax is None:
-            return None
-        if syntax == item.transfer_syntax_uid:
-            head, size = _read_head(item.path, item.dataset_offset, buffer)
-            return _Prepared(item, fallback, item.path, item.dataset_offset, buffer, head, size)
-        converted, offset = _transcode(item, syntax, folder)
-        head, size = _read_head(converted, offset, buffer)
-        note = f"sent as {syntax}, the peer does not accept {item.transfer_syntax_uid}"
-        return _Prepared(item, fallback, converted, offset, buffer, head, size, note)
+            try:
+                yield _prepare(item, route, converter, self._buffers[number % 2])
+            except (DicomError, OSError) as error:
+                self._fail(item, None, str(error))
 
     def _transfer(self, ready: _Prepared, association: ClientAssociation) -> None:
         self._message_id = self._message_id % 0xFFFF + 1
@@ -315,6 +308,26 @@ class _Sending:
             self._on_result(result)
 
 
+def _route(item: SendItem, batch: Batch, association: ClientAssociation) -> _Route | None:
+    """The context and transfer syntax for an instance; None when the peer takes it in no way."""
+    own, fallback = batch.own_context(item), batch.fallback_context(item)
+    if own in association.accepted:
+        return _Route(own, item.transfer_syntax_uid)
+    syntax = association.accepted.get(fallback)
+    return None if syntax is None else _Route(fallback, syntax)
+
+
+def _prepare(item: SendItem, route: _Route, converter: Converter, buffer: memoryview) -> _Prepared:
+    path, offset, note = item.path, item.dataset_offset, ""
+    if route.syntax != item.transfer_syntax_uid:
+        path = converter.path_of(item)
+        with path.open("rb") as stream:
+            offset = read_file_meta(stream)[1]
+        note = f"sent as {route.syntax}, the peer does not accept {item.transfer_syntax_uid}"
+    head, size = _read_head(path, offset, buffer)
+    return _Prepared(item, route.context_id, path, offset, buffer, head, size, note)
+
+
 def _is_stored(status: int) -> bool:
     """Success and warnings: the peer has the instance (PS3.4 B.2.3, PS3.7 C)."""
     return status in (SUCCESS, 0x0001, 0x0107, 0x0116) or status >> 12 == 0xB
@@ -359,12 +372,3 @@ def _read_head(path: Path, offset: int, buffer: memoryview) -> tuple[int, int]:
     if size <= 0:
         raise DicomError(f"{path} has no data set")
     return wanted, size
-
-
-def _transcode(item: SendItem, syntax: str, folder: Path) -> tuple[Path, int]:
-    from isocenter.core.dicom.transcode import transcode
-
-    target = folder / f"{item.sop_instance_uid[:64].replace('/', '_')}.dcm"
-    transcode(item.path, target, syntax)
-    with target.open("rb") as stream:
-        return target, read_file_meta(stream)[1]

@@ -1,0 +1,133 @@
+"""TLS between our requestor and our acceptor, with and without client certificates."""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from dimse_tools import Receiving, ct_file
+
+from isocenter.core.errors import ConfigurationError, NetworkError
+from isocenter.core.network.client import Peer
+from isocenter.core.network.requestor import echo, send
+from isocenter.core.network.tls import ClientTls, client_context, server_context
+
+
+@dataclass(frozen=True)
+class Identity:
+    certificate: Path
+    key: Path
+
+
+def make_identity(folder: Path, name: str) -> Identity:
+    """A self-signed certificate for 127.0.0.1."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
+            critical=False,
+        )
+        .sign(key, hashes.SHA256())
+    )
+    identity = Identity(folder / f"{name}.pem", folder / f"{name}.key")
+    identity.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    identity.key.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return identity
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Identity:
+    return make_identity(tmp_path, "server")
+
+
+def peer_of(receiving: Receiving, tls: ClientTls | None) -> Peer:
+    return Peer("127.0.0.1", receiving.port, timeout_s=5, tls=tls)
+
+
+def test_files_arrive_over_tls(
+    receive: Callable[..., Receiving], server: Identity, tmp_path: Path
+) -> None:
+    receiving = receive(tls=server_context(server.certificate, server.key))
+    paths = [ct_file(tmp_path, "a.dcm", rows=300), ct_file(tmp_path, "b.dcm", rows=1300)]
+    report = send(paths, peer_of(receiving, ClientTls(ca=server.certificate)))
+    assert report.is_complete, report
+    assert len(receiving.shelf.stored) == 2
+
+
+def test_a_server_that_is_not_known_is_not_trusted(
+    receive: Callable[..., Receiving], server: Identity, tmp_path: Path
+) -> None:
+    other = make_identity(tmp_path, "other")
+    receiving = receive(tls=server_context(server.certificate, server.key))
+    with pytest.raises(NetworkError, match="TLS"):
+        echo(peer_of(receiving, ClientTls(ca=other.certificate)))
+    receiving.wait_for("ASSOCIATION_REJECTED")
+
+
+def test_client_certificates_are_demanded(
+    receive: Callable[..., Receiving], server: Identity, tmp_path: Path
+) -> None:
+    client, stranger = make_identity(tmp_path, "client"), make_identity(tmp_path, "stranger")
+    context = server_context(
+        server.certificate, server.key, ca=client.certificate, require_client_certificate=True
+    )
+    receiving = receive(tls=context)
+    known = ClientTls(server.certificate, client.certificate, client.key)
+    assert echo(peer_of(receiving, known)) > 0
+    for tls in (
+        ClientTls(server.certificate),
+        ClientTls(server.certificate, stranger.certificate, stranger.key),
+    ):
+        with pytest.raises(NetworkError):
+            echo(peer_of(receiving, tls))
+    receiving.wait_for("ASSOCIATION_REJECTED", 2)
+
+
+def test_plain_talk_to_a_tls_port_ends(receive: Callable[..., Receiving], server: Identity) -> None:
+    receiving = receive(tls=server_context(server.certificate, server.key))
+    with pytest.raises(NetworkError):
+        echo(peer_of(receiving, None))
+    assert "TLS" in str(receiving.wait_for("ASSOCIATION_REJECTED").detail["text"])
+
+
+def test_a_silent_handshake_is_cut_off(receive: Callable[..., Receiving], server: Identity) -> None:
+    receiving = receive(tls=server_context(server.certificate, server.key), acse_timeout_s=0.2)
+    with socket.create_connection(("127.0.0.1", receiving.port)) as silent:
+        silent.settimeout(5)
+        assert silent.recv(1) == b""
+
+
+def test_files_that_do_not_belong_together(server: Identity, tmp_path: Path) -> None:
+    other = make_identity(tmp_path, "other")
+    with pytest.raises(ConfigurationError, match=r"server\.pem"):
+        server_context(server.certificate, other.key)
+    with pytest.raises(ConfigurationError, match="missing"):
+        server_context(tmp_path / "missing", server.key)
+    with pytest.raises(ConfigurationError, match=r"receiver\.tls\.ca"):
+        server_context(server.certificate, server.key, require_client_certificate=True)
+    with pytest.raises(ConfigurationError, match="authorities"):
+        client_context(ClientTls(ca=server.key))
