@@ -138,7 +138,10 @@ def test_a_wrong_file_is_explained(cli, routes_file):
 
 
 def test_a_dry_run_says_why(cli, routes_file, study_uid):
-    text = routes_file.read_text().replace("name: r\n", "name: r\n  condition: Modality == \"MR\"\n")
+    condition = """name: r
+  condition: Modality == "MR"
+"""
+    text = routes_file.read_text().replace("name: r\n", condition)
     routes_file.write_text(text)
     answer(cli("routes", "apply", str(routes_file), "--json"))
     rows = answer(cli("routes", "test", "r", "--study", study_uid, "--json"))
@@ -193,8 +196,12 @@ def test_start_wants_one_of_route_and_pipeline(cli, study_uid):
 
 
 def test_what_is_not_there_is_said_without_a_trace(cli):
-    for command in (["runs", "show", "abcdef12"], ["quarantine", "show", "abcdef12"],
-                    ["routes", "show", "nothing"], ["runs", "start", "--study", "1.2", "--route", "r"]):  # fmt: skip
+    for command in (
+        ["runs", "show", "abcdef12"],
+        ["quarantine", "show", "abcdef12"],
+        ["routes", "show", "nothing"],
+        ["runs", "start", "--study", "1.2", "--route", "r"],
+    ):
         code, _, err = cli(*command)
         assert code == 1
         assert "Traceback" not in err
@@ -205,7 +212,7 @@ def test_import_of_a_netrt_file(cli, tmp_path):
     source = tmp_path / "config.yaml"
     source.write_text("dicom_destination: {ip: 10.1.1.1, port: 104, ae_title: PACS}\nx: 1\n")
     out = tmp_path / "out"
-    code, said, err = cli("config", "import-netrt", str(source), "--out", str(out))
+    code, _said, err = cli("config", "import-netrt", str(source), "--out", str(out))
     assert code == 0
     assert "x: not taken" in err
     assert sorted(path.name for path in out.iterdir()) == ["isocenter.yaml", "routes.yaml"]

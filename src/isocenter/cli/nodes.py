@@ -93,7 +93,7 @@ def remove(name: Name, data_dir: DataDirOption = None, config: ConfigOption = No
 
 
 @app.command("test")
-def test_node(
+def try_node(
     name: Name,
     data_dir: DataDirOption = None,
     config: ConfigOption = None,

@@ -35,9 +35,7 @@ def list_items(
     from isocenter.apps.routing import queries, rows
 
     states = () if everything else tuple(state or ("held", "retrying"))
-    found = queries.quarantine_items(
-        kinds=kind or (), states=states, study_uid=study, limit=limit
-    )
+    found = queries.quarantine_items(kinds=kind or (), states=states, study_uid=study, limit=limit)
     emit(
         [rows.quarantine_row(item) for item in found],
         as_json,
@@ -62,8 +60,7 @@ def show(
     folder = folder_of(item)
     files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
     emit(
-        rows.quarantine_row(item)
-        | {"trace": item.trace, "folder": str(folder), "files": files},
+        rows.quarantine_row(item) | {"trace": item.trace, "folder": str(folder), "files": files},
         as_json,
     )
 

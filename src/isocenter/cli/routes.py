@@ -57,7 +57,9 @@ def show(
 
 
 @app.command()
-def export(names: Names = None, data_dir: DataDirOption = None, config: ConfigOption = None) -> None:
+def export(
+    names: Names = None, data_dir: DataDirOption = None, config: ConfigOption = None
+) -> None:
     """Print routes with their pipelines as YAML that `apply` takes."""
     connect(data_dir, config)
     from isocenter.apps.routing.services import export_yaml
@@ -142,7 +144,7 @@ def disable(
 
 
 @app.command("test")
-def test_routes(
+def dry_run(
     names: Names = None,
     study: Annotated[
         list[str] | None, typer.Option(help="StudyInstanceUID; default: the newest studies.")
@@ -157,10 +159,7 @@ def test_routes(
     from isocenter.apps.archive import queries as archive
     from isocenter.apps.routing import queries
 
-    if study:
-        studies = [archive.study(uid) for uid in study]
-    else:
-        studies = archive.studies(limit=limit)
+    studies = [archive.study(uid) for uid in study] if study else archive.studies(limit=limit)
     emit(queries.test_routes(names or (), studies), as_json, empty="no studies, or no routes")
 
 

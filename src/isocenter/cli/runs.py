@@ -11,9 +11,7 @@ from isocenter.cli.platform import ConfigOption, DataDirOption, JsonOption, conn
 app = typer.Typer(no_args_is_help=True)
 _COLUMNS = ("id", "state", "route", "study_uid", "revision", "created_at", "seconds", "reason")
 
-RunId = Annotated[
-    str, typer.Argument(help="Id of the run, or its beginning.", show_default=False)
-]
+RunId = Annotated[str, typer.Argument(help="Id of the run, or its beginning.", show_default=False)]
 
 
 @app.command("list")

@@ -86,7 +86,7 @@ def _short_times(request: pytest.FixtureRequest) -> Iterator[None]:
             delivery={"first_wait_s": 0.05, "max_wait_s": 0.2, "timeout_s": 5, "attempts": 3},
             storage={"reserve_mb": 0},
         )
-    yield
+    return
 
 
 @pytest.fixture

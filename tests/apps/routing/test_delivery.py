@@ -87,9 +87,7 @@ def run_to(stored, go, transactional_db):
                 {
                     "nodes": nodes,
                     "pipelines": [{"name": "p", "steps": ORIGINALS}],
-                    "routes": [
-                        {"name": "r", "pipeline": "p", "destinations": list(destinations)}
-                    ],
+                    "routes": [{"name": "r", "pipeline": "p", "destinations": list(destinations)}],
                 }
             )
         )
@@ -103,7 +101,13 @@ def run_to(stored, go, transactional_db):
 
 
 def dimse(port: int, name: str = "peer", **more):
-    return {"name": name, "kind": "dimse", "host": "127.0.0.1", "port": port, "ae_title": "PEER"} | more
+    return {
+        "name": name,
+        "kind": "dimse",
+        "host": "127.0.0.1",
+        "port": port,
+        "ae_title": "PEER",
+    } | more
 
 
 def states(run: Run) -> dict[str, int]:

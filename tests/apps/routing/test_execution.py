@@ -30,7 +30,9 @@ from isocenter.core.errors import RoutingError
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_a_study_with_a_structure_set_becomes_an_overlay_series(stored, apply, go, send_all, folder_node):
+def test_a_study_with_a_structure_set_becomes_an_overlay_series(
+    stored, apply, go, send_all, folder_node
+):
     apply()
     study, revision = stored()
 

@@ -16,36 +16,60 @@ from isocenter.runtime.settings import Settings
 GUIDE = Path(__file__).parents[3] / "docs" / "guides" / "netrt.md"
 
 #: Written down from the reference, independent of the product's table.
-KEYS = """
-dicom_listener.host dicom_listener.port dicom_listener.ae_title
-dicom_listener.config_negotiated_transfer_syntax
-dicom_destination.ip dicom_destination.port dicom_destination.ae_title
-directories.working directories.logs directories.quarantine_subdir
-logging.level logging.format logging.application_log_file logging.transaction_log_file
-logging.transaction_log_format
-anonymization.enabled anonymization.site_code anonymization.pid_mapping_file
-anonymization.study_description anonymization.use_consistent_pid
-anonymization.rules.remove_tags anonymization.rules.blank_tags
-anonymization.rules.generate_random_id_prefix anonymization.full_anonymization_enabled
-anonymization.default_tags_to_remove anonymization.default_tags_to_blank
-anonymization.full_anonymization_rules.tags_to_remove
-anonymization.full_anonymization_rules.tags_to_empty
-anonymization.full_anonymization_rules.tags_to_modify_date
-anonymization.full_anonymization_rules.tags_to_modify_time
-anonymization.full_anonymization_rules.tags_to_regenerate_uid
-anonymization.full_anonymization_rules.patient_id_override
-anonymization.full_anonymization_rules.patient_name_override
-processing.ignore_contour_names_containing processing.overlay_series_number
-processing.overlay_series_description processing.overlay_study_id
-processing.add_burn_in_disclaimer processing.burn_in_text
-processing.segmentation_series_number processing.segmentation_series_description_template
-processing.segmentation_algorithm_name processing.segmentation_algorithm_version
-processing.segmentation_tracking_id processing.debug_series_number
-processing.debug_series_description
-watcher.debounce_interval_seconds watcher.min_file_count_for_processing
-feature_flags.enable_segmentation_export reporting.output_directory
-""".split()
+KEYS = [
+    "dicom_listener.host",
+    "dicom_listener.port",
+    "dicom_listener.ae_title",
+    "dicom_listener.config_negotiated_transfer_syntax",
+    "dicom_destination.ip",
+    "dicom_destination.port",
+    "dicom_destination.ae_title",
+    "directories.working",
+    "directories.logs",
+    "directories.quarantine_subdir",
+    "logging.level",
+    "logging.format",
+    "logging.application_log_file",
+    "logging.transaction_log_file",
+    "logging.transaction_log_format",
+    "anonymization.enabled",
+    "anonymization.site_code",
+    "anonymization.pid_mapping_file",
+    "anonymization.study_description",
+    "anonymization.use_consistent_pid",
+    "anonymization.rules.remove_tags",
+    "anonymization.rules.blank_tags",
+    "anonymization.rules.generate_random_id_prefix",
+    "anonymization.full_anonymization_enabled",
+    "anonymization.default_tags_to_remove",
+    "anonymization.default_tags_to_blank",
+    "anonymization.full_anonymization_rules.tags_to_remove",
+    "anonymization.full_anonymization_rules.tags_to_empty",
+    "anonymization.full_anonymization_rules.tags_to_modify_date",
+    "anonymization.full_anonymization_rules.tags_to_modify_time",
+    "anonymization.full_anonymization_rules.tags_to_regenerate_uid",
+    "anonymization.full_anonymization_rules.patient_id_override",
+    "anonymization.full_anonymization_rules.patient_name_override",
+    "processing.ignore_contour_names_containing",
+    "processing.overlay_series_number",
+    "processing.overlay_series_description",
+    "processing.overlay_study_id",
+    "processing.add_burn_in_disclaimer",
+    "processing.burn_in_text",
+    "processing.segmentation_series_number",
+    "processing.segmentation_series_description_template",
+    "processing.segmentation_algorithm_name",
+    "processing.segmentation_algorithm_version",
+    "processing.segmentation_tracking_id",
+    "processing.debug_series_number",
+    "processing.debug_series_description",
+    "watcher.debounce_interval_seconds",
+    "watcher.min_file_count_for_processing",
+    "feature_flags.enable_segmentation_export",
+    "reporting.output_directory",
+]
 
+LONG = "x" * 80
 CONFIG = yaml.safe_load("""
 dicom_listener: {host: 10.0.0.1, port: 104, ae_title: CORRECT}
 dicom_destination: {ip: 10.0.0.2, port: 4242, ae_title: PACS}
@@ -123,7 +147,7 @@ def test_an_empty_file_means_netrt_s_defaults_and_no_destination():
 
 
 def test_unknown_and_shortened_keys_are_listed():
-    content = {**CONFIG, "processing": {**CONFIG["processing"], "overlay_series_description": "x" * 80},
+    content = {**CONFIG, "processing": {**CONFIG["processing"], "overlay_series_description": LONG},
                "mystery": {"key": 1}}  # fmt: skip
     result = translate(content)
     check_file(result.routes)
@@ -133,5 +157,5 @@ def test_unknown_and_shortened_keys_are_listed():
 
 
 def test_a_value_that_makes_no_sense_is_an_error_that_names_the_key():
-    with pytest.raises(ConfigurationError, match="dicom_listener.port"):
+    with pytest.raises(ConfigurationError, match=r"dicom_listener\.port"):
         translate({"dicom_listener": {"port": "many"}})

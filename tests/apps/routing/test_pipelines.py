@@ -131,10 +131,13 @@ def test_the_shipped_route_is_there_and_off():
 
 @pytest.mark.django_db
 def test_what_is_exported_can_be_applied_and_changes_nothing(tmp_path):
-    text = EXAMPLE.read_text() + f"""
+    text = (
+        EXAMPLE.read_text()
+        + f"""
 nodes:
   - {{name: out, kind: folder, folder: {tmp_path}}}
 """
+    )
     apply_yaml(text.replace("destinations: []", "destinations: [out]"))
     set_enabled("rt-overlay", True)
     exported = export_yaml()

@@ -73,7 +73,7 @@ def test_an_instance_that_is_tried_again_is_held_again_while_nothing_has_changed
 
 
 def test_an_instance_that_is_tried_again_is_taken_where_the_policy_allows_it(changed, configure):
-    study, path = changed
+    _study, path = changed
     take(path)
     item = held()
     configure(storage={"duplicate_policy": "replace"})

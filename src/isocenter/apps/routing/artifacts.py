@@ -84,9 +84,7 @@ def measure(made: Iterable[Made], folder: Path) -> list[Measured]:
         if not item.path.is_file() or not item.path.resolve().is_relative_to(folder.resolve()):
             raise PipelineError(f"{item.path} is named as an output, but is none of the step's")
         inside = str(item.path.resolve().relative_to(folder.resolve()))
-        measured.append(
-            Measured(item, inside, item.path.stat().st_size, file_digest(item.path))
-        )
+        measured.append(Measured(item, inside, item.path.stat().st_size, file_digest(item.path)))
     return measured
 
 
@@ -128,9 +126,7 @@ def register(
         step=step
     ).update(consumed_by=step)
     Artifact.objects.filter(pk__in=result.consumed).update(state=Artifact.State.INTERMEDIATE)
-    Artifact.objects.filter(pk__in=[item.pk for item in reused]).update(
-        state=Artifact.State.ACTIVE
-    )
+    Artifact.objects.filter(pk__in=[item.pk for item in reused]).update(state=Artifact.State.ACTIVE)
 
 
 def settle(run: Run) -> list[Artifact]:

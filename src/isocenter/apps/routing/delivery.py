@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import structlog
 from django.conf import settings
@@ -132,10 +133,7 @@ class _Sending:
 
     def _receive(self, parcel: Parcel, receipt: Receipt) -> None:
         self._receipts.append((self._items[parcel.path], receipt))
-        if (
-            len(self._receipts) >= FLUSH_ITEMS
-            or time.monotonic() - self._flushed >= FLUSH_EVERY_S
-        ):
+        if len(self._receipts) >= FLUSH_ITEMS or time.monotonic() - self._flushed >= FLUSH_EVERY_S:
             self._flush()
 
     def _flush(self) -> None:
@@ -219,7 +217,7 @@ def _end(lease: Lease, state: Delivery.State, reason: str) -> None:
             _record(row, Kind.SENDING_FAILED, reason=reason)
 
 
-def _record(row: Delivery, kind: Kind, **detail: object) -> None:
+def _record(row: Delivery, kind: Kind, **detail: Any) -> None:
     audit.record(
         kind,
         study_uid=row.study.study_uid,

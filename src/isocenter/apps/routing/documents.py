@@ -164,9 +164,7 @@ def join(path: str, *parts: str | int) -> str:
     return path
 
 
-def _problems(
-    model: type[BaseModel], error: ValidationError, path: str
-) -> Iterator[PipelineError]:
+def _problems(model: type[BaseModel], error: ValidationError, path: str) -> Iterator[PipelineError]:
     for item in error.errors(include_url=False):
         place = [part for part in item["loc"] if not _is_tag(part)]
         where = join(path, *place)
@@ -238,6 +236,4 @@ class _Plain(yaml.SafeDumper):
 
 
 _Plain.add_representer(tuple, yaml.SafeDumper.represent_list)
-_Plain.add_multi_representer(
-    PurePosixPath, lambda dumper, value: dumper.represent_str(str(value))
-)
+_Plain.add_multi_representer(PurePosixPath, lambda dumper, value: dumper.represent_str(str(value)))

@@ -61,8 +61,8 @@ def start_run(
         PipelineError: the pipeline cannot be used any more.
     """
     nodes = list(route.destinations if destinations is None and route else destinations or ())
-    definition = {"steps": _steps(pipeline.steps, nodes), "destinations": nodes}
-    parameters = check_steps(definition["steps"], known_nodes=None)
+    steps = _steps(pipeline.steps, nodes)
+    parameters = check_steps(steps, known_nodes=None)
     with transaction.atomic():
         _cancel_older(revision, pipeline)
         run = Run.objects.create(
@@ -70,7 +70,7 @@ def start_run(
             pipeline=pipeline,
             route_name=route.name if route else "",
             pipeline_name=pipeline.name,
-            definition=definition,
+            definition={"steps": steps, "destinations": nodes},
             study=revision.study,
             revision=revision,
             priority=priority if priority is not None else (route.priority if route else 0),
@@ -86,7 +86,7 @@ def start_run(
                     parameters=checked.model_dump(mode="json"),
                 )
                 for index, (item, checked) in enumerate(
-                    zip(definition["steps"], parameters, strict=True), start=1
+                    zip(steps, parameters, strict=True), start=1
                 )
             ]
         )

@@ -12,6 +12,7 @@ import socket
 import traceback
 import uuid
 from datetime import timedelta
+from typing import Any
 
 import structlog
 from django.db import IntegrityError, transaction
@@ -172,7 +173,7 @@ class _Execution:
         messages = self._run.steps.exclude(message="").values_list("name", "message")
         return "; ".join(f"{name}: {message}" for name, message in messages)
 
-    def _record(self, kind: Kind, **detail: object) -> None:
+    def _record(self, kind: Kind, **detail: Any) -> None:
         audit.record(
             kind,
             study_uid=self._run.study.study_uid,

@@ -45,9 +45,7 @@ class RouteEvaluation(models.Model):
     at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["route", "revision"], name="evaluated_once")
-        ]
+        constraints = [models.UniqueConstraint(fields=["route", "revision"], name="evaluated_once")]
 
 
 class Run(models.Model):
@@ -147,9 +145,7 @@ class Artifact(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["run", "path"], name="artifact_once")
-        ]
+        constraints = [models.UniqueConstraint(fields=["run", "path"], name="artifact_once")]
         indexes = [models.Index(fields=["study", "determinant"], name="artifact_determinant")]
 
 
@@ -195,9 +191,7 @@ class Delivery(models.Model):
 
     class Meta:
         indexes = [models.Index(fields=["state", "next_attempt_at"], name="delivery_queue")]
-        constraints = [
-            models.UniqueConstraint(fields=["run", "node_name"], name="delivery_once")
-        ]
+        constraints = [models.UniqueConstraint(fields=["run", "node_name"], name="delivery_once")]
 
 
 class DeliveryItem(models.Model):
@@ -216,9 +210,7 @@ class DeliveryItem(models.Model):
     sent_at = models.DateTimeField(null=True)
 
     class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["delivery", "path"], name="item_once")
-        ]
+        constraints = [models.UniqueConstraint(fields=["delivery", "path"], name="item_once")]
         indexes = [models.Index(fields=["digest", "state"], name="item_digest")]
 
 

@@ -138,9 +138,7 @@ def translate(content: Mapping[str, Any], *, with_previews: bool = False) -> Tra
     settings = _settings(source, given)
     routes = _routes(source, given, with_previews)
     lines = [_line(key, value, with_previews) for key, value in given.items()]
-    lines += [
-        Line(key, value, f"{note}", is_taken=True) for key, value, note in source.shortened
-    ]
+    lines += [Line(key, value, f"{note}", is_taken=True) for key, value, note in source.shortened]
     return Translation(settings, routes, tuple(lines))
 
 
@@ -222,9 +220,7 @@ def _routes(source: _Source, given: Mapping[str, Any], with_previews: bool) -> d
                 "destinations": [node["name"] for node in nodes],
                 "completion": {
                     "debounce_s": float(source.number("watcher.debounce_interval_seconds")),
-                    "min_instances": max(
-                        1, source.number("watcher.min_file_count_for_processing")
-                    ),
+                    "min_instances": max(1, source.number("watcher.min_file_count_for_processing")),
                 },
             }
         ],
@@ -246,9 +242,7 @@ def _nodes(source: _Source, given: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _steps(
-    source: _Source, given: Mapping[str, Any], with_previews: bool
-) -> list[dict[str, Any]]:
+def _steps(source: _Source, given: Mapping[str, Any], with_previews: bool) -> list[dict[str, Any]]:
     ignored = source("processing.ignore_contour_names_containing")
     if not isinstance(ignored, list):
         raise ConfigurationError(

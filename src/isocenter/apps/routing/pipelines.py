@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from isocenter.apps.routing.conditions import check as check_condition
@@ -46,11 +47,11 @@ def check_file(
     errors += _twice("pipelines", [item.name for item in file.pipelines])
     errors += _twice("routes", [item.name for item in file.routes])
     for index, node in enumerate(file.nodes):
-        errors += _errors(lambda node=node, i=index: check_node(node, join("nodes", i)))
+        errors += _errors(partial(check_node, node, join("nodes", index)))
     for index, pipeline in enumerate(file.pipelines):
         path = join("pipelines", index, "steps")
-        steps = steps_as_json(pipeline)
-        errors += _errors(lambda s=steps, p=path: check_steps(s, p, known_nodes=nodes))
+        check = partial(check_steps, steps_as_json(pipeline), path, known_nodes=nodes)
+        errors += _errors(check)
     for index, route in enumerate(file.routes):
         errors += check_route(route, join("routes", index), nodes, pipelines)
     if errors:

@@ -69,9 +69,7 @@ def quarantine_run(run: Run) -> QuarantineItem:
     """Keep inputs and outputs of a run that failed."""
     item = QuarantineItem.objects.filter(run=run, state__in=OPEN).first()
     if item is None:
-        item = QuarantineItem(
-            kind=QuarantineItem.Kind.RUN, run=run, study_uid=run.study.study_uid
-        )
+        item = QuarantineItem(kind=QuarantineItem.Kind.RUN, run=run, study_uid=run.study.study_uid)
     else:
         item.attempts += 1
     return _keep(item, _files_of_run(run), run.reason, run.trace)

@@ -71,6 +71,8 @@ class StepExecution:
         result = self._work(context, folder)
         outputs = artifacts.measure(result.made, folder)
         self._complete(context, result, outputs, folder)
+        for left in self._home.glob(f"{self._row.index}-{self._row.name}.attempt-*"):
+            shutil.rmtree(left, ignore_errors=True)  # what interrupted attempts left behind
 
     def _begin(self) -> Path:
         with self._lease.guard():
@@ -122,9 +124,7 @@ class StepExecution:
         if isinstance(request, StepResult):
             return request
         workers = settings.ISOCENTER.workers
-        limits = Limits(
-            memory_bytes=workers.step_memory_mb << 20, timeout_s=workers.step_timeout_s
-        )
+        limits = Limits(memory_bytes=workers.step_memory_mb << 20, timeout_s=workers.step_timeout_s)
         answer = run_isolated(
             self._step.target,
             dict(request),
@@ -164,9 +164,7 @@ class StepExecution:
                     state=RunStep.State.SKIPPED, message=f"skipped: {result.message}"[:500]
                 )
 
-    def _write(
-        self, result: StepResult, context: StepContext, message: str, folder: str
-    ) -> None:
+    def _write(self, result: StepResult, context: StepContext, message: str, folder: str) -> None:
         row = self._row
         row.state = RunStep.State.DONE
         row.progress = 1.0
@@ -214,9 +212,7 @@ def _named_series(run: Run) -> dict[str, tuple[str, ...]]:
     }
 
 
-def _as_input(
-    item: archive.InstanceInfo, named: Mapping[str, tuple[str, ...]]
-) -> InputInstance:
+def _as_input(item: archive.InstanceInfo, named: Mapping[str, tuple[str, ...]]) -> InputInstance:
     return InputInstance(
         path=item.path,
         sop_uid=item.sop_uid,

@@ -96,9 +96,7 @@ def _with_job(task: str, key: str, values: Iterable[Any]) -> set[Any]:
         worker__last_heartbeat__gte=Now()
         - timedelta(seconds=settings.ISOCENTER.workers.dead_after_s),
     )
-    jobs = ProcrastinateJob.objects.filter(
-        alive, task_name=task, **{f"args__{key}__in": wanted}
-    )
+    jobs = ProcrastinateJob.objects.filter(alive, task_name=task, **{f"args__{key}__in": wanted})
     return {args[key] for args in jobs.values_list("args", flat=True)}
 
 

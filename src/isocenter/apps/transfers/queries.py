@@ -58,9 +58,7 @@ def node_for_source(source: SourceLike) -> Node | None:
 def peer_of(row: Node) -> Peer:
     """How to reach a DICOM node."""
     ours = settings.ISOCENTER
-    calling = (
-        row.calling_ae_title or ours.delivery.calling_ae_title or ours.receiver.ae_title
-    )
+    calling = row.calling_ae_title or ours.delivery.calling_ae_title or ours.receiver.ae_title
     return Peer(
         host=row.host,
         port=row.port or 104,

@@ -78,9 +78,7 @@ def judge(status: int | None, note: str, *, is_final: bool = False) -> Receipt:
         return Receipt(True, False, status, text)
     if status == DUPLICATE_SOP_INSTANCE:
         return Receipt(True, False, status, _joined("the peer has it already (0x0111)", note))
-    is_permanent = (
-        status in _PERMANENT or 0xA900 <= status <= 0xA9FF or 0xC000 <= status <= 0xCFFF
-    )
+    is_permanent = status in _PERMANENT or 0xA900 <= status <= 0xA9FF or 0xC000 <= status <= 0xCFFF
     return Receipt(False, is_permanent, status, _joined(f"refused with 0x{status:04X}", note))
 
 
@@ -101,9 +99,7 @@ def _to_peer(
             receipt = judge(result.status, result.note, is_final=True)
             on_receipt(there[result.path], receipt)
 
-    report = send_files(
-        list(there), queries.peer_of(node), on_result=told, is_cancelled=must_stop
-    )
+    report = send_files(list(there), queries.peer_of(node), on_result=told, is_cancelled=must_stop)
     if report.error is not None and not must_stop():
         raise report.error
 

@@ -218,8 +218,8 @@ def _value(operand: Operand, values: Values) -> Any:
         case ListOf(items=items):
             return [item.value for item in items]
         case Keyword(name=name):
-            value = values.get(name)
-            return "" if value is None and name not in _NUMBERS else value
+            found = values.get(name)
+            return "" if found is None and name not in _NUMBERS else found
 
 
 _NUMBERS = frozenset(

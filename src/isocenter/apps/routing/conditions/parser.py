@@ -202,5 +202,5 @@ def _value(token: Token) -> int | float:
 def _flat(terms: list[Expression], kind: type[And] | type[Or]) -> tuple[Expression, ...]:
     flat: list[Expression] = []
     for term in terms:
-        flat.extend(term.terms if isinstance(term, kind) else (term,))  # type: ignore[union-attr]
+        flat.extend(term.terms if isinstance(term, kind) else (term,))
     return tuple(flat)

@@ -173,12 +173,7 @@ class _Automaton:
         return seen
 
     def step(self, states: set[int], char: str) -> set[int]:
-        return {
-            target
-            for state in states
-            for test, target in self._on_char[state]
-            if test(char)
-        }
+        return {target for state in states for test, target in self._on_char[state] if test(char)}
 
 
 def _holds(kind: str, text: str, index: int) -> bool:
