@@ -104,7 +104,7 @@ class StorageService:
         return _StorageSession(info, self._sinks(info), self._max_instance_bytes)
 
 
-class _Refused(Exception):  # noqa: N818 - never leaves this module
+class _Refused(Exception):
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
         self.status = status
