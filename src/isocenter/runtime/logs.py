@@ -12,6 +12,7 @@ import fcntl
 import logging
 import os
 import sys
+from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,9 @@ def configure_logs(settings: Settings, part: str) -> None:
     layout = Layout(settings.data_dir)
     layout.create()
 
-    def name_part(logger: object, method: str, event: dict[str, Any]) -> dict[str, Any]:
+    def name_part(
+        logger: object, method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
         event["part"] = part
         event["pid"] = os.getpid()
         return event

@@ -54,7 +54,9 @@ def port_holders(port: int) -> set[int]:
     return {
         connection.pid or 0
         for connection in connections
-        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
+        if connection.status == psutil.CONN_LISTEN
+        and connection.laddr
+        and connection.laddr.port == port
     }
 
 

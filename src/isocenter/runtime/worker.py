@@ -92,17 +92,16 @@ async def _open_queue() -> App:
 def _worker(app: App, settings: Settings, queue: str, concurrency: int) -> Worker:
     return Worker(
         app=app,
-        **{
-            **app.worker_defaults,
-            "queues": [queue],
-            "name": f"{queue}-{os.getpid()}",
-            "concurrency": concurrency,
-            "fetch_job_polling_interval": POLLING_S,
-            "update_heartbeat_interval": settings.workers.heartbeat_s,
-            "stalled_worker_timeout": settings.workers.dead_after_s,
-            "install_signal_handlers": False,
-            "delete_jobs": "successful",
-        },
+        queues=[queue],
+        name=f"{queue}-{os.getpid()}",
+        concurrency=concurrency,
+        fetch_job_polling_interval=POLLING_S,
+        update_heartbeat_interval=settings.workers.heartbeat_s,
+        stalled_worker_timeout=settings.workers.dead_after_s,
+        install_signal_handlers=False,
+        delete_jobs="successful",
+        # from the Django integration: close connections that died between two jobs
+        task_middleware=app.worker_defaults.get("task_middleware"),
     )
 
 
