@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,6 +14,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.db import connection
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
 from pydicom.sequence import Sequence
@@ -186,3 +191,31 @@ def the_study(uid: str = STUDY) -> Study:
 def after(study: Study, seconds: float) -> datetime:
     """So long after the last receipt."""
     return study.last_received_at + timedelta(seconds=seconds)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Fails after a minute."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def start_ingest(intake: Intake) -> subprocess.Popen[bytes]:
+    """``isocenter ingest`` on this test's database and data directory."""
+    address = connection.settings_dict
+    url = (
+        f"postgresql://{address['USER']}:{address['PASSWORD']}@{address['HOST']}:{address['PORT']}"
+        f"/{address['NAME']}"
+    )
+    environment = {
+        **os.environ,
+        "ISOCENTER_DATABASE_URL": url,
+        "ISOCENTER_DATA_DIR": str(intake.layout.root),
+    }
+    return subprocess.Popen(
+        [sys.executable, "-m", "isocenter.cli.main", "ingest"],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import DataError, connection
+from django.db import DataError
 
 from isocenter.apps.archive import filing, ingest, rows, staging
 from isocenter.apps.archive.intake import SpoolIntake
@@ -20,7 +19,7 @@ from isocenter.apps.archive.models import Instance, Series, SpoolCursor, Study
 from isocenter.apps.archive.spool import SpoolReader
 from isocenter.apps.routing.models import QuarantineItem
 
-from .conftest import STUDY, Intake, image, the_study
+from .conftest import STUDY, Intake, image, start_ingest, the_study, wait_until
 
 
 class PowerCut(BaseException):
@@ -107,12 +106,12 @@ def test_a_real_ingest_killed_again_and_again_ends_with_all(
     intake.seal()
     staging_folder = intake.layout.archive / ".staging"
     for delay_s in (0.0, 0.03, 0.06):
-        process = _ingest(intake)
-        wait_until(lambda: _has_entries(staging_folder, process.pid))
+        process = start_ingest(intake)
+        wait_until(partial(_has_entries, staging_folder, process.pid))
         time.sleep(delay_s)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-    process = _ingest(intake)
+    process = start_ingest(intake)
     try:
         wait_until(lambda: Instance.objects.count() >= total)
         wait_until(lambda: not any((intake.layout.spool / "segments").iterdir()))
@@ -126,32 +125,5 @@ def test_a_real_ingest_killed_again_and_again_ends_with_all(
     assert not list((intake.layout.archive / ".staging").iterdir())
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def _has_entries(folder: Path, pid: int) -> bool:
     return folder.is_dir() and any(path.name.startswith(f"{pid}-") for path in folder.iterdir())
-
-
-def _ingest(intake: Intake) -> subprocess.Popen[bytes]:
-    """``isocenter ingest`` on this test's database and data directory."""
-    address = connection.settings_dict
-    url = (
-        f"postgresql://{address['USER']}:{address['PASSWORD']}@{address['HOST']}:{address['PORT']}"
-        f"/{address['NAME']}"
-    )
-    environment = {
-        **os.environ,
-        "ISOCENTER_DATABASE_URL": url,
-        "ISOCENTER_DATA_DIR": str(intake.layout.root),
-    }
-    return subprocess.Popen(
-        [sys.executable, "-m", "isocenter.cli.main", "ingest"],
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,5 +77,5 @@ def test_links_and_hidden_names_are_left_alone(spool: Spool, folder: Path, tmp_p
 
 
 def test_a_folder_that_is_not_there_is_no_trouble(spool: Spool, folder: Path) -> None:
-    os.rmdir(folder)
+    folder.rmdir()
     assert WatchedFolder(folder, spool, stable_s=0).scan() == 0

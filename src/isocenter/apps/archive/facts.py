@@ -13,12 +13,13 @@ from isocenter.apps.archive.models import Instance, Series, Study
 
 def referring(study: Study) -> list[dict[str, Any]]:
     """Received instances that name others: UID, modality, references."""
-    return list(
+    found = (
         Instance.objects.filter(study=study, is_derived=False)
         .exclude(references={})
         .order_by("id")
         .values("sop_uid", "modality", "references")
     )
+    return [dict(row) for row in found]
 
 
 def content(

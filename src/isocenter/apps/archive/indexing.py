@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from isocenter.core.dicom.uids import derive_uid, is_valid_uid
 
 if TYPE_CHECKING:
-    from isocenter.core.dicom.scanner import Header
+    from isocenter.core.dicom.header import Header
 
 UID_LENGTH = 255
 

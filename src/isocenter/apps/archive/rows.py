@@ -201,11 +201,12 @@ def heard(study: Study, at: Sequence[datetime], *, look_after_s: float) -> None:
 
 def arrivals(study: Study) -> list[dict[str, Any]]:
     """Received instances per revision: count and first receipt."""
-    return list(
+    found = (
         Instance.objects.filter(study=study, is_derived=False)
         .values("revision")
         .annotate(count=Count("id"), first=Min("received_at"))
     )
+    return [dict(row) for row in found]
 
 
 def present_series(study: Study, uids: Collection[str]) -> set[str]:

@@ -19,10 +19,11 @@ from pathlib import Path
 from isocenter.apps.archive.incoming import Incoming
 from isocenter.apps.archive.indexing import Entry, Flag, clean, entry_of
 from isocenter.core.dicom.bounds import Bounds
+from isocenter.core.dicom.header import Header
 from isocenter.core.dicom.part10 import FileMeta, read_file_meta
 from isocenter.core.dicom.reading import header_of
 from isocenter.core.dicom.references import names_others, references_of
-from isocenter.core.dicom.scanner import Header, scan_header
+from isocenter.core.dicom.scanner import scan_header
 from isocenter.core.errors import DicomError
 
 _THREADS = 4
