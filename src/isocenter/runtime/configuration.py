@@ -22,7 +22,7 @@ from isocenter.runtime.settings import Settings, default_data_dir
 
 PREFIX = "ISOCENTER_"
 # Read by us, but no settings.
-OTHER_VARIABLES = frozenset({"ISOCENTER_CONFIG"})
+OTHER_VARIABLES = frozenset({"ISOCENTER_CONFIG", "ISOCENTER_CONSOLE_LEVEL"})
 
 KeyPath = tuple[str, ...]
 
