@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,7 @@ def run_receiver(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     state_file = layout.run / "receiver.json"
+    state_file.unlink(missing_ok=True)  # of one that was killed
     journal = EventJournal(layout.spool)
     spool = Spool(
         layout.spool,
@@ -168,21 +170,24 @@ def policy_of_snapshot(snapshot: Mapping[str, Any]) -> ReceivePolicy:
 class PolicySnapshot:
     """The policy file, read again when it was replaced.
 
-    A file that cannot be read changes nothing: the last good policy stays, so that a broken
-    snapshot never opens a door.
+    A broken file never opens a door: the last good policy stays, and where there was none,
+    nothing is taken until the file is mended.
     """
 
-    def __init__(self, path: Path, default: ReceivePolicy) -> None:
+    def __init__(
+        self, path: Path, default: ReceivePolicy, *, check_s: float = _POLICY_CHECK_S
+    ) -> None:
         self._path = path
         self._default = default
         self._policy = default
+        self._check_s = check_s
         self._lock = threading.Lock()
         self._checked_at = -1.0
         self._stamp: tuple[int, int] | None = None
 
     def __call__(self) -> ReceivePolicy:
         now = time.monotonic()
-        if now - self._checked_at > _POLICY_CHECK_S:
+        if now - self._checked_at >= self._check_s:
             with self._lock:
                 self._checked_at = now
                 self._look()
@@ -204,6 +209,8 @@ class PolicySnapshot:
                 raise ConfigurationError("receive policy: no JSON object")
             self._policy = policy_of_snapshot(snapshot)
         except (OSError, ValueError, ConfigurationError) as error:
+            if self._policy is self._default:
+                self._policy = replace(self._default, paused="the receive policy is broken")
             log.error("receive policy not read, the one before stays", error=str(error))
 
 

@@ -1,0 +1,372 @@
+"""DCMTK, Orthanc and pynetdicom as peers of the receiver and of the requestor."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom import Dataset, dcmread
+
+from isocenter.apps.archive.spool import EventJournal, EventReader, Spool, SpoolReader
+from isocenter.core.dicom.part10 import read_file_meta
+from isocenter.core.network.client import Peer
+from isocenter.core.network.proposals import read_item
+from isocenter.core.network.query import count_study
+from isocenter.core.network.requestor import Outcome, echo, send
+from isocenter.runtime.receiver import build_acceptor
+from isocenter.runtime.settings import Receiver, Settings
+
+pytestmark = [
+    pytest.mark.peers,
+    pytest.mark.filterwarnings("ignore::UserWarning"),  # pydicom's, about values that are odd
+]
+
+ORTHANC = "/usr/sbin/Orthanc"
+
+
+def program(name: str) -> str:
+    found = shutil.which(name) or (name if Path(name).exists() else None)
+    if found is None:
+        pytest.skip(f"{name} is not installed")
+    return found
+
+
+def content_of(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        _, offset = read_file_meta(stream)
+        stream.seek(offset)
+        return stream.read()
+
+
+def data_sets_of(paths: Sequence[Path]) -> dict[str, Dataset]:
+    return {read_item(path).sop_instance_uid: dcmread(path) for path in paths}
+
+
+def same_content(one: Dataset, other: Dataset) -> bool:
+    """Equal but for group lengths and padding, which DCMTK mends on the way."""
+    for ds in (one, other):
+        tags = [element.tag for element in ds]
+        for tag in tags:
+            if tag.element == 0 or tag == 0xFFFCFFFC:
+                del ds[tag]
+    pixels = [
+        bytes(ds.pop("PixelData").value).rstrip(b"\0") if "PixelData" in ds else b""
+        for ds in (one, other)
+    ]
+    return one == other and pixels[0] == pixels[1]
+
+
+class Receiving:
+    """The receiver's acceptor with a real spool."""
+
+    def __init__(self, folder: Path) -> None:
+        settings = Settings(
+            data_dir=folder,
+            receiver=Receiver(hosts=("127.0.0.1",), port=0, acse_timeout_s=5, network_timeout_s=10),
+        )
+        self.folder = folder
+        self.spool = Spool(folder, segment_bytes=4 << 20)
+        self.journal = EventJournal(folder)
+        self.acceptor = build_acceptor(settings, self.spool, self.journal, folder / "policy.json")
+        self.acceptor.start()
+        self.port = str(self.acceptor.addresses[0][1])
+
+    def stored(self) -> dict[str, bytes]:
+        """Data set bytes by SOP instance UID."""
+        reader = SpoolReader(self.folder)
+        return {
+            record.meta["sop_instance_uid"]: record.read(at=record.meta["dataset_offset"])
+            for name in reader.segments()
+            for record in reader.records(name)
+        }
+
+    def data_sets(self) -> dict[str, Dataset]:
+        """DCMTK writes lengths of sequences anew when it sends: compare values, not bytes."""
+        reader = SpoolReader(self.folder)
+        return {
+            record.meta["sop_instance_uid"]: dcmread(BytesIO(record.read()))
+            for name in reader.segments()
+            for record in reader.records(name)
+        }
+
+    def metas(self) -> list[dict[str, Any]]:
+        reader = SpoolReader(self.folder)
+        return [record.meta for name in reader.segments() for record in reader.records(name)]
+
+    def kinds(self) -> list[str]:
+        reader = EventReader(self.folder)
+        return [event.kind for file in reader.files() for event in reader.events(file)]
+
+    def stop(self) -> None:
+        self.acceptor.stop(5)
+        self.journal.close()
+        self.spool.close()
+
+
+@pytest.fixture
+def receiving(tmp_path: Path) -> Iterator[Receiving]:
+    one = Receiving(tmp_path / "spool")
+    yield one
+    one.stop()
+
+
+def run(*command: str, code: int | None = 0, **environment: str) -> str:
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+        env={**os.environ, **environment},
+    )
+    if code is not None:
+        assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., int]]:
+    """Start a peer as a process that listens on a free port; returns the port."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def start(command: Callable[[int], Sequence[str]], ready_s: float = 20) -> int:
+        for _ in range(5):  # the port may be taken between our look and its start
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port = int(probe.getsockname()[1])
+            process = subprocess.Popen(
+                command(port),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+            running.append(process)
+            deadline = time.monotonic() + ready_s
+            while process.poll() is None and time.monotonic() < deadline:
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                    return port
+                time.sleep(0.05)
+        raise AssertionError(f"{command(0)[0]} does not listen")
+
+    yield start
+    for process in running:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(10)
+
+
+@pytest.fixture(scope="module")
+def study(shared_data: Path) -> list[Path]:
+    return sorted((shared_data / "rt_STS_001" / "CT").rglob("*.dcm"))
+
+
+def test_echoscu(receiving: Receiving) -> None:
+    run(program("echoscu"), "-aet", "ME", "127.0.0.1", receiving.port)
+    assert receiving.kinds() == ["ASSOCIATION_ACCEPTED", "C_ECHO", "ASSOCIATION_RELEASED"]
+
+
+def test_termscu_is_refused_in_good_order(receiving: Receiving) -> None:
+    """It proposes DCMTK's private shutdown class, which counts as storage and does nothing."""
+    run(program("termscu"), "127.0.0.1", receiving.port, code=None)
+    run(program("echoscu"), "127.0.0.1", receiving.port)
+
+
+def test_findscu_is_refused(receiving: Receiving) -> None:
+    told = run(
+        program("findscu"),
+        "-S",
+        "-k",
+        "QueryRetrieveLevel=STUDY",
+        "127.0.0.1",
+        receiving.port,
+        code=None,
+    )
+    assert "No Acceptable Presentation Contexts" in told
+    run(program("echoscu"), "127.0.0.1", receiving.port)
+
+
+@pytest.mark.parametrize("options", [[], ["--max-send-pdu", "4096"], ["-R"]])
+def test_storescu(receiving: Receiving, study: list[Path], options: list[str]) -> None:
+    run(
+        program("storescu"),
+        "-aet",
+        "SCANNER",
+        "-aec",
+        "US",
+        *options,
+        "127.0.0.1",
+        receiving.port,
+        *map(str, study),
+    )
+    assert receiving.data_sets() == data_sets_of(study)
+    assert {meta["calling_ae_title"] for meta in receiving.metas()} == {"SCANNER"}
+    assert {meta["called_ae_title"] for meta in receiving.metas()} == {"US"}
+
+
+def test_dcmsend(receiving: Receiving, study: list[Path]) -> None:
+    run(program("dcmsend"), "127.0.0.1", receiving.port, *map(str, study))
+    assert receiving.data_sets() == data_sets_of(study)
+
+
+def test_dcmsend_with_every_transfer_syntax(receiving: Receiving, shared_data: Path) -> None:
+    """Compressed data sets arrive as they are, whatever DCMTK can send without decoding."""
+    paths = []
+    for path in sorted((shared_data / "transfer_syntaxes").rglob("*.dcm")):
+        with contextlib.suppress(Exception):
+            dcmread(path, stop_before_pixels=True)
+            paths.append((path, read_item(path)))
+    sent = {}
+    for path, item in paths:
+        told = run(
+            program("dcmsend"),
+            "--no-uid-checks",
+            "--decompress-never",
+            "-v",
+            "127.0.0.1",
+            receiving.port,
+            str(path),
+            code=None,
+        )
+        if "0x0000: Success" in told or "(Success)" in told:
+            sent[item.sop_instance_uid] = item
+    stored = receiving.metas()
+    syntaxes = {meta["transfer_syntax_uid"] for meta in stored}
+    assert len(syntaxes) >= 5, syntaxes
+    kept = receiving.data_sets()
+    for uid, item in sent.items():
+        assert uid in kept
+        if sum(one.sop_instance_uid == uid for _, one in paths) == 1:
+            assert same_content(kept[uid], dcmread(item.path)), item.path.name
+
+
+def test_four_senders_at_once(receiving: Receiving, study: list[Path]) -> None:
+    senders = [
+        subprocess.Popen(
+            [program("dcmsend"), "127.0.0.1", receiving.port, *map(str, study[n::4])],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for n in range(4)
+    ]
+    assert [sender.wait(60) for sender in senders] == [0] * 4
+    assert len(receiving.stored()) == len(study)
+
+
+def test_senders_that_are_killed_leave_nothing(receiving: Receiving, study: list[Path]) -> None:
+    for _ in range(5):
+        sender = subprocess.Popen(
+            [program("storescu"), "--repeat", "50", "127.0.0.1", receiving.port, *map(str, study)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        time.sleep(0.15)
+        sender.kill()
+        sender.wait(10)
+    contents = data_sets_of(study)
+    for uid, stored in receiving.data_sets().items():
+        assert stored == contents[uid]
+    run(program("echoscu"), "127.0.0.1", receiving.port)
+
+
+def test_to_storescp(serve: Callable[..., int], study: list[Path], tmp_path: Path) -> None:
+    target = tmp_path / "storescp"
+    target.mkdir()
+    scp = program("storescp")
+    port = serve(
+        lambda port: [scp, "--accept-all", "--bit-preserving", "-od", str(target), str(port)]
+    )
+    peer = Peer("127.0.0.1", port, timeout_s=10)
+    assert echo(peer) > 0
+    report = send(study, peer)
+    assert report.is_complete
+    assert report.associations == 1
+    kept = {str(dcmread(path).SOPInstanceUID): content_of(path) for path in target.iterdir()}
+    assert kept == {read_item(path).sop_instance_uid: content_of(path) for path in study}
+
+
+def test_storescp_that_takes_only_implicit(
+    serve: Callable[..., int], shared_data: Path, tmp_path: Path
+) -> None:
+    """What it does not take is decompressed, and every instance says so."""
+    target = tmp_path / "storescp"
+    target.mkdir()
+    scp = program("storescp")
+    port = serve(lambda port: [scp, "--implicit", "-od", str(target), str(port)])
+    wanted = {"1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.1"}
+    items = {}
+    for path in sorted((shared_data / "transfer_syntaxes").rglob("*.dcm")):
+        with contextlib.suppress(Exception):
+            item = read_item(path)
+            if item.transfer_syntax_uid in wanted:
+                wanted.remove(item.transfer_syntax_uid)
+                items[path] = item
+    report = send(items.values(), Peer("127.0.0.1", port, timeout_s=20))
+    assert report.is_complete, report.results
+    assert all("does not accept" in result.note for result in report.results)
+    for path in target.iterdir():
+        kept = dcmread(path)
+        source = next(
+            one for one, item in items.items() if item.sop_instance_uid == kept.SOPInstanceUID
+        )
+        assert kept.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2"
+        assert (kept.pixel_array == dcmread(source).pixel_array).all()
+
+
+def test_storescp_that_dies_under_us(
+    serve: Callable[..., int], study: list[Path], tmp_path: Path
+) -> None:
+    target = tmp_path / "storescp"
+    target.mkdir()
+    scp = program("storescp")
+    port = serve(lambda port: [scp, "--abort-after", "-od", str(target), str(port)])
+    report = send(study[:5], Peer("127.0.0.1", port, timeout_s=5))
+    assert report.error is not None
+    assert report.count(Outcome.NOT_SENT) >= 4
+
+
+@pytest.fixture
+def orthanc(serve: Callable[..., int], tmp_path: Path) -> int:
+    executable = program(ORTHANC)
+
+    def command(port: int) -> list[str]:
+        configuration = tmp_path / f"orthanc-{port}.json"
+        configuration.write_text(
+            json.dumps(
+                {
+                    "StorageDirectory": str(tmp_path / f"orthanc-{port}"),
+                    "IndexDirectory": str(tmp_path / f"orthanc-{port}"),
+                    "DicomPort": port,
+                    "HttpServerEnabled": False,
+                    "DicomAlwaysAllowFind": True,
+                    "Plugins": [],
+                    "LoadPrivateDictionary": False,
+                }
+            )
+        )
+        return [executable, str(configuration)]
+
+    return serve(command, ready_s=60)
+
+
+def test_to_orthanc_and_counted_there(orthanc: int, study: list[Path]) -> None:
+    peer = Peer("127.0.0.1", orthanc, timeout_s=20)
+    study_uid = str(dcmread(study[0], stop_before_pixels=True).StudyInstanceUID)
+    assert count_study(peer, study_uid, 20) is None
+    report = send(study, peer)
+    assert report.is_complete, report.results[:3]
+    assert count_study(peer, study_uid, 20) == len(study)
