@@ -197,7 +197,7 @@ def _is_folded(oracle: ModuleType, shape: Shape) -> bool:
     return False
 
 
-@given_shapes
+@settings(given_shapes, max_examples=25)
 @given(
     x=st.floats(10, 14),
     y=st.floats(10, 14),

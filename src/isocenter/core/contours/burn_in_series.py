@@ -54,16 +54,8 @@ def burn_in_series(
     series_uid = derive_uid(determinant, "burn-in series")
     for index, path in enumerate(paths):
         source = read_dataset(path, bounds=bounds)
-        dataset = new_instance_from(
-            source,
-            sop_uid=derive_uid(determinant, "burn-in", source_instance(source).sop_instance_uid),
-            series_uid=series_uid,
-            series_number=int(source.get("SeriesNumber") or 0),
-            series_description=str(source.get("SeriesDescription") or ""),
-            made_at=made_at,
-            derivation="disclaimer burnt into the pixels",
-            source_refs=_sources_of(source) if replaces_input else (),
-        )
+        sources = _sources_of(source) if replaces_input else ()
+        dataset = _derived(source, determinant, series_uid, sources, made_at)
         burn_text(dataset, options, bounds=bounds)
         target = out_dir / f"{index + 1:04d}.dcm"
         write_part10(dataset, target)
@@ -79,6 +71,25 @@ def burn_in_series(
         )
         on_progress((index + 1) / len(paths), "burn-in")
     return outputs
+
+
+def _derived(
+    source: Dataset,
+    determinant: str,
+    series_uid: str,
+    sources: tuple[SourceInstance, ...],
+    made_at: datetime,
+) -> Dataset:
+    return new_instance_from(
+        source,
+        sop_uid=derive_uid(determinant, "burn-in", source_instance(source).sop_instance_uid),
+        series_uid=series_uid,
+        series_number=int(source.get("SeriesNumber") or 0),
+        series_description=str(source.get("SeriesDescription") or ""),
+        made_at=made_at,
+        derivation="disclaimer burnt into the pixels",
+        source_refs=sources,
+    )
 
 
 def _sources_of(dataset: Dataset) -> tuple[SourceInstance, ...]:

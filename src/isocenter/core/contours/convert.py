@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -146,17 +146,24 @@ def convert(
     problems = [*sources.problems, *pairing.problems]
     if not sources.structure_sets:
         problems.append("there is no RT Structure Set")
-    entries = []
-    for number, (found, stem) in enumerate(_with_stems(pairing.pairs)):
-        share = (number / len(pairing.pairs), (number + 1) / len(pairing.pairs))
-        drawing, entry = _convert_pair(found, stem, sources, work, _part(on_progress, *share))
-        entries.append(entry)
-        if not drawing.masks:
-            problems.append(_nothing_left(found, drawing))
+    entries = _convert_pairs(pairing.pairs, sources, work, problems)
     summary = Summary(tuple(entries), tuple(work.made), tuple(work.reused), tuple(problems))
     if options.require_structure_set and not summary.has_rois:
         raise ContourError("nothing can be drawn: " + "; ".join(problems))
     return _with_summary_file(summary, work) if "json" in options.formats else summary
+
+
+def _convert_pairs(
+    pairs: Sequence[Pair], sources: Sources, work: _Work, problems: list[str]
+) -> list[dict[str, Any]]:
+    entries = []
+    for number, (found, stem) in enumerate(_with_stems(pairs)):
+        told = _part(work.on_progress, number / len(pairs), (number + 1) / len(pairs))
+        drawing, entry = _convert_pair(found, stem, sources, work, told)
+        entries.append(entry)
+        if not drawing.masks:
+            problems.append(_nothing_left(found, drawing))
+    return entries
 
 
 def _part(on_progress: Progress, start: float, stop: float) -> Progress:

@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from isocenter.core.errors import ConfigurationError
 
@@ -26,7 +26,7 @@ class _Json:
         Raises:
             ConfigurationError: an unknown key, or a value that is not allowed.
         """
-        known = [f.name for f in fields(cls)]  # type: ignore[arg-type]
+        known = [f.name for f in fields(cast(Any, cls))]
         for key in values:
             if key not in known:
                 near = difflib.get_close_matches(key, known, n=1)
@@ -40,7 +40,7 @@ class _Json:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values (tuples as lists)."""
-        return {key: _plain(value) for key, value in asdict(self).items()}  # type: ignore[call-overload]
+        return {key: _plain(value) for key, value in asdict(cast(Any, self)).items()}
 
 
 def _plain(value: Any) -> Any:
