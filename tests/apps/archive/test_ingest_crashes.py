@@ -105,7 +105,7 @@ def test_a_real_ingest_killed_again_and_again_ends_with_all(
     intake.send(*(image(n, study=f"{STUDY}.{n % 5}") for n in range(1, total + 1)))
     intake.seal()
     staging_folder = intake.layout.archive / ".staging"
-    for delay_s in (0.0, 0.03, 0.06):
+    for delay_s in (0.0, 0.05):
         process = start_ingest(intake)
         wait_until(partial(_has_entries, staging_folder, process.pid))
         time.sleep(delay_s)

@@ -44,7 +44,7 @@ def store_derived(files: Sequence[DerivedFile], study: Study) -> list[Verdict]:
         OSError: a file cannot be read, or the disk takes no more.
     """
     now = timezone.now()
-    origin = Origin(kind=Source.Kind.DERIVED, address=study.study_uid)
+    origin = Origin(kind=Source.Kind.DERIVED)
     incoming = [
         Incoming(
             FilePayload(file.path), origin, now, sop_instance_uid=file.sop_uid, is_derived=True
