@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import typer
@@ -100,6 +98,7 @@ def files_not_there(settings: Settings) -> list[str]:
 
 def register(root: typer.Typer) -> None:
     """`config import-netrt` belongs to routing and is put beside ours."""
-    if find_spec("isocenter.cli.netrt"):
-        import_module("isocenter.cli.netrt").register(config_app)
+    from isocenter.cli import netrt
+
+    netrt.register(config_app)
     root.add_typer(config_app, name="config", help="Show and check the configuration.")

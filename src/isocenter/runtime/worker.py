@@ -12,7 +12,6 @@ import os
 import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from importlib.util import find_spec
 from typing import Any
 
 import structlog
@@ -121,8 +120,6 @@ async def _finish(app: App, workers: list[Worker], tasks: list[asyncio.Task[Any]
 
 def _sweep() -> Callable[[], None]:
     """What routing wants done every few seconds, on a connection that is alive."""
-    if find_spec("isocenter.apps.routing.jobs") is None:
-        return lambda: None
     from isocenter.apps.routing.jobs import sweep as sweep_routing
 
     def sweep() -> None:
