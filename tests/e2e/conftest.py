@@ -123,7 +123,7 @@ class Gateway:
             if value := condition():
                 return value
             time.sleep(0.2)
-        raise AssertionError(f"{what} did not happen in {timeout_s} s\n{self.platform.log_tail()}")
+        raise AssertionError(f"{what} did not happen in {timeout_s} s\n{self.platform.output()}")
 
     def wait_for_runs(
         self, study_uid: str, count: int, state: str = "done"

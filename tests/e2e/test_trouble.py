@@ -28,7 +28,7 @@ def test_a_restart_before_completion_loses_no_study(make_gateway, phantom):
     assert_each_slice_once(study, overlays(gateway, study))
 
 
-@pytest.mark.parametrize("part", ["receiver", "ingest", "worker", "postgres"])
+@pytest.mark.parametrize("part", ["receiver", "ingest", "worker-1", "database"])
 def test_kill_of_a_part_while_a_study_goes_through(make_gateway, phantom, part):
     gateway = make_gateway()
     study, files = phantom(f"kill-{part}", slices=24, rows=256, columns=256, spacing_mm=1.0,
