@@ -10,6 +10,7 @@ import pydicom
 import pytest
 from pydicom.uid import ImplicitVRLittleEndian
 
+from isocenter.apps.archive import services
 from isocenter.apps.archive.models import Instance, Series, SpoolCursor, Study
 from isocenter.apps.audit.models import Event
 from isocenter.apps.routing.models import QuarantineItem
@@ -203,6 +204,21 @@ def test_a_segment_goes_when_all_of_it_is_in_the_archive(intake: Intake) -> None
     assert the_study().instance_count == 2
     assert not list((intake.layout.spool / "segments").iterdir())
     assert SpoolCursor.objects.count() == 0
+
+
+def test_what_was_put_aside_can_be_taken_in_again(intake: Intake) -> None:
+    path = intake.layout.root / "again.dcm"
+    path.write_bytes(encoded(image(1)))
+    assert services.take_in(path, source="SCANNER").outcome == "stored"
+    path.write_bytes(encoded(image(1, StudyID="9")))
+    assert services.take_in(path).is_in_quarantine
+
+
+def test_an_archive_that_lost_a_file_keeps_the_copy_that_comes(intake: Intake) -> None:
+    intake.take(image(1))
+    intake.files()[0].unlink()
+    intake.take(image(1))
+    assert "lost" in QuarantineItem.objects.get().reason
 
 
 def test_staging_leaves_nothing_behind(intake: Intake) -> None:

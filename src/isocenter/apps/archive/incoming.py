@@ -91,3 +91,7 @@ class Verdict:
     sop_uid: str = ""
     path: str = ""
     reason: str = ""
+
+    @property
+    def is_in_quarantine(self) -> bool:
+        return self.outcome in (Outcome.CONFLICT, Outcome.UNREADABLE)

@@ -19,7 +19,14 @@ from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.audit.services import record
 from isocenter.core.errors import NotFound
 
-__all__ = ["DerivedFile", "force_complete", "store_derived", "write_receive_policy"]
+__all__ = [
+    "DerivedFile",
+    "Verdict",
+    "force_complete",
+    "store_derived",
+    "take_in",
+    "write_receive_policy",
+]
 
 _AT_ONCE = 256
 
@@ -55,6 +62,21 @@ def store_derived(files: Sequence[DerivedFile], study: Study) -> list[Verdict]:
     for first in range(0, len(incoming), _AT_ONCE):
         verdicts += ingest_records(incoming[first : first + _AT_ONCE])
     return verdicts
+
+
+def take_in(path: Path, *, source: str = "", sop_uid: str = "") -> Verdict:
+    """Put one file through the ingest now; it is copied. For what was in quarantine.
+
+    Args:
+        source: AE title or name of where it once came from.
+        sop_uid: what the sender's command said.
+
+    Raises:
+        OSError: the file cannot be read, or the disk takes no more.
+    """
+    origin = Origin(kind=Source.Kind.IMPORT, calling_ae_title=source[:16])
+    incoming = Incoming(FilePayload(path), origin, timezone.now(), sop_instance_uid=sop_uid)
+    return ingest_records([incoming])[0]
 
 
 def force_complete(study_uid: str, *, actor: str = "") -> Revision:
