@@ -128,6 +128,7 @@ def test_with_anonymisation_on_the_route_is_off_and_says_why(section):
     (route,) = translate(content).routes["routes"]
     assert route["enabled"] is False
     assert "de-identify" in route["disabled_reason"]
+    assert route["deidentified_only"] is True, "switching it on by hand is refused too"
 
 
 def test_previews_come_with_debug_only():

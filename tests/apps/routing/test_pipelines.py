@@ -172,3 +172,18 @@ routes: [{{name: r, pipeline: p}}]
 """)
     with pytest.raises(PipelineError, match="names a node"):
         apply_yaml("pipelines: [{name: p, steps: [{step: contours}, {step: deliver}]}]")
+
+
+@pytest.mark.django_db
+def test_a_route_by_which_nothing_identified_may_leave_stays_off_without_deidentify(tmp_path):
+    apply_yaml(f"""
+nodes: [{{name: out, kind: folder, folder: "{tmp_path}"}}]
+pipelines: [{{name: p, steps: [{{step: contours}}, {{step: deliver}}]}}]
+routes:
+  - {{name: r, pipeline: p, destinations: [out], enabled: false, deidentified_only: true}}
+""")
+
+    with pytest.raises(PipelineError, match="nothing identified may leave"):
+        set_enabled("r", True)
+
+    assert not Route.objects.get(name="r").enabled

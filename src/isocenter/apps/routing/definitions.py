@@ -116,6 +116,7 @@ def route_document(route: Route) -> dict[str, Any]:
         "condition": route.condition,
         "pipeline": route.pipeline.name,
         "destinations": list(route.destinations),
+        **({"deidentified_only": True} if route.deidentified_only else {}),
         "completion": dict(route.completion),
     }
 

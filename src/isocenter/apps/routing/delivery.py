@@ -8,26 +8,27 @@ import time
 import uuid
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import structlog
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from isocenter.apps.audit import services as audit
 from isocenter.apps.audit.kinds import Kind
-from isocenter.apps.routing import quarantining
+from isocenter.apps.routing import quarantining, run_report
 from isocenter.apps.routing.leases import Heartbeat, Lease, LeaseLost, expiry
 from isocenter.apps.routing.models import Delivery, DeliveryItem
 from isocenter.apps.routing.schedule import schedule_delivery
 from isocenter.apps.routing.slots import slot
 from isocenter.apps.transfers import queries as transfers
-from isocenter.apps.transfers import transmission
 from isocenter.apps.transfers.models import Node
-from isocenter.apps.transfers.transmission import Parcel, Receipt
+from isocenter.apps.transfers.services import Parcel, Receipt, send_parcels
 from isocenter.core.errors import IsocenterError, NotFound
 
 log = structlog.get_logger(__name__)
@@ -120,9 +121,7 @@ class _Sending:
         _record(self._row, Kind.SENDING_START, files=len(items), attempt=self._row.attempts + 1)
         problem = ""
         try:
-            transmission.send(
-                self._node, parcels, self._receive, must_stop=self._heartbeat.must_stop
-            )
+            send_parcels(self._node, parcels, self._receive, must_stop=self._heartbeat.must_stop)
         except IsocenterError as error:
             problem = str(error)
         except OSError as error:
@@ -197,8 +196,10 @@ class _Sending:
 
 
 def _give_up(lease: Lease, reason: str) -> None:
-    _end(lease, Delivery.State.FAILED, reason)
-    quarantining.quarantine_delivery(Delivery.objects.get(pk=lease.key))
+    # Together, so that a crash between the two cannot leave a failure that nobody sees.
+    with transaction.atomic():
+        _end(lease, Delivery.State.FAILED, reason)
+        quarantining.quarantine_delivery(Delivery.objects.get(pk=lease.key))
 
 
 def _end(lease: Lease, state: Delivery.State, reason: str) -> None:
@@ -215,6 +216,17 @@ def _end(lease: Lease, state: Delivery.State, reason: str) -> None:
             _record(row, Kind.SENDING_SUCCESS, files=row.items.count())
         else:
             _record(row, Kind.SENDING_FAILED, reason=reason)
+        transaction.on_commit(partial(_report, row.run_id))
+
+
+def _report(run_id: uuid.UUID) -> None:
+    """Write the run's report anew once its last delivery is over."""
+    if Delivery.objects.filter(run=run_id, finished_at__isnull=True).exists():
+        return
+    try:
+        run_report.write(run_id)
+    except OSError as error:
+        log.warning("report_not_written", run=str(run_id), error=str(error))
 
 
 def _record(row: Delivery, kind: Kind, **detail: Any) -> None:

@@ -92,6 +92,7 @@ class RouteDocument(Document):
     condition: str = ""
     pipeline: Name
     destinations: tuple[Name, ...] = ()
+    deidentified_only: bool = False
     completion: CompletionRule = CompletionRule()
 
 

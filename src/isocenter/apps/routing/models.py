@@ -30,6 +30,7 @@ class Route(models.Model):
     condition = models.TextField(default="", blank=True)  # empty: every study
     pipeline = models.ForeignKey(Pipeline, on_delete=models.PROTECT, related_name="routes")
     destinations = ArrayField(models.CharField(max_length=64), default=list, blank=True)
+    deidentified_only = models.BooleanField(default=False)  # nothing identified leaves by it
     completion = models.JSONField(default=dict, blank=True)  # overrides, see CompletionRule
     created_at = models.DateTimeField(auto_now_add=True)
     changed_at = models.DateTimeField(auto_now=True)

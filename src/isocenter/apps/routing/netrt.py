@@ -218,6 +218,7 @@ def _routes(source: _Source, given: Mapping[str, Any], with_previews: bool) -> d
                 "condition": '"RTSTRUCT" in ModalitiesInStudy',
                 "pipeline": ROUTE,
                 "destinations": [node["name"] for node in nodes],
+                **({"deidentified_only": True} if is_anonymised else {}),
                 "completion": {
                     "debounce_s": float(source.number("watcher.debounce_interval_seconds")),
                     "min_instances": max(1, source.number("watcher.min_file_count_for_processing")),

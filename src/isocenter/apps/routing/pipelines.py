@@ -21,6 +21,7 @@ from isocenter.apps.routing.steps.registry import registered, step
 from isocenter.core.errors import ConditionError, PipelineError
 
 RETURN_TO_SENDER = "return-to-sender"
+DEIDENTIFY = "deidentify"
 
 
 def check_file(
@@ -129,6 +130,15 @@ def check_route(
         if name not in nodes:
             errors.append(_unknown_node(name, nodes, join(path, "destinations", index)))
     steps = pipelines.get(route.pipeline)
+    if route.enabled and route.deidentified_only and DEIDENTIFY not in map(_step_name, steps or ()):
+        errors.append(
+            PipelineError(
+                "nothing identified may leave by this route, and its pipeline does not "
+                "de-identify, so it cannot be switched on",
+                path=join(path, "deidentified_only"),
+                hint="without this key, studies leave with the patient's identity",
+            )
+        )
     if steps is None:
         listed = ", ".join(sorted(pipelines)) or "none"
         errors.append(
@@ -202,3 +212,7 @@ def _errors(check: Callable[[], object]) -> list[PipelineError]:
     except PipelineError as error:
         return [error]
     return []
+
+
+def _step_name(step: Mapping[str, Any]) -> str:
+    return str(step["step"])

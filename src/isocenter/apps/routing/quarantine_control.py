@@ -9,7 +9,6 @@ import zipfile
 from pathlib import Path
 
 from django.db import transaction
-from django.utils import timezone
 
 from isocenter.apps.audit import services as audit
 from isocenter.apps.audit.kinds import Kind
@@ -115,23 +114,20 @@ def export(item_id: uuid.UUID | str, target: Path) -> int:
 
 def _take_in(item: QuarantineItem) -> None:
     """Put an instance through the ingest again; held again with its reason if that fails."""
-    from isocenter.apps.archive.incoming import FilePayload, Incoming, Origin, Outcome
-    from isocenter.apps.archive.ingest import ingest_records
+    # Archive and routing know each other; this one call goes against the stream of imports.
+    from isocenter.apps.archive import services as archive
 
     files = list(folder_of(item).glob("*.dcm"))
     if not files:
         _hold_again(item)
         raise RoutingError(f"the file of {item.pk} is gone", hint="delete the item")
-    origin = Origin(kind="import", calling_ae_title=item.source[:16])
     try:
-        verdict = ingest_records(
-            [Incoming(FilePayload(files[0]), origin, timezone.now(), sop_instance_uid=item.sop_uid)]
-        )[0]
+        verdict = archive.take_in(files[0], source=item.source, sop_uid=item.sop_uid)
     except BaseException:
         _hold_again(item)
         raise
     # What is refused again has been put back into this very item by the ingest.
-    if verdict.outcome not in (Outcome.CONFLICT, Outcome.UNREADABLE):
+    if not verdict.is_in_quarantine:
         close(item, _State.RESOLVED, Kind.RELEASED)
 
 

@@ -12,7 +12,20 @@ from django.db import transaction
 
 from isocenter.apps.transfers import queries
 from isocenter.apps.transfers.models import Node
+from isocenter.apps.transfers.transmission import OnReceipt, Parcel, Receipt
+from isocenter.apps.transfers.transmission import send as send_parcels
 from isocenter.core.errors import ConfigurationError, IsocenterError
+
+__all__ = [
+    "NodeTest",
+    "OnReceipt",
+    "Parcel",
+    "Receipt",
+    "remove_node",
+    "save_node",
+    "send_parcels",
+    "test_node",
+]
 
 
 @dataclass(frozen=True)
