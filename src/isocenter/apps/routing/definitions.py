@@ -181,6 +181,7 @@ def _apply_route(item: RouteDocument) -> Change:
             "condition": item.condition.strip(),
             "pipeline": Pipeline.objects.get(name=item.pipeline),
             "destinations": list(item.destinations),
+            "deidentified_only": item.deidentified_only,
             "completion": item.completion.model_dump(mode="json", exclude_none=True),
         },
     )
