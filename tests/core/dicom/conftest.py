@@ -7,10 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
 from isocenter.core.dicom.writing import write_part10
+
+# A deadline per example would measure how busy the machine is.
+settings.register_profile("dicom", deadline=None)
+settings.load_profile("dicom")
 
 # What is no DICOM file in the reference data.
 _OTHERS = frozenset((".md", ".gz", ".nrrd", ".json", ".txt", ".jpeg", ".nii"))

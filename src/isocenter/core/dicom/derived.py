@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
-from pydicom.charset import encode_string
+from pydicom.charset import convert_encodings, encode_string
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence as ItemSequence
@@ -285,8 +285,12 @@ def encodable(text: str, dataset: Dataset) -> str:
     """
     if text.isascii():
         return text
+    declared = dataset.get("SpecificCharacterSet") or ""
+    first = declared if isinstance(declared, str) else str(declared[0])
+    if first in ("", "ISO_IR 6"):  # pydicom would write Latin 1
+        return _ascii(text)
     try:
-        encoded = encode_string(text, dataset.original_character_set or ["iso8859"])
+        encoded = encode_string(text, convert_encodings(declared))
     except (UnicodeError, LookupError, ValueError):
         return _ascii(text)
     return text if b"?" not in encoded or "?" in text else _ascii(text)

@@ -189,4 +189,7 @@ def reading_attributes(what: str) -> Iterator[None]:
     except DicomError:
         raise
     except _PYDICOM_ERRORS as error:
-        raise DataSetError(f"{what} has an attribute that makes no sense: {error}") from error
+        # The message may hold the value, and the value may be a name.
+        raise DataSetError(
+            f"{what} has an attribute that makes no sense ({type(error).__name__})"
+        ) from error

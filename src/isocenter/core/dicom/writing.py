@@ -99,13 +99,24 @@ def _write_elements(file: DicomFileLike, dataset: Dataset, transfer_syntax_uid: 
             if not file.is_implicit_VR:
                 _find_missing_vrs(elements)
             write_dataset(file, elements)
-    except _WRITE_ERRORS as error:
-        # pydicom puts values and a traceback into the message; the tag is all that may be shown.
-        tag = _TAG.search(str(error))
-        where = f" at {tag.group()}" if tag else ""
-        raise DataSetError(
-            f"the data set cannot be written{where} ({type(error).__name__})"
-        ) from error
+    except (*_WRITE_ERRORS, OSError) as error:
+        raise _what_happened(error) from None
+
+
+def _what_happened(error: Exception) -> Exception:
+    """The system's own error, or one that shows no value.
+
+    pydicom packs every error into a new one, with the traceback and the value in its message; a
+    value that cannot be written is an OSError there, as is a full disk.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno is not None:
+            return cause
+        cause = cause.__cause__ or cause.__context__
+    tag = _TAG.search(str(error))
+    where = f" at {tag.group()}" if tag else ""
+    return DataSetError(f"the data set cannot be written{where} ({type(error).__name__})")
 
 
 def _find_missing_vrs(dataset: Dataset) -> None:
