@@ -194,9 +194,11 @@ class RawPeer:
         answer = self.receive()
         return answer[0] if answer else 0
 
-    def store(self, sop_instance: str, data_set: bytes, context: int = 1) -> int:
+    def store(
+        self, sop_instance: str, data_set: bytes, context: int = 1, sop_class: str = CT_IMAGE
+    ) -> int:
         """A whole C-STORE; its status."""
-        self.send(pdu(P_DATA, pdv(context, 3, store_rq(sop_instance))))
+        self.send(pdu(P_DATA, pdv(context, 3, store_rq(sop_instance, sop_class=sop_class))))
         step = 16000
         for first in range(0, len(data_set) or 1, step):
             piece = data_set[first : first + step]
