@@ -33,6 +33,7 @@ _ITEM_END = 0xFFFEE00D
 _SEQUENCE_END = 0xFFFEE0DD
 _LAST = max(INDEXED)
 _REQUIRED = frozenset((0x00080016, 0x00080018, 0x0020000D, 0x0020000E))
+_SHORT_VRS = VRS - LONG_VRS
 _BEYOND = 2  # elements behind the last wanted one in a row: a single one may be out of order
 _INTEGER = re.compile(r"[+-]?[0-9]{1,12}")
 
@@ -132,7 +133,13 @@ class Walker:
         max_elements = self._bounds.max_elements
         max_value = self._bounds.max_value_bytes
         position = tag = beyond = 0
-        while (head := read_head(position)) is not None:
+        is_explicit = not self.encoding.implicit
+        while True:
+            if is_explicit:
+                position = self._skip_unwanted(position, wanted, last)
+            head = read_head(position)
+            if head is None:
+                break
             tag, _, length, start = head
             beyond = beyond + 1 if tag > last else 0
             if beyond >= _BEYOND and required <= found.keys():
@@ -157,6 +164,29 @@ class Walker:
         if head is None and position and not self._source.read(position - 1, 1):
             raise DataSetError(f"the data set ends inside {tag_text(tag)}")
         return found
+
+    def _skip_unwanted(self, position: int, wanted: dict[int, Any], last: int) -> int:
+        """Past elements of the window with short explicit VR that nobody asked for.
+
+        Most of a header is that, so this loop does nothing else. Whatever is not plain is left
+        to the caller's.
+        """
+        window, unpack = self._window, self._tag_vr_length
+        index = position - self._base
+        size = len(window)
+        count = 0
+        while 0 <= index <= size - 8:
+            group, element, vr, length = unpack(window, index)
+            tag = group << 16 | element
+            after = index + 8 + length
+            if vr not in _SHORT_VRS or tag in wanted or tag > last or after > size:
+                break
+            index = after
+            count += 1
+        self.elements += count
+        if self.elements > self._bounds.max_elements:
+            raise BoundsError(f"more than {self._bounds.max_elements} data elements")
+        return self._base + index
 
     def _at(self, position: int, length: int) -> int:
         """Have ``length`` bytes at ``position`` in the window; index there, -1 at the end."""

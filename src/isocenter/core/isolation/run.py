@@ -46,10 +46,9 @@ def run_isolated(
 ) -> dict[str, Any]:
     """Run a function in a child process that can be killed, and return what it returns.
 
-    The function is ``def run(request: dict, progress: Progress) -> dict`` and takes and gives
-    what JSON can hold. Its process, and all that it starts, are gone when this returns or raises,
-    and also when this process itself is killed. Several may run at once from several threads,
-    each with a ``work_dir`` of its own.
+    The function is ``def run(request: dict, progress: Progress) -> dict``; both dicts are JSON.
+    Its process and all that it starts are gone when this returns or raises, and also when this
+    process is killed. Several may run at once, each with a ``work_dir`` of its own.
 
     Args:
         target: ``package.module:function``.
