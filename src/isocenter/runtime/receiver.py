@@ -30,6 +30,7 @@ from isocenter.runtime.state_files import process_identity, write_state
 
 GRACE_S = 10.0
 _POLICY_CHECK_S = 0.5
+_PREPARE_S = 1.0  # a quarter of it is enough on a fast disk, and only on the first start
 _POLICY_KEYS = frozenset(
     (
         "allowed_calling_ae_titles",
@@ -61,6 +62,7 @@ def run_receiver(settings: Settings) -> int:
         segment_bytes=settings.storage.segment_mb << 20,
         reserve_bytes=settings.storage.reserve_mb << 20,
     )
+    spool.prepare(within_s=_PREPARE_S)  # before peers come: beside them it would slow them
     try:
         acceptor = build_acceptor(settings, spool, journal, layout.run / "receive-policy.json")
         acceptor.start()
@@ -70,7 +72,6 @@ def run_receiver(settings: Settings) -> int:
     try:
         write_state(state_file, _state(acceptor, settings.receiver.ae_title))
         _announce(acceptor, settings.receiver.ae_title)
-        threading.Thread(target=spool.prepare, name="spool-prepare", daemon=True).start()
         stop.wait()
         log.info("receiver stops", associations=acceptor.associations)
         is_clean = acceptor.stop(GRACE_S)

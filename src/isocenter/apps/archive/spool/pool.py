@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import math
 import os
 import threading
 import time
@@ -82,17 +83,25 @@ class Spool:
                 return
         segment.close()
 
-    def prepare(self, count: int = 4) -> None:
+    def prepare(self, count: int = 4, *, within_s: float = math.inf) -> bool:
         """Make sure that ``count`` written segments are free, so that the first studies are fast.
 
-        Costs ``count * segment_bytes`` of writing; call it from a background thread.
+        Args:
+            within_s: time after which no further one is begun.
+
+        Returns:
+            True when there are as many as wanted.
         """
+        deadline = time.monotonic() + within_s
         missing = count - sum(1 for _ in self._free.glob(f"[!.]*{SUFFIX}"))
         for _ in range(missing):
-            if not self.has_room():
-                return
-            with contextlib.suppress(OSError):
+            if time.monotonic() > deadline or not self.has_room():
+                return False
+            try:
                 self._write_free_segment()
+            except OSError:
+                return False  # reception will say so, with the instance that it hits
+        return True
 
     def notify(self) -> None:
         """Wake ingest."""
