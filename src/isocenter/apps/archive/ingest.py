@@ -18,7 +18,7 @@ from django.conf import settings
 from django.db import DataError, IntegrityError, transaction
 
 from isocenter.apps.archive import rows
-from isocenter.apps.archive.filing import Filer, archive_path
+from isocenter.apps.archive.filing import Filer, archive_path, sync_folder
 from isocenter.apps.archive.incoming import Incoming, Origin, Outcome, Verdict
 from isocenter.apps.archive.indexing import Entry
 from isocenter.apps.archive.judging import Judge, Judgement, Known
@@ -324,6 +324,8 @@ def _quarantine(staged: Staged, reason: str) -> None:
         sop_uid=staged.entry.sop_uid if staged.entry else staged.incoming.sop_instance_uid[:255],
         source=origin.calling_ae_title or origin.kind,
     )
+    # The spool forgets the record after this: the name of the item's folder must be on disk too.
+    sync_folder(settings.LAYOUT.quarantine)
 
 
 def _event(judgement: Judgement) -> Event:
