@@ -88,6 +88,15 @@ def contours_command(
             help="Draw also where the frames of reference differ.",
         ),
     ] = False,
+    nifti_compression: Annotated[
+        int,
+        typer.Option(
+            "--nifti-compression",
+            min=0,
+            max=3,
+            help="NIfTI masks: 1 (fast) to 3 (small) for .nii.gz, 0 for plain .nii.",
+        ),
+    ] = 1,
     report: Annotated[
         bool, typer.Option("--report", help="Write report.html, report.json and report.txt.")
     ] = False,
@@ -120,6 +129,7 @@ def contours_command(
             interpolate=interpolate,
             allow_other_frame_of_reference=allow_other_frame_of_reference,
             burn_in=BurnIn(text=burn_in) if burn_in is not None else None,
+            nifti_compression=nifti_compression,
         )
     except ConfigurationError as error:
         fail(str(error), USAGE)

@@ -156,6 +156,7 @@ class ContourOptions(_Json):
         preview: choices of the preview output.
         disclaimer: text shown in pictures and reports.
         segmentation_series_number, segmentation_series_description: of the SEG series.
+        nifti_compression: 1 (fast) to 3 (small) for .nii.gz masks, 0 for plain .nii.
     """
 
     formats: tuple[str, ...] = ("overlay", "json")
@@ -174,6 +175,7 @@ class ContourOptions(_Json):
     disclaimer: str = DISCLAIMER
     segmentation_series_number: int = 99
     segmentation_series_description: str = "RESEARCH USE ONLY: CONTOUR"
+    nifti_compression: int = 1
 
     def __post_init__(self) -> None:
         if isinstance(self.formats, str) or not self.formats:
@@ -184,6 +186,10 @@ class ContourOptions(_Json):
         _one_of("nesting", self.nesting, NESTINGS)
         _one_of("overlay_type", self.overlay_type, ("R", "G"))
         _at_least("series_number", self.series_number, 0)
+        if self.nifti_compression not in range(4):
+            raise ConfigurationError(
+                f"nifti_compression is {self.nifti_compression!r}", hint="0, 1, 2 or 3"
+            )
         if len(self.series_description) > 64:
             raise ConfigurationError("series_description is longer than 64 characters (VR LO)")
         if self.study_id is not None and len(self.study_id) > 16:

@@ -32,6 +32,7 @@ def write_nifti(
     description: str = "",
     slope: float = 1.0,
     intercept: float = 0.0,
+    compression: int = 1,
 ) -> None:
     """Write a ``.nii`` or, by its name, a ``.nii.gz`` file.
 
@@ -47,6 +48,7 @@ def write_nifti(
         dtype: type of the stored voxels.
         description: at most 79 bytes of Latin text; no identity.
         slope, intercept: stored value * slope + intercept is the real value.
+        compression: of a ``.nii.gz``, 1 (fast) to 3 (small).
 
     Raises:
         GeometryError: the grid does not fit NIfTI-1, or the slices do not fit the grid.
@@ -56,7 +58,7 @@ def write_nifti(
     with path.open("wb") as raw:
         if path.name.endswith(".gz"):
             with igzip.IGzipFile(
-                filename="", mode="wb", compresslevel=1, fileobj=raw, mtime=0
+                filename="", mode="wb", compresslevel=compression, fileobj=raw, mtime=0
             ) as packed:
                 _write_body(packed, header, slices, grid, stored)
         else:

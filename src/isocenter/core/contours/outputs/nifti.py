@@ -10,7 +10,7 @@ from isocenter.core.volumes.nifti import write_nifti
 
 
 class NiftiWriter:
-    """``<ROI name>.nii.gz``: 0 outside, 1 inside, uint8, in DICOM's voxel order, affine in RAS.
+    """``<ROI name>.nii.gz`` or ``.nii``: 0 outside, 1 inside, uint8; DICOM voxel order, RAS affine.
 
     A series with irregular slice distances gets a regular grid of the smallest distance
     (`isocenter.core.volumes.grid.regular_grid`), and the file's description says so.
@@ -27,10 +27,19 @@ class NiftiWriter:
         """
         grid = stack_grid(scene.stack)
         description = "Isocenter RT mask" if grid.is_exact else "Isocenter RT mask, nearest slice"
+        compression = scene.options.nifti_compression
+        suffix = ".nii.gz" if compression else ".nii"
         outputs = []
         for mask, stem in named_masks(scene):
-            path = out_dir / f"{stem}.nii.gz"
-            write_nifti(path, planes(mask, grid), grid.grid, "uint8", description=description)
+            path = out_dir / f"{stem}{suffix}"
+            write_nifti(
+                path,
+                planes(mask, grid),
+                grid.grid,
+                "uint8",
+                description=description,
+                compression=compression,
+            )
             outputs.append(Output("nifti", f"{mask.roi.name} mask", path))
         return outputs
 
