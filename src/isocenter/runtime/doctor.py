@@ -184,6 +184,18 @@ def disk(settings: Settings, layout: Layout) -> Iterator[Finding]:
     )
 
 
+def spool(settings: Settings, layout: Layout) -> Iterator[Finding]:
+    """Segments that the disk has spoilt hold instances that somebody thinks we have."""
+    damaged = sorted((layout.spool / "damaged").glob("*.seg"))
+    if damaged:
+        yield Finding(
+            "spool",
+            WRONG,
+            f"{len(damaged)} damaged segment(s) in {damaged[0].parent}",
+            "check the disk; have what came in at the times in SPOOL_DAMAGED events sent again",
+        )
+
+
 def ports(settings: Settings, layout: Layout) -> Iterator[Finding]:
     ours = _our_processes(layout)
     wanted = [("HTTP port", settings.web.port, "--http-port")]
@@ -311,6 +323,7 @@ EXAMINATIONS: tuple[Callable[[Settings, Layout], Iterator[Finding]], ...] = (
     codecs,
     data_directory,
     disk,
+    spool,
     ports,
     certificates,
     database,

@@ -17,6 +17,7 @@ from isocenter.apps.archive import filing, ingest, rows, staging
 from isocenter.apps.archive.intake import SpoolIntake
 from isocenter.apps.archive.models import Instance, Series, SpoolCursor, Study
 from isocenter.apps.archive.spool import SpoolReader
+from isocenter.apps.audit.models import Event
 from isocenter.apps.routing.models import QuarantineItem
 
 from .conftest import STUDY, Intake, image, start_ingest, the_study, wait_until
@@ -127,3 +128,23 @@ def test_a_real_ingest_killed_again_and_again_ends_with_all(
 
 def _has_entries(folder: Path, pid: int) -> bool:
     return folder.is_dir() and any(path.name.startswith(f"{pid}-") for path in folder.iterdir())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_record_that_the_disk_spoilt_costs_only_itself(
+    transactional_db: None, intake: Intake
+) -> None:
+    intake.send(*(image(n) for n in range(1, 6)))
+    intake.seal()
+    (segment,) = (intake.layout.spool / "segments").glob("*.seg")
+    reader = SpoolReader(intake.layout.spool)
+    second = [record.payload_offset for record in reader.records(segment.stem)][1]
+    with segment.open("r+b") as stream:
+        stream.seek(second + 300)
+        stream.write(b"rot")
+
+    assert intake.reader.drain() is not None
+
+    assert the_study().instance_count == 4
+    assert list((intake.layout.spool / "damaged").glob("*.seg"))
+    assert Event.objects.filter(kind="SPOOL_DAMAGED").count() == 1

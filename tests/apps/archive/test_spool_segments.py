@@ -339,3 +339,54 @@ def test_the_first_block_is_checked(spool: Spool, tmp_path: Path) -> None:
     assert decode_segment_block(bytes(BLOCK)) is None
     assert decode_segment_block(block[:20] + b"\xff" + block[21:]) is None
     assert decode_segment_block(block[:100]) is None
+
+
+def spoil(path: Path, at: int) -> None:
+    with path.open("r+b") as stream:
+        stream.seek(at)
+        stream.write(b"rot")
+
+
+@pytest.mark.parametrize("at", [FIRST_RECORD + 20, FIRST_RECORD + 5000])
+def test_what_follows_a_spoilt_record_is_found(spool: Spool, tmp_path: Path, at: int) -> None:
+    """Header or payload of the first record rot; the second one was acknowledged too."""
+    store(spool, b"a" * 20_000, b"second")
+    spoil(segment_file(tmp_path), at)
+    reader = SpoolReader(tmp_path)
+    (name,) = reader.segments()
+    assert list(reader.records(name)) == []
+
+    behind = reader.damage(name, 0)
+
+    assert behind is not None
+    assert [record.read() for record in reader.records(name, behind)] == [b"second"]
+
+
+def test_the_end_of_a_segment_is_no_damage(spool: Spool, tmp_path: Path) -> None:
+    store(spool, b"one", b"two")
+    reader = SpoolReader(tmp_path)
+    (name,) = reader.segments()
+    *_, last = reader.records(name)
+    assert reader.damage(name, last.next_offset) is None
+
+
+def test_a_segment_without_its_key_is_damaged_to_its_end(spool: Spool, tmp_path: Path) -> None:
+    store(spool, b"one")
+    path = segment_file(tmp_path)
+    spoil(path, 10)
+    reader = SpoolReader(tmp_path)
+    assert reader.damage(path.stem, 0) == path.stat().st_size
+    assert reader.damage(path.stem, path.stat().st_size) is None
+
+
+def test_a_segment_set_aside_is_kept_and_never_written_again(spool: Spool, tmp_path: Path) -> None:
+    store(spool, b"one")
+    spool.close()
+    reader = SpoolReader(tmp_path)
+    (name,) = reader.segments()
+    kept = reader.set_aside(name)
+    before = kept.read_bytes()
+    reader.discard(name)
+    with Spool(tmp_path, segment_bytes=SEGMENT) as again:
+        store(again, b"x" * 50_000)
+    assert kept.read_bytes() == before

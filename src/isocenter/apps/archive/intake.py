@@ -25,6 +25,7 @@ from isocenter.apps.archive.models import Source, SpoolCursor
 from isocenter.apps.archive.spool import EventReader, SpoolReader, SpoolRecord
 from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.audit.services import Entry, record_many
+from isocenter.apps.audit.services import record as record_event
 
 log = structlog.get_logger(__name__)
 
@@ -113,7 +114,7 @@ class SpoolIntake:
         try:
             for segment in self._reader.segments():
                 closed = self._reader.is_closed(segment)
-                for record in self._reader.records(segment, cursors.get(segment, 0)):
+                for record in self._records(segment, cursors.get(segment, 0), closed):
                     if batch.is_full:
                         self._flush(batch)
                         batch = _Batch()
@@ -130,6 +131,20 @@ class SpoolIntake:
             _close(batch)
             raise
         return started
+
+    def _records(self, segment: str, offset: int, closed: bool) -> Iterator[SpoolRecord]:
+        """All that can be read of a segment, across places that the disk has spoilt."""
+        while True:
+            for record in self._reader.records(segment, offset):
+                yield record
+                offset = record.next_offset
+            behind = self._reader.damage(segment, offset) if closed else None
+            if behind is None:
+                return
+            kept = self._reader.set_aside(segment)
+            log.error("spool_damaged", segment=str(kept), offset=offset)
+            record_event(Kind.SPOOL_DAMAGED, segment=segment, offset=offset)
+            offset = behind
 
     def forget_stale_cursors(self) -> None:
         """Forget cursors whose files are gone: a crash came between discarding and forgetting."""

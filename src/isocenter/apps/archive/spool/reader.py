@@ -104,6 +104,7 @@ class SpoolReader:
     def __init__(self, folder: Path, *, keep_free: int = 16) -> None:
         self._segments = folder / "segments"
         self._free = folder / "free"
+        self._damaged = folder / "damaged"
         self._keep_free = keep_free
         for path in (folder, self._segments, self._free):
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -160,16 +161,57 @@ class SpoolReader:
         finally:
             os.close(fd)
 
+    def damage(self, segment: str, from_offset: int) -> int | None:
+        """Where to go on in a closed segment behind something at ``from_offset`` that is not whole.
+
+        Nothing sealed follows the end of a segment. What follows a place that cannot be read was
+        written after it was, so that place held a record that the disk has spoilt.
+
+        Returns:
+            offset of the next record, or of the segment's end; None when nothing is damaged.
+        """
+        try:
+            fd = os.open(self._path(segment), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            size = os.fstat(fd).st_size
+            if from_offset >= size:
+                return None
+            block = decode_segment_block(os.pread(fd, BLOCK, 0))
+            if block is None:  # without the key nothing in it can be told from chance
+                return size
+            at = max(from_offset, FIRST_RECORD)
+            header = _read_header(fd, block.key, at)
+            if header is not None:
+                return header[0].next_offset
+            for place in range(at + BLOCK, size, BLOCK):
+                if _read_header(fd, block.key, place) is not None:
+                    return place
+        finally:
+            os.close(fd)
+        return None
+
+    def set_aside(self, segment: str) -> Path:
+        """Keep a damaged segment for a person to look at, whatever becomes of its name here."""
+        self._damaged.mkdir(exist_ok=True, mode=0o700)
+        target = self._damaged / f"{segment}{SUFFIX}"
+        with contextlib.suppress(FileExistsError):
+            target.hardlink_to(self._path(segment))
+        sync_folder(self._damaged)
+        sync_folder(self._damaged.parent)
+        return target
+
     def discard(self, segment: str) -> None:
         """Take a segment away whose records are all safe elsewhere; durable when it returns.
 
         Forget its SpoolCursor only afterwards. The file is kept to be written again while
-        there are few of those.
+        there are few of those, and unless it was set aside.
         """
         path = self._path(segment)
         is_kept = sum(1 for _ in self._free.glob(f"[!.]*{SUFFIX}")) < self._keep_free
         with contextlib.suppress(FileNotFoundError):
-            if is_kept:
+            if is_kept and path.stat().st_nlink == 1:
                 _shrink(path)
                 path.rename(self._free / path.name)
             else:
@@ -197,6 +239,15 @@ def _read_record(
     fd: int, key: bytes, offset: int, buffer: memoryview
 ) -> tuple[RecordHeader, dict[str, Any]] | None:
     """Header and meta of the record at ``offset`` when it is whole and ours."""
+    found = _read_header(fd, key, offset)
+    if found is None or not _has_hash(fd, found[0], buffer):
+        return None
+    decoded = json.loads(found[1])
+    return (found[0], decoded) if isinstance(decoded, dict) else None
+
+
+def _read_header(fd: int, key: bytes, offset: int) -> tuple[RecordHeader, bytes] | None:
+    """Header and encoded meta of the record at ``offset`` when its seal is right."""
     head = os.pread(fd, BLOCK, offset)
     header = decode_lengths(head, offset)
     if header is None or header.payload_offset + header.payload_length > os.fstat(fd).st_size:
@@ -204,10 +255,7 @@ def _read_record(
     meta = head[RECORD_HEADER : RECORD_HEADER + header.meta_length]
     if len(meta) < header.meta_length:
         meta = os.pread(fd, header.meta_length, offset + RECORD_HEADER)
-    if not is_authentic(head, key, meta) or not _has_hash(fd, header, buffer):
-        return None
-    decoded = json.loads(meta)
-    return (header, decoded) if isinstance(decoded, dict) else None
+    return (header, meta) if is_authentic(head, key, meta) else None
 
 
 def _has_hash(fd: int, header: RecordHeader, buffer: memoryview) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from isocenter.core.dicom.part10 import FileMeta, encode_file_meta
 from isocenter.core.network.services import AssociationInfo
@@ -45,10 +46,10 @@ class SpoolSink:
             "sop_class_uid": context.sop_class_uid,
             "sop_instance_uid": context.sop_instance_uid,
             "transfer_syntax_uid": context.transfer_syntax_uid,
-            "received_at": datetime.now(UTC).isoformat(),
+            "received_at": _now(),
             "dataset_offset": len(head),
         }
-        return SpoolInstance(self._writer.begin(meta, head))
+        return SpoolInstance(self._writer.begin(meta, head), meta)
 
     def close(self) -> None:
         self._writer.close()
@@ -57,13 +58,16 @@ class SpoolSink:
 class SpoolInstance:
     """One record, in the storage service's words."""
 
-    def __init__(self, record: RecordWriter) -> None:
+    def __init__(self, record: RecordWriter, meta: dict[str, Any]) -> None:
         self._record = record
+        self._meta = meta
 
     def write(self, buffers: Sequence[memoryview]) -> None:
         self._record.write(*buffers)
 
     def commit(self, buffers: Sequence[memoryview]) -> None:
+        # Quiet time begins at the end of an instance: one may take longer than the debounce.
+        self._record.revise({**self._meta, "received_at": _now()})
         self._record.commit(*buffers)
 
     def abort(self) -> None:
@@ -78,3 +82,8 @@ class SpoolSinks:
 
     def __call__(self, info: AssociationInfo) -> StorageSink:
         return SpoolSink(self._spool)
+
+
+def _now() -> str:
+    """ISO 8601 in UTC, always of the same length."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")

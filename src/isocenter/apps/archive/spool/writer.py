@@ -96,6 +96,17 @@ class RecordWriter:
         """Payload bytes so far."""
         return self._length + len(self._head)
 
+    def revise(self, meta: dict[str, Any]) -> None:
+        """Replace the meta by one of the same encoded length, for what is known at the end only.
+
+        Raises:
+            SpoolError: it is shorter or longer.
+        """
+        encoded = encode_meta(meta)
+        if len(encoded) != len(self._meta):
+            raise SpoolError(f"the meta is {len(encoded)} bytes and was {len(self._meta)}")
+        self._meta = encoded
+
     def write(self, *buffers: Buffer) -> None:
         """Append to the payload; the buffers may be reused when this returns.
 
