@@ -7,6 +7,7 @@ import socket
 import struct
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -117,3 +118,20 @@ def test_500_associations_one_after_the_other_that_drop(victim):
         with victim.peer() as peer:
             peer.send(associate_rq())
             close_with_reset(peer)
+
+
+def test_associations_that_are_over_give_their_memory_back(victim):
+    """One association per instance, many at once, as some modalities send."""
+    before = victim.receiver.rss_mb
+    filling = struct.pack("<HH2sHL", 0x7FE0, 0x10, b"OW", 0, 1_500_000) + bytes(1_500_000)
+
+    def send(sender: int) -> None:
+        for number in range(6):
+            with victim.peer() as peer:
+                assert peer.associate() == 2
+                assert peer.store(f"1.2.{sender}.{number}", filling) == 0
+                peer.release()
+
+    with ThreadPoolExecutor(20) as senders:
+        list(senders.map(send, range(20)))
+    assert victim.receiver.rss_mb - before < 15

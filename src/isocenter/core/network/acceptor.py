@@ -208,6 +208,19 @@ class Acceptor:
 
     def _serve(self, peer: _Peer) -> None:
         try:
+            self._talk(peer)
+        finally:
+            # The association knows the peer too: in a circle, its buffer would stay in memory
+            # until the garbage collector comes by, which takes hundreds of associations.
+            peer.association = None
+            with contextlib.suppress(OSError):
+                peer.sock.close()
+            with self._lock:
+                self._established -= int(peer.is_admitted)
+                self._peers.pop(threading.current_thread(), None)
+
+    def _talk(self, peer: _Peer) -> None:
+        try:
             if self._config.tls is not None:
                 peer.sock.settimeout(self._config.acse_timeout_s)
                 peer.sock = self._config.tls.wrap_socket(peer.sock, server_side=True)
@@ -221,12 +234,6 @@ class Acceptor:
         except OSError as error:  # of the TLS handshake; association.run() raises none
             detail = {"address": peer.address, "text": f"TLS: {error}"[:500]}
             self._events(NetworkEvent("ASSOCIATION_REJECTED", detail))
-        finally:
-            with contextlib.suppress(OSError):
-                peer.sock.close()
-            with self._lock:
-                self._established -= int(peer.is_admitted)
-                self._peers.pop(threading.current_thread(), None)
 
     def _association(self, peer: _Peer) -> Association:
         config = self._config

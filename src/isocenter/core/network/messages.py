@@ -93,7 +93,8 @@ class MessageReader:
         self._pdu_timeout_s = pdu_timeout_s
         # Anonymous memory of its own: costs only the pages that are used, and goes back to the
         # system with the association, which a bytearray of this size may not.
-        self._view = memoryview(mmap.mmap(-1, buffer_bytes))
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+        self._view = memoryview(mmap.mmap(-1, buffer_bytes, flags=flags))
         self._start = 0
         self._end = 0
         self._pdu_left = 0  # bytes of the current P-DATA-TF not looked at yet
