@@ -28,6 +28,12 @@ def drawn(on: SliceStack, *contours: Contour, **options: object) -> RoiMask:
     return draw_roi(Roi(1, "R", contours), on, **options)  # type: ignore[arg-type]
 
 
+def test_the_area_is_that_of_the_polygons_and_a_hole_counts_against_it() -> None:
+    ring = [box(2, 2, 10, 0), box(4, 4, 5, 0)]
+    mask = drawn(stack(0, 3, 6), *ring, box(2, 2, 4, 3))
+    assert mask.area_cm2 == pytest.approx((100 - 25 + 16) / 100)
+
+
 def test_of_two_planes_on_one_slice_the_nearer_wins_and_the_other_is_reported() -> None:
     mask = drawn(stack(0, 3, 6), box(2, 2, 4, 2.0), box(9, 9, 5, 3.2))
     assert mask.voxels == 25

@@ -26,7 +26,7 @@ from isocenter.apps.archive import services as archive_services
 from isocenter.apps.audit import services as audit
 from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.routing import artifacts
-from isocenter.apps.routing.files import file_digest, link_or_copy, sync_tree
+from isocenter.apps.routing.files import file_digest, link_or_copy, sync_folder, sync_tree
 from isocenter.apps.routing.models import Delivery, DeliveryItem, QuarantineItem, Run
 from isocenter.core.dicom.uids import safe_path_component
 
@@ -167,6 +167,7 @@ def _keep(
     item.path = folder.name
     _describe(item, folder)
     sync_tree(folder)
+    sync_folder(folder.parent)  # its name too
     item.size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     with transaction.atomic():
         item.save()

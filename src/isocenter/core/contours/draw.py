@@ -18,6 +18,7 @@ from isocenter.core.contours.slices import Assignment, Plane, assign
 from isocenter.core.contours.structure_set import CLOSEDPLANAR_XOR, Contour, Roi
 from isocenter.core.dicom.geometry import SliceStack
 
+MM2_PER_CM2 = 100.0
 MM3_PER_ML = 1000.0
 
 
@@ -87,6 +88,9 @@ def draw_roi(
             sheet.area_px * float(stack.voxel_volumes_mm3[index]) for index, sheet in sheets.items()
         )
         / MM3_PER_ML,
+        area_cm2=sum(sheet.area_px for sheet in sheets.values())
+        * float(np.prod(stack.spacing_mm))
+        / MM2_PER_CM2,
         min_plane_mm=round(min(levels), 4) if levels else None,
         max_plane_mm=round(max(levels), 4) if levels else None,
         skipped_contours=assignment.skipped + len(roi.problems),

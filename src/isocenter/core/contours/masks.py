@@ -29,6 +29,7 @@ class RoiMask:
         planes: number of slices that have at least one drawn contour.
         volume_ml: voxels times the volume of a voxel (local slice distance).
         polygon_volume_ml: depth-signed polygon areas times the local slice distance.
+        area_cm2: depth-signed polygon areas of all planes together.
         min_plane_mm, max_plane_mm: first and last contour plane, as distance from the patient
             origin along the stack's normal; None without a closed contour.
         skipped_contours: contours that are not in the mask; the warnings say why.
@@ -46,6 +47,7 @@ class RoiMask:
     polygon_volume_ml: float
     min_plane_mm: float | None = None
     max_plane_mm: float | None = None
+    area_cm2: float = 0.0
     skipped_contours: int = 0
     warnings: tuple[str, ...] = ()
     voxels: int = field(init=False)
@@ -99,6 +101,7 @@ class RoiMask:
             "voxels": self.voxels,
             "volume_ml": round(self.volume_ml, 6),
             "polygon_volume_ml": round(self.polygon_volume_ml, 6),
+            "area_cm2": round(self.area_cm2, 4),
             "min_plane_mm": self.min_plane_mm,
             "max_plane_mm": self.max_plane_mm,
             "colour": list(self.roi.colour) if self.roi.colour else None,

@@ -120,6 +120,7 @@ class PreviewOptions(_Json):
         series_number, series_description: of the Secondary Capture series.
         image_format: of the pictures per slice.
         secondary_capture: whether the Secondary Capture series is made.
+        slices: "contours" (those that have some) or "all".
         window_center, window_width: modality values; None: from the image, else its range.
     """
 
@@ -127,11 +128,13 @@ class PreviewOptions(_Json):
     series_description: str = "DEBUG: Contour Overlay Visualization"
     image_format: str = "png"
     secondary_capture: bool = True
+    slices: str = "contours"
     window_center: float | None = None
     window_width: float | None = None
 
     def __post_init__(self) -> None:
         _one_of("image_format", self.image_format, ("png", "jpeg"))
+        _one_of("slices", self.slices, ("contours", "all"))
         _at_least("series_number", self.series_number, 0)
         if self.window_width is not None:
             _at_least("window_width", self.window_width, 1e-6)

@@ -131,6 +131,12 @@ def test_pictures_carry_no_text_about_the_patient(make_scene, tmp_path):
             assert not {"P1", "Test^Jörg"} & {str(v) for v in picture.info.values()}
 
 
+def test_every_slice_on_request(make_scene, tmp_path):
+    options = ContourOptions(preview=PreviewOptions(slices="all", secondary_capture=False))
+    outputs = writer("preview")(make_scene(SHAPE, {"PTV": block()}, options=options), tmp_path)
+    assert len(outputs) == SHAPE[0] + 1  # and the montage
+
+
 def test_jpeg_instead_of_png(make_scene, tmp_path):
     options = ContourOptions(preview=PreviewOptions(image_format="jpeg", secondary_capture=False))
     outputs = writer("preview")(make_scene(SHAPE, {"a": block()}, options=options), tmp_path)

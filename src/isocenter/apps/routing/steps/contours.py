@@ -41,6 +41,7 @@ class PreviewPictureParameters(StepParameters):
     series_description: str = PreviewOptions().series_description
     image_format: str = PreviewOptions().image_format
     secondary_capture: bool = PreviewOptions().secondary_capture
+    slices: str = PreviewOptions().slices
     window_center: float | None = None
     window_width: float | None = None
 
@@ -66,6 +67,7 @@ class ContoursParameters(DrawingParameters):
     segmentation_series_number: int = _DEFAULTS.segmentation_series_number
     segmentation_series_description: str = _DEFAULTS.segmentation_series_description
     preview: PreviewPictureParameters = PreviewPictureParameters()
+    nifti_compression: int = _DEFAULTS.nifti_compression
     disclaimer: str = _DEFAULTS.disclaimer
     on_missing_rtstruct: OnMissing = Field(
         "quarantine", description="the study has no structure set that can be drawn"

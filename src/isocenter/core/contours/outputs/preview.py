@@ -28,16 +28,18 @@ class PreviewWriter:
     version = "1"
 
     def __call__(self, scene: Scene, out_dir: Path) -> list[Output]:
-        """Writes a picture for each slice with contours.
+        """Writes a picture for each slice with contours, or for every slice where asked to.
 
         Raises:
             PixelError: pixels that cannot be decoded.
         """
-        slices = sorted({index for mask in scene.masks for index in mask.slices})
-        if not slices:
+        drawn = sorted({index for mask in scene.masks for index in mask.slices})
+        if not drawn:
             return []
+        every = range(scene.stack.shape[0])
+        slices = list(every) if scene.options.preview.slices == "all" else drawn
         style = style_of(scene, series_window(scene.series, scene.options.preview))
-        on_sheet = set(chosen_slices(slices))
+        on_sheet = set(chosen_slices(drawn))
         outputs, tiles = [], []
         for number, index in enumerate(slices, start=1):
             picture = draw_picture(scene, index, style)
@@ -46,7 +48,7 @@ class PreviewWriter:
                 tiles.append((index, thumbnail(scene, index, style)))
             scene.on_progress(number / (len(slices) + 1), "preview")
         sheet = out_dir / "montage.png"
-        draw_montage(scene, style, tiles, len(slices)).save(sheet, compress_level=_PNG_LEVEL)
+        draw_montage(scene, style, tiles, len(drawn)).save(sheet, compress_level=_PNG_LEVEL)
         return [Output("preview", "Montage", sheet), *outputs]
 
     def _write(
