@@ -38,6 +38,7 @@ class ReceiverProcess:
         data_dir: its data directory; made when missing, kept when it stops.
         settings: changes to `QUICK`, by section.
         prefix: command that runs it, such as ``strace -o file``.
+        config_folder: for its configuration and what it prints; beside the data by default.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class ReceiverProcess:
         data_dir: Path,
         settings: dict[str, dict[str, Any]] | None = None,
         prefix: Sequence[str] = (),
+        config_folder: Path | None = None,
     ) -> None:
         self.data_dir = data_dir
         self.spool = data_dir / "spool"
@@ -52,9 +54,10 @@ class ReceiverProcess:
         merged = {name: {**QUICK.get(name, {})} for name in {**QUICK, **(settings or {})}}
         for name, section in (settings or {}).items():
             merged[name].update(section)
-        self._config = data_dir.with_suffix(".yaml")
+        beside = (config_folder or data_dir.parent) / data_dir.name
+        self._config = beside.with_suffix(".yaml")
         self._config.write_text(yaml.safe_dump(merged))
-        self._log = data_dir.with_suffix(".log")
+        self._log = beside.with_suffix(".log")
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
         self.pid = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -192,12 +193,23 @@ class RecordWriter:
         return total
 
     def _reserve(self, end: int) -> None:
-        """Allocate in big steps when an instance is bigger than the segment."""
+        """Allocate in big steps when an instance is bigger than the segment; at the end of the
+        disk, just what it needs."""
         segment = self._segment
-        if end > segment.size:
-            grown = max(end, segment.size + _GROW_BYTES)
-            os.posix_fallocate(segment.fd, segment.size, grown - segment.size)
-            segment.size = grown
+        if end <= segment.size:
+            return
+        try:
+            self._grow(max(end, segment.size + _GROW_BYTES))
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            os.ftruncate(segment.fd, segment.size)  # what was allocated before it failed
+            self._grow(end)
+
+    def _grow(self, size: int) -> None:
+        segment = self._segment
+        os.posix_fallocate(segment.fd, segment.size, size - segment.size)
+        segment.size = size
 
     def _write_at(self, offset: int, pieces: Sequence[Buffer]) -> None:
         fd = self._segment.fd
