@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -91,6 +92,14 @@ def tell(study: Path | None, console: Console, out: Path | None = None) -> int:
         raise ConfigurationError(f"{workspace} is not empty", hint="name an empty or new folder")
     workspace = workspace.resolve()
     story = Story(console)
+    try:
+        return _run(story, study, workspace)
+    finally:
+        _tidy(workspace)
+        console.print(f"Everything is in {workspace}; it is yours to remove.")
+
+
+def _run(story: Story, study: Path | None, workspace: Path) -> int:
     with (
         FolderNode(workspace / "node") as node,
         DemoPlatform(workspace / "platform") as platform,
@@ -100,7 +109,7 @@ def tell(study: Path | None, console: Console, out: Path | None = None) -> int:
         _set_up(story, platform, node, workspace)
         study_uid = _send(story, items, state)
         facts = _watch(story, study_uid)
-        _show(console, story, workspace, facts)
+        _show(story.console, story, workspace, facts)
     return 0 if facts["is_done"] else 1
 
 
@@ -196,3 +205,9 @@ def _show(console: Console, story: Story, workspace: Path, facts: dict[str, Any]
     print_rois(console, facts["rois"])
     print_stages(console, story.stages, facts["steps"])
     print_deliveries(console, facts["deliveries"], facts["artifacts"], workspace)
+
+
+def _tidy(workspace: Path) -> None:
+    """Leave results and logs; database, spool and passwords of the platform go."""
+    for name in ("postgres", "spool", "secrets", "run"):
+        shutil.rmtree(workspace / "platform" / name, ignore_errors=True)

@@ -67,6 +67,12 @@ def print_deliveries(
     ):
         table.add_row(what, str(_files(path)), str(path))
     console.print(table)
+    for what, found in (
+        ("Look at", sorted((workspace / "folder").rglob("montage.png"))),
+        ("Read", sorted((workspace / "platform" / "reports").glob("*.html"))),
+    ):
+        for path in found[:3]:
+            console.print(f"{what} [bold]{path}[/]", soft_wrap=True, highlight=False)
 
 
 def _files(folder: Path) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,7 +56,7 @@ class Layout:
         return self.root / "logs"
 
     def create(self) -> None:
-        """Make every folder; mode 0700, because they hold patients' data."""
+        """Make every folder, durably; mode 0700, because they hold patients' data."""
         for folder in (
             self.root,
             self.secrets,
@@ -68,3 +69,17 @@ class Layout:
             self.logs,
         ):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for folder in (self.root, self.root.parent):
+            _sync_names(folder)
+
+
+def _sync_names(folder: Path) -> None:
+    """Make the names in a folder durable, where we may open it."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except PermissionError:
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

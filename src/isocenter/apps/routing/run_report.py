@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from django.conf import settings
 
 from isocenter import __version__
 from isocenter.apps.routing import artifacts
-from isocenter.apps.routing.models import DeliveryItem, Run, RunStep
+from isocenter.apps.routing.models import Artifact, DeliveryItem, Run, RunStep
 from isocenter.core.contours.options import DISCLAIMER
 from isocenter.core.contours.report import write_report
 
@@ -89,24 +88,26 @@ def _step(item: RunStep) -> dict[str, Any]:
 
 
 def _outputs(run: Run) -> list[dict[str, Any]]:
-    """One line per kind, role and folder: a series is not listed slice by slice."""
-    grouped: Counter[tuple[str, str, str]] = Counter()
-    first: dict[tuple[str, str, str], tuple[str, str]] = {}
+    """One line per series, and per folder of pictures: nobody reads a series slice by slice."""
+    groups: dict[tuple[str, str], list[Artifact]] = {}
     for item in artifacts.outputs_of(run):
-        path = artifacts.absolute(item)
-        key = (item.kind, item.role, item.series_uid or str(path))
-        grouped[key] += 1
-        first.setdefault(key, (str(path.parent if item.series_uid else path), item.sop_uid))
-    return [
-        {
-            "kind": kind,
-            "role": role,
-            "path": first[kind, role, place][0],
-            "count": count,
-            "sop_uid": first[kind, role, place][1] if count == 1 else "",
-        }
-        for (kind, role, place), count in grouped.items()
-    ]
+        folder = artifacts.absolute(item).parent
+        is_file = not item.series_uid and item.kind != "preview"
+        place = item.series_uid or (item.path if is_file else str(folder))
+        groups.setdefault((item.kind, place), []).append(item)
+    return [_output(kind, items) for (kind, _), items in groups.items()]
+
+
+def _output(kind: str, items: list[Artifact]) -> dict[str, Any]:
+    roles = dict.fromkeys(item.role for item in items)
+    path = artifacts.absolute(items[0])
+    return {
+        "kind": kind,
+        "role": items[0].role if len(roles) == 1 else "",
+        "path": str(path if len(items) == 1 else path.parent),
+        "count": len(items),
+        "sop_uid": items[0].sop_uid if len(items) == 1 else "",
+    }
 
 
 def _delivery(item: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import threading
 import time
 from pathlib import Path
 
-from .segment import Segment, create_segment, new_name, reuse_segment
+from .segment import Segment, create_segment, new_name, reuse_segment, sync_folder
 from .segment_format import SUFFIX
 from .wake import WakeSender
 from .writer import SpoolWriter
@@ -43,6 +43,8 @@ class Spool:
         self._free = folder / "free"
         for path in (folder, self._segments, self._free):
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for path in (folder, folder.parent):  # or the first records go with their new folder
+            sync_folder(path)
         self._wake = WakeSender(folder)
         self._lock = threading.Lock()
         self._idle: list[Segment] = []

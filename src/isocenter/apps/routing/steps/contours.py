@@ -179,7 +179,7 @@ def contour_result(
         if on_no_roi == "quarantine":
             raise StepRefused(reason)
         return StepResult(message=reason, is_last=True, data=summary)
-    text = f"{drawn} ROIs on {len(pairs)} series"
+    text = f"{drawn} ROI{'s' if drawn > 1 else ''} on {len(pairs)} series"
     if reused:
         text += f"; {len(reused)} of {len(reused) + len({item.determinant for item in made})} kept"
     return StepResult(made=made, reused=reused, message=text, data=summary)
