@@ -269,6 +269,7 @@ print(*calls)
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.split() == [
+        *("fsync", "fsync"),  # names of the folders
         *("pwrite", "fsync", "rename", "fsync"),  # key, file, name, folder
         *("pwritev", "pwritev", "pwritev", "fdatasync"),  # payload, its end, header, sync
     ]
