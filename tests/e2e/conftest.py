@@ -53,16 +53,20 @@ class Destination:
             self.process = None
 
     def received(self, study_uid: str) -> list[pydicom.Dataset]:
-        """Headers of what came for a study; one entry per C-STORE, duplicates included."""
-        headers = []
+        """What came for a study; one entry per C-STORE, duplicates included."""
+        return [pydicom.dcmread(path) for path in self.files(study_uid)]
+
+    def files(self, study_uid: str) -> list[Path]:
+        """Whole files of a study."""
+        found = []
         for path in self.folder.iterdir():
             try:
                 ds = pydicom.dcmread(path)
             except (pydicom.errors.InvalidDicomError, EOFError):
                 continue  # still being written
             if ds.get("StudyInstanceUID") == study_uid:
-                headers.append(ds)
-        return headers
+                found.append(path)
+        return found
 
 
 @dataclass
@@ -119,10 +123,12 @@ class Gateway:
     def wait(self, what: str, condition: Callable[[], Any], *, timeout_s: float = WAIT_S) -> Any:
         """Until a condition holds; its value."""
         deadline = time.monotonic() + timeout_s
+        pause_s = 0.2  # each look costs a start of Python
         while time.monotonic() < deadline:
             if value := condition():
                 return value
-            time.sleep(0.2)
+            time.sleep(pause_s)
+            pause_s = min(1.0, pause_s * 1.5)
         raise AssertionError(f"{what} did not happen in {timeout_s} s\n{self.platform.output()}")
 
     def wait_for_runs(
@@ -155,13 +161,18 @@ def dcmtk() -> None:
         pytest.skip(f"not installed: {', '.join(missing)} (make peers)")
 
 
-@pytest.fixture
-def destination(tmp_path: Path, dcmtk: None) -> Iterator[Destination]:
+def new_destination(folder: Path) -> Destination:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    node = Destination(tmp_path / "destination", port)
+    node = Destination(folder / "destination", port)
     node.start()
+    return node
+
+
+@pytest.fixture
+def destination(tmp_path: Path, dcmtk: None) -> Iterator[Destination]:
+    node = new_destination(tmp_path)
     yield node
     node.stop()
 
@@ -194,6 +205,23 @@ QUICK = {
     "delivery": {"attempts": 6, "first_wait_s": 1, "max_wait_s": 3, "timeout_s": 10},
     "workers": {"processes": 1, "runs": 2, "deliveries": 2, "dead_after_s": 4, "heartbeat_s": 1},
 }
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory, dcmtk: None) -> Iterator[Gateway]:
+    """One platform for all tests of a module that leave it as it was; each has its own study."""
+    from platform_under_test import Platform
+
+    folder = tmp_path_factory.mktemp("gateway")
+    node = new_destination(folder)
+    platform = Platform(folder / "platform", QUICK)
+    try:
+        made = Gateway(platform.start(), node, folder)
+        made.apply(overlay_route(node))
+        yield made
+    finally:
+        platform.end()
+        node.stop()
 
 
 @pytest.fixture

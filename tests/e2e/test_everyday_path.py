@@ -55,8 +55,7 @@ def assert_right_overlay(study, received: list[pydicom.Dataset]) -> None:
 
 
 @pytest.mark.parametrize("order", ["images first", "structure set first", "in the middle"])
-def test_any_order_gives_one_right_overlay_series(make_gateway, phantom, order):
-    gateway = make_gateway()
+def test_any_order_gives_one_right_overlay_series(gateway, phantom, order):
     study, files = phantom(order.replace(" ", "-"))
     images, structure_set = files[:-1], files[-1]
     parts = {
@@ -74,8 +73,7 @@ def test_any_order_gives_one_right_overlay_series(make_gateway, phantom, order):
     assert not gateway.quarantined(study.study_uid)
 
 
-def test_structure_set_long_after_the_images_makes_a_new_revision(make_gateway, phantom):
-    gateway = make_gateway()
+def test_structure_set_long_after_the_images_makes_a_new_revision(gateway, phantom):
     study, files = phantom("long-after")
     gateway.send(*files[:-1])
     gateway.wait(
@@ -91,8 +89,7 @@ def test_structure_set_long_after_the_images_makes_a_new_revision(make_gateway, 
     assert gateway.study(study.study_uid)["revision"] == 2
 
 
-def test_two_studies_interleaved_do_not_mix(make_gateway, phantom):
-    gateway = make_gateway()
+def test_two_studies_interleaved_do_not_mix(gateway, phantom):
     first, first_files = phantom("first")
     second, second_files = phantom("second")
     mixed = [path for pair in zip(first_files, second_files, strict=True) for path in pair]
@@ -102,8 +99,7 @@ def test_two_studies_interleaved_do_not_mix(make_gateway, phantom):
     assert_right_overlay(second, gateway.wait_for_overlays(second))
 
 
-def test_the_same_study_twice_is_stored_once_and_runs_once(make_gateway, phantom):
-    gateway = make_gateway()
+def test_the_same_study_twice_is_stored_once_and_runs_once(gateway, phantom):
     study, files = phantom("twice")
     gateway.send(*files)
     gateway.wait_for_overlays(study)
@@ -120,8 +116,7 @@ def test_the_same_study_twice_is_stored_once_and_runs_once(make_gateway, phantom
     assert not gateway.quarantined(study.study_uid)
 
 
-def test_a_changed_instance_goes_to_quarantine_and_the_first_one_stays(make_gateway, phantom):
-    gateway = make_gateway()
+def test_a_changed_instance_goes_to_quarantine_and_the_first_one_stays(gateway, phantom):
     study, files = phantom("changed")
     gateway.send(*files)
     gateway.wait_for_overlays(study)
@@ -140,8 +135,7 @@ def test_a_changed_instance_goes_to_quarantine_and_the_first_one_stays(make_gate
     assert gateway.study(study.study_uid)["instances"] == len(files)
 
 
-def test_late_instances_make_the_overlay_anew_and_the_old_one_is_superseded(make_gateway, phantom):
-    gateway = make_gateway()
+def test_late_instances_make_the_overlay_anew_and_the_old_one_is_superseded(gateway, phantom):
     study, files = phantom("late")
     gateway.send(*files[1:])
     gateway.wait_for_runs(study.study_uid, 1)
@@ -160,13 +154,12 @@ def test_late_instances_make_the_overlay_anew_and_the_old_one_is_superseded(make
     assert_right_overlay(study, [ds for ds in received if ds.SeriesInstanceUID == newest])
 
 
-def test_an_echoing_destination_starts_nothing(make_gateway, phantom):
+def test_an_echoing_destination_starts_nothing(gateway, phantom):
     """A PACS that routes everything to us sends our own artifacts back."""
-    gateway = make_gateway()
     study, files = phantom("echo")
     gateway.send(*files)
     gateway.wait_for_overlays(study)
-    gateway.send(*gateway.destination.folder.iterdir())
+    gateway.send(*gateway.destination.files(study.study_uid))
     extra, extra_files = phantom("echo-after")  # its end shows that the echo was taken in before
     gateway.send(*extra_files)
     gateway.wait_for_overlays(extra)
