@@ -10,12 +10,14 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from isocenter.core.errors import IsocenterError
-from isocenter.runtime.settings import Settings
+
+if TYPE_CHECKING:  # commands that need no platform start without it, half a second earlier
+    from isocenter.runtime.settings import Settings
 
 FAILED = 1
 USAGE = 2

@@ -6,7 +6,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import connection
 from django.db.models import Count, Min, Q
@@ -15,7 +15,9 @@ from isocenter.apps.archive.completion import QUIET_TIME
 from isocenter.apps.archive.incoming import Incoming, Origin
 from isocenter.apps.archive.indexing import STUDY_FIELDS, Entry, Flag, clean, identity_flag
 from isocenter.apps.archive.models import Instance, Series, Source, Study
-from isocenter.apps.archive.staging import Staged
+
+if TYPE_CHECKING:  # staging reads DICOM; questions to the archive need not wait for that
+    from isocenter.apps.archive.staging import Staged
 
 _STUDY_LOCKS = 0x49534F31  # first half of our advisory locks' keys
 _AE_LENGTH = 16

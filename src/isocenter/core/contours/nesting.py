@@ -148,12 +148,39 @@ def _depths(inside: Sequence[frozenset[int]], copies: set[int]) -> tuple[int, ..
 def contains(outer: Polygon, inner: Polygon) -> bool:
     """Whether `inner` lies wholly inside `outer`; touching within `TOUCH_PX` is allowed."""
     probes = inner[:: max(1, len(inner) // 8)]
-    if _any_outside(outer, probes) or _any_outside(outer, inner):
+    if _any_outside(outer, probes):
+        return False
+    if not _come_near(outer, inner):
+        return True  # no edge reaches the other's: all of it is where the probes are
+    if _any_outside(outer, inner):
         return False
     middles = (inner + np.roll(inner, -1, axis=0)) / 2
     if _any_outside(outer, middles):
         return False
     return not _cross(outer, inner)
+
+
+def _come_near(first: Polygon, second: Polygon) -> bool:
+    """Whether the boxes around two edges, one of each polygon, meet within `TOUCH_PX`."""
+    low, high = _edge_boxes(first)
+    other_low, other_high = _edge_boxes(second)
+    other_low, other_high = other_low - TOUCH_PX, other_high + TOUCH_PX
+    step = max(1, _CHUNK // len(first))
+    for start in range(0, len(second), step):
+        block = slice(start, start + step)
+        apart = np.zeros((len(low), len(other_low[block])), dtype=np.bool_)
+        for axis in (0, 1):
+            apart |= low[:, axis, None] > other_high[block, axis]
+            apart |= high[:, axis, None] < other_low[block, axis]
+        if not apart.all():
+            return True
+    return False
+
+
+def _edge_boxes(polygon: Polygon) -> tuple[Polygon, Polygon]:
+    """Lower and upper corner of the box around each edge."""
+    ends = np.roll(polygon, -1, axis=0)
+    return np.minimum(polygon, ends), np.maximum(polygon, ends)
 
 
 def _any_outside(polygon: Polygon, points: Polygon) -> bool:
