@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -175,15 +176,17 @@ def _convert_pair(
     found: Pair, stem: str, sources: Sources, work: _Work, on_progress: Progress
 ) -> tuple[Drawing, dict[str, Any]]:
     options = work.options
-    drawing = draw_structure_set(
-        found,
-        options.choice,
-        options.nesting,
-        options.interpolate,
-        on_roi=lambda done, total: on_progress(_DRAWN * done / total, "drawing"),
-    )
     formats = [name for name in options.formats if name != "json"]
-    base = _pair_determinant(found, sources, work) if formats and drawing.masks else ""
+    with ThreadPoolExecutor(1) as beside:  # hashing leaves Python to the drawing
+        hashing = beside.submit(_pair_determinant, found, sources, work) if formats else None
+        drawing = draw_structure_set(
+            found,
+            options.choice,
+            options.nesting,
+            options.interpolate,
+            on_roi=lambda done, total: on_progress(_DRAWN * done / total, "drawing"),
+        )
+        base = hashing.result() if hashing and drawing.masks else ""
     for number, name in enumerate(formats if drawing.masks else ()):
         made_by = writer(name)
         scene = Scene(
