@@ -312,6 +312,17 @@ def test_what_is_no_association_request_is_aborted(receive: Start, raw: bytes) -
     receiving.wait_for("ASSOCIATION_ABORTED")
 
 
+def test_a_look_whether_the_port_is_open_is_no_event(receive: Start) -> None:
+    """Health checks and load balancers do it every few seconds; the audit is not for them."""
+    receiving = receive()
+    with RawPeer(receiving.port):
+        pass
+    with RawPeer(receiving.port) as peer:
+        peer.send(b"no DICOM")
+    assert receiving.wait_for("ASSOCIATION_ABORTED")
+    assert receiving.kinds() == ["ASSOCIATION_ABORTED"]
+
+
 def test_messages_on_contexts_that_are_not_agreed_are_aborted(receive: Start) -> None:
     with RawPeer(receive().port) as peer:
         peer.associate((CT, (EXPLICIT,)), (FIND, (EXPLICIT,)))

@@ -105,7 +105,8 @@ class Association:
             if self._establish():
                 self._serve()
         except AssociationAborted as error:
-            self._ended("ASSOCIATION_ABORTED", str(error), abort=(2, 0))
+            if not self._connection.is_silent:  # a look whether the port is open is no association
+                self._ended("ASSOCIATION_ABORTED", str(error), abort=(2, 0))
         except NetworkTimeout as error:
             self._ended("ASSOCIATION_ABORTED", str(error), abort=(2, 0))
         except ProtocolError as error:

@@ -22,12 +22,16 @@ class Connection:
 
     Plain sockets keep the kernel's own time limits (SO_RCVTIMEO), which saves Python's poll()
     before every call; TLS sockets use Python's.
+
+    Attributes:
+        is_silent: nothing has come from the peer yet.
     """
 
     def __init__(self, sock: socket.socket, timeout_s: float) -> None:
         self._socket = sock
         self._is_tls = isinstance(sock, ssl.SSLSocket)
         self._timeout_s = timeout_s
+        self.is_silent = True
         with contextlib.suppress(OSError):  # the peer may have gone already
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -60,6 +64,7 @@ class Connection:
             raise AssociationAborted(f"the connection is gone: {error}") from None
         if count == 0:
             raise AssociationAborted("the connection was closed")
+        self.is_silent = False
         return count
 
     def quick_ack(self) -> None:
