@@ -90,7 +90,8 @@ def test_nodes(cli, tmp_path):
 
     code, _, err = cli("nodes", "add", "pacs", "--host", "127.0.0.1")
     assert code == 1
-    assert "nodes[0].ae_title" in err
+    assert "--ae-title: " in err
+    assert "--port: " in err, "everything that is missing at once"
     answer(cli("nodes", "add", "pacs", "--host", "127.0.0.1", "--port", "1", "--ae-title", "PACS",
                "--json"))  # fmt: skip
     code, out, _ = cli("nodes", "test", "pacs", "--json")

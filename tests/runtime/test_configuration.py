@@ -83,10 +83,14 @@ def test_home_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         ("web: {port: 1}\nreciever:\n  port: 2\n", ["reciever", "line 2", "'receiver'"]),
         ("receiver:\n  prot: 2\n", ["receiver.prot", "line 2", "'receiver.port'"]),
         ("debounce_s: 3\n", ["debounce_s", "line 1", "'completion.debounce_s'"]),
-        ("receiver:\n  port: many\n", ["receiver.port", "line 2", "'many'", "integer"]),
+        ("receiver:\n  port: many\n", ["receiver.port", "line 2", "'many'", "whole number"]),
         ("receiver:\n  tls:\n    cert: x\n", ["receiver.tls.cert", "line 3"]),
         ("- a\n", ["expected keys"]),
         ("a: [\n", ["is no YAML"]),
+        ("web:\n  port: 1\n  port: 2\n", ["web.port", "line 3", "twice"]),
+        ("receiver: 104\n", ["receiver", "line 1", "keys are expected"]),
+        ("receiver:\n  hosts: any\n", ["receiver.hosts", "a list"]),
+        ("completion: {debounce_s: 60, force_complete_s: 5}\n", ["force_complete_s", "debounce_s"]),
     ],
 )
 def test_what_is_wrong_in_the_file_is_named(tmp_path: Path, text: str, parts: list[str]) -> None:

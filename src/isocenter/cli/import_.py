@@ -111,13 +111,16 @@ def _tell(report: ImportReport, layout: Layout, as_json: bool) -> None:
         {"outcome": "missing", "files": len(report.missing), "bytes": ""},
     ]
     emit(counts, False)
-    notes = [(note.name, note.reason) for note in (*report.failed, *report.skipped)]
-    notes += [(name, "named by the DICOMDIR, not there") for name in report.missing]
-    for name, reason in notes[:_SHOWN]:
-        typer.echo(f"{name}: {reason}")
+    notes = [("failed", note.name, note.reason) for note in report.failed]
+    notes += [("missing", name, "named by the DICOMDIR, not there") for name in report.missing]
+    notes += [("skipped", note.name, note.reason) for note in report.skipped]
+    for outcome, name, reason in notes[:_SHOWN]:
+        typer.echo(f"{outcome}: {name}: {reason}")
     if len(notes) > _SHOWN:
         typer.echo(f"… and {len(notes) - _SHOWN} more (--json shows all)")
-    if report.imported and not running:
+    if report.imported and running:
+        typer.echo("What cannot be indexed will be in `isocenter quarantine list`.")
+    elif report.imported:
         typer.echo("The platform does not run; it takes them in when it starts.")
 
 

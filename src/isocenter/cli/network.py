@@ -187,7 +187,10 @@ def _print(report: SendReport, as_json: bool, console: Console) -> None:
         }
         for result in report.results
     ]
-    emit(rows, as_json, columns=("file", "outcome", "status", "note"), empty="nothing to send")
+    if not as_json:  # two thousand lines of "stored" hide the one that matters
+        rows = [row for row in rows if row["outcome"] != Outcome.STORED.value or row["note"]]
+    if rows or as_json:
+        emit(rows, as_json, columns=("file", "outcome", "status", "note"))
     megabytes = report.bytes_sent / 1e6
     rate = f", {megabytes / report.seconds:.0f} MB/s" if report.seconds else ""
     console.print(

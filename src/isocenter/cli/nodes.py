@@ -74,11 +74,14 @@ def add(
             "verify": tls_verify,
         }
     connect(data_dir, config)
-    from isocenter.apps.routing.documents import write_yaml
+    from isocenter.apps.routing.documents import PipelineErrors, write_yaml
     from isocenter.apps.routing.services import apply_yaml
     from isocenter.apps.transfers import queries
 
-    apply_yaml(write_yaml({"nodes": [values]}), where="the options")
+    try:
+        apply_yaml(write_yaml({"nodes": [values]}), where="the options")
+    except PipelineErrors as error:
+        fail("\n".join(_as_option(str(problem)) for problem in error.errors))
     emit(queries.node_row(queries.node(name)), as_json)
 
 
@@ -118,3 +121,9 @@ def try_node(
     if not result.is_ok:
         fail(f"{name}: {result.message}")
     typer.echo(f"{name}: {result.message} ({result.seconds * 1000:.0f} ms)")
+
+
+def _as_option(problem: str) -> str:
+    """``nodes[0].ae_title: …`` → ``--ae-title: …``: what was typed, not how it is kept."""
+    key, _, text = problem.removeprefix("nodes[0].").partition(": ")
+    return f"{'NAME' if key == 'name' else '--' + key.replace('_', '-')}: {text}"

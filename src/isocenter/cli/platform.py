@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import logging
+import re
 import sys
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,6 +19,9 @@ from isocenter.core.errors import IsocenterError
 
 if TYPE_CHECKING:  # commands that need no platform start without it, half a second earlier
     from isocenter.runtime.settings import Settings
+
+# Times as our rows have them (ISO 8601 with a zone); people read their own clock, to the second.
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 FAILED = 1
 USAGE = 2
@@ -129,6 +133,8 @@ def _text(value: object) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, str) and _MOMENT.fullmatch(value):
+        value = dt.datetime.fromisoformat(value)
     if isinstance(value, dt.datetime):
         return value.astimezone().strftime("%Y-%m-%d %H:%M:%S")
     if isinstance(value, float):

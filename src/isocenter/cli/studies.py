@@ -12,10 +12,11 @@ app = typer.Typer(no_args_is_help=True)
 
 _COLUMNS = (
     "study_uid",
-    "state",
-    "instances",
-    "series",
+    "patient_id",
+    "study_description",
     "modalities",
+    "instances",
+    "state",
     "revision",
     "waiting_for",
     "flags",

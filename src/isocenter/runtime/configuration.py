@@ -98,6 +98,11 @@ def file_layer(path: Path | None) -> Layer:
         raise ConfigurationError(f"{path}: expected keys like 'receiver:', found {value!r:.60}")
     layer.values = value
     for key_path, line in _lines(node, ()):
+        if key_path in layer.places:
+            raise ConfigurationError(
+                f"{path}, line {line}: '{'.'.join(key_path)}' stands twice",
+                hint="the first one would be lost silently; keep one",
+            )
         layer.places[key_path] = f"{path}, line {line}"
     return layer
 
@@ -210,10 +215,22 @@ def _explain(error: ValidationError, layers: list[Layer]) -> str:
             hint = f"; did you mean '{near}'?" if near else ""
             sentences.append(f"{place}: there is no setting '{'.'.join(path)}'{hint}")
         else:
-            message = found["msg"].removeprefix("Value error, ")
+            message = _MESSAGES.get(found["type"], found["msg"].removeprefix("Value error, "))
             given = repr(found.get("input"))[:60]
             sentences.append(f"{place}: '{'.'.join(path)}' is {given}: {message}")
     return "\n".join(sentences)
+
+
+_MESSAGES = {
+    "model_type": "keys are expected here, each on a line of its own",
+    "model_attributes_type": "keys are expected here, each on a line of its own",
+    "tuple_type": "a list is expected, for example [a, b]",
+    "ip_any_network": "no network such as 10.0.0.0/8 (bits behind the mask must be 0)",
+    "bool_parsing": "true or false is expected",
+    "int_parsing": "a whole number is expected",
+    "float_parsing": "a number is expected",
+    "string_type": "a text is expected",
+}
 
 
 def _place(path: KeyPath, layers: list[Layer]) -> str:

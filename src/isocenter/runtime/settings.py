@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, field_validator
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 UserPath = Annotated[Path, Field(description="~ is expanded")]
@@ -87,6 +87,15 @@ class Completion(Section):
     force_complete_s: float = Field(900, gt=0)
     on_timeout: Literal["process", "hold"] = "process"
     sources: dict[str, CompletionRule] = Field({}, description="per calling AE title")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Completion:
+        if self.force_complete_s < self.debounce_s:
+            raise ValueError(
+                f"force_complete_s ({self.force_complete_s:g}) is less than debounce_s "
+                f"({self.debounce_s:g}): every study would be forced before it is quiet"
+            )
+        return self
 
 
 class Web(Section):

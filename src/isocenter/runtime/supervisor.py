@@ -35,7 +35,7 @@ from isocenter.runtime.lifeline import dies_with_parent, wait_until_gone
 from isocenter.runtime.parts import Backoff, Part
 from isocenter.runtime.ports import insist_on_free_ports
 from isocenter.runtime.postgres import DatabaseError, EmbeddedPostgres
-from isocenter.runtime.settings import Settings
+from isocenter.runtime.settings import Settings, default_data_dir
 from isocenter.runtime.state_files import (
     live_process,
     process_identity,
@@ -334,6 +334,8 @@ class Supervisor:
         host = _bracket(reachable_host(state["http"]["host"]))
         self.say(f"HTTP      http://{host}:{state['http']['port']}/")
         self.say(f"Data      {self.layout.root}")
+        if self.layout.root != default_data_dir():
+            self.say(f"For other commands: export ISOCENTER_DATA_DIR={self.layout.root}")
         self.say("ready; Ctrl-C stops")
 
     # -- the end -------------------------------------------------------------------------------

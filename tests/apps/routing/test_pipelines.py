@@ -60,7 +60,7 @@ def test_every_problem_is_told_with_its_path_and_the_nearest_key():
         ({"completion": {"debounce": 3}}, "routes[0].completion.debounce", "debounce_s?"),
         ({"completion": {"debounce_s": -3}}, "routes[0].completion.debounce_s", "greater than 0"),
         ({"priorty": 3}, "routes[0].priorty", "did you mean priority?"),
-        ({"name": "a b"}, "routes[0].name", "pattern"),
+        ({"name": "a b"}, "routes[0].name", "letters, digits"),
     ],
 )
 def test_keys_of_a_route(change, path, words):

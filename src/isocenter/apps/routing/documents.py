@@ -30,8 +30,14 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from isocenter.core.errors import ConfigurationError, PipelineError
 from isocenter.runtime.settings import CompletionRule
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
-AeTitle = Annotated[str, StringConstraints(max_length=16, pattern=r"^[ -\[\]-~]*$")]
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
+_AE_TITLE = r"^[ -\[\]-~]*$"
+_PATTERNS = {
+    _NAME: "a name has letters, digits, - and _, at most 64, the first a letter or digit",
+    _AE_TITLE: "an AE title has ASCII characters without the backslash",
+}
+Name = Annotated[str, StringConstraints(pattern=_NAME)]
+AeTitle = Annotated[str, StringConstraints(max_length=16, pattern=_AE_TITLE)]
 MAX_BYTES = 1 << 20
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -173,6 +179,8 @@ def _problems(model: type[BaseModel], error: ValidationError, path: str) -> Iter
             yield _unknown_key(str(place[-1]), keys_at(model, place[:-1]), where)
         elif item["type"] == "missing":
             yield PipelineError("this key is needed", path=where)
+        elif item["type"] == "string_pattern_mismatch":
+            yield PipelineError(_PATTERNS[item["ctx"]["pattern"]], path=where)
         else:
             message = item["msg"].removeprefix("Value error, ")
             yield PipelineError(message[:1].lower() + message[1:], path=where)

@@ -101,7 +101,7 @@ def check_node(node: NodeDocument, path: str) -> None:
     """Check that a node has what its kind needs.
 
     Raises:
-        PipelineError: it has not.
+        PipelineErrors: it has not.
     """
     if node.name == RETURN_TO_SENDER:
         raise PipelineError("this name means the sender of a study", path=join(path, "name"))
@@ -109,9 +109,13 @@ def check_node(node: NodeDocument, path: str) -> None:
         if not node.folder.startswith(("/", "~")):
             raise PipelineError("a folder node needs an absolute path", path=join(path, "folder"))
         return
-    for key in ("ae_title", "host", "port"):
-        if not str(getattr(node, key) or "").strip():
-            raise PipelineError("a DICOM node needs this key", path=join(path, key))
+    missing = [
+        PipelineError("a DICOM node needs this", path=join(path, key))
+        for key in ("ae_title", "host", "port")
+        if not str(getattr(node, key) or "").strip()
+    ]
+    if missing:
+        raise PipelineErrors(tuple(missing))
 
 
 def check_route(

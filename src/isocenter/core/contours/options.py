@@ -150,7 +150,8 @@ class ContourOptions(_Json):
         overlay_mode: "merged" (all ROIs in one overlay group) or "per-roi".
         nesting: how contours of one ROI in one plane combine, of `NESTINGS`.
         interpolate: fill slices between contour planes by shape interpolation.
-        series_number, series_description: of the overlay series.
+        series_number, series_description: of the overlay series; ``{modality}`` in the description
+            stands for the source's, so that series of one study can be told apart.
         overlay_type: R (region of interest) or G (graphics), PS3.3 C.9.2.
         study_id: overwrites StudyID in the overlay series; None keeps the source's.
         allow_other_frame_of_reference: draw although the frames of reference differ.
@@ -168,7 +169,7 @@ class ContourOptions(_Json):
     nesting: str = "depth"
     interpolate: bool = False
     series_number: int = 98
-    series_description: str = "RESEARCH ONLY: Unapproved Treatment Plan CT w Mask"
+    series_description: str = "RESEARCH ONLY: Unapproved Treatment Plan {modality} w Mask"
     overlay_type: str = "R"
     study_id: str | None = None
     allow_other_frame_of_reference: bool = False

@@ -11,7 +11,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from isocenter import __version__
-from isocenter.runtime.health import check_all, study_counts
+from isocenter.runtime.health import check_all, work_counts
 from isocenter.runtime.state_files import read_state
 
 _STYLE = """
@@ -46,11 +46,11 @@ def ready(request: HttpRequest) -> JsonResponse:
 
 @require_safe
 def status(request: HttpRequest) -> HttpResponse:
-    """The same for people, and how many studies there are. No patient's data."""
+    """The same for people, and how much there is to do. No patient's data."""
     found = check_all(configuration.ISOCENTER, configuration.LAYOUT)
-    counts: dict[str, int] | None
+    counts: dict[str, dict[str, int]] | None
     try:
-        counts = study_counts()
+        counts = work_counts()
     except DatabaseError:
         counts = None
     runtime = read_state(configuration.LAYOUT.run / "runtime.json")

@@ -102,7 +102,7 @@ def _layers(scene: Scene) -> Iterator[tuple[_Layer, ...]]:
 
 def _series(scene: Scene, number: int, count: int) -> tuple[str, str]:
     """UID and description of one of the `count` series."""
-    description = scene.options.series_description
+    description = scene.options.series_description.replace("{modality}", scene.pair.series.modality)
     if count > 1:
         part = f" ({number + 1}/{count})"
         description = shortened(description, 64 - len(part)) + part
