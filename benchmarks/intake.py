@@ -84,6 +84,7 @@ def measure(case: Case, workspace: Path) -> Outcome:
     shares = case.series.shares(workspace / "shares", case.associations)
     count = len(case.series.paths)
     server.start()
+    os.sync()  # what earlier runs wrote is not this one's burden
     try:
         started = time.monotonic()
         send(server, shares, nodelay=case.nodelay)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -129,8 +130,14 @@ class DcmRtStruct2Nii(PythonPeer):
 def run_watched(command: Sequence[str]) -> Usage:
     """Run a command to its end; its memory is looked at every 20 ms."""
     started = time.monotonic()
+    # Python programs keep their compiled modules, as on any machine but a build machine.
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     process = psutil.Popen(
-        list(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        list(command),
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
     peak = 0.0
     with process:

@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
+import psutil
+
 from .studies import data_set_digest
 
 START_TIMEOUT_S = 90
@@ -97,6 +99,12 @@ class Server(ABC):
                 os.killpg(self.process.pid, signal.SIGKILL)
                 self.process.wait(10)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def processor_s(self) -> float:
+        """Processor time of its process and of its children that have ended."""
+        assert self.process is not None
+        times = psutil.Process(self.process.pid).cpu_times()
+        return float(times.user + times.system + times.children_user + times.children_system)
 
     @abstractmethod
     def command(self) -> Sequence[str]:
