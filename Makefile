@@ -18,10 +18,10 @@ $(VENV)/.ready: requirements.lock pyproject.toml scripts/setup.sh
 setup: $(VENV)/.ready  ## Make the environment (the others do it by themselves)
 
 demo: setup  ## Run the main job once, end to end (STUDY=folder takes your data)
-	@$(BIN)/isocenter demo $(if $(STUDY),--study "$(STUDY)")
+	@exec $(BIN)/isocenter demo $(if $(STUDY),--study "$(STUDY)")
 
 run: setup  ## Serve for good (DATA=folder for another data directory)
-	@$(BIN)/isocenter up $(if $(DATA),--data-dir "$(DATA)")
+	@exec $(BIN)/isocenter up $(if $(DATA),--data-dir "$(DATA)")
 
 test: setup  ## All tests; installs the peers first where it may
 	@sh scripts/peers.sh --if-possible

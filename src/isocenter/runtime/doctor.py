@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import psycopg
@@ -248,7 +249,7 @@ def database(settings: Settings, layout: Layout) -> Iterator[Finding]:
             not read_state(layout.run / "postgres.json")
             or live_process(read_state(layout.run / "postgres.json")) is None
         ):
-            yield Finding("database", OK, "does not run")
+            yield Finding("database", NOTE, "does not run", "isocenter up starts it")
             return
     with psycopg.connect(database_url(settings), connect_timeout=5) as connection:
         row = connection.execute(
@@ -256,6 +257,7 @@ def database(settings: Settings, layout: Layout) -> Iterator[Finding]:
             "current_setting('server_version_num')::int / 10000, extract(epoch from now()), "
             "to_regclass('procrastinate_jobs') is not null"
         ).fetchone()
+        yield from _quarantine(connection)
     assert row is not None
     version, major, now, has_tables = row
     yield Finding(
@@ -275,10 +277,22 @@ def database(settings: Settings, layout: Layout) -> Iterator[Finding]:
     )
 
 
+def _quarantine(connection: psycopg.Connection[Any]) -> Iterator[Finding]:
+    table = connection.execute("select to_regclass('routing_quarantineitem')").fetchone()
+    if table is None or table[0] is None:
+        return
+    row = connection.execute(
+        "select count(*) from routing_quarantineitem where state = 'held'"
+    ).fetchone()
+    if row is not None and row[0]:
+        text = f"{row[0]} held: somebody has to decide"
+        yield Finding("quarantine", NOTE, text, "isocenter quarantine list")
+
+
 def platform(settings: Settings, layout: Layout) -> Iterator[Finding]:
     state = read_state(layout.run / "runtime.json")
     if live_process(state) is None:
-        yield Finding("platform", OK, "does not run on this data directory")
+        yield Finding("platform", NOTE, "does not run on this data directory", "isocenter up")
         return
     yield Finding("platform", OK, f"process {state['pid']}, version {state.get('version')}")
     for name, part in state.get("parts", {}).items():

@@ -163,11 +163,13 @@ def _write_answer(path: str, answer: Mapping[str, Any]) -> None:
 
 
 class _ProgressPipe:
-    """Progress as JSON lines, not more often than ten times a second."""
+    """Progress as JSON lines, not more often than ten times a second; what it is at, to the log."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._last = -_MIN_PROGRESS_GAP_S
+        self._began = time.monotonic()
+        self._said = ""
 
     def __call__(self, fraction: float, message: str = "") -> None:
         now = time.monotonic()
@@ -175,6 +177,9 @@ class _ProgressPipe:
             return
         self._last = now
         bounded = min(1.0, max(0.0, float(fraction)))
+        if message != self._said:  # the log tells what was done when, not every per cent
+            self._said = message
+            print(f"{now - self._began:8.1f} s  {bounded:4.0%}  {message}", flush=True)
         _tell(self._fd, {"progress": [bounded, str(message)[:_MAX_MESSAGE]]})
 
 
