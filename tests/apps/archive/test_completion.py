@@ -67,19 +67,31 @@ def test_a_named_series_that_is_not_here_is_waited_for() -> None:
 
 
 def test_a_demanded_modality_is_waited_for() -> None:
-    verdict = decide(RULE, facts(awaited=("RTSTRUCT",)), at(60))
+    verdict = decide(RULE, facts(), at(60), awaited=("RTSTRUCT",))
     assert verdict.waiting_for == ("waiting for RTSTRUCT",)
 
 
+def test_a_route_that_lacks_a_modality_keeps_nobody_else_waiting() -> None:
+    waiters = [Waiter(None, RULE), Waiter(7, RULE, name="overlay", awaited=("RTSTRUCT",))]
+    decided = plan(facts(), waiters, at(60))
+    assert decided.content == (None,)
+    assert decided.state == "waiting"
+    assert decided.waiting_for == ("waiting for RTSTRUCT (route overlay)",)
+    in_vain = plan(
+        facts(arrivals=(Arrival(1, 5, T0),)), [Waiter(None, RULE, 1), waiters[1]], at(900)
+    )
+    assert in_vain.content == (7,)
+
+
 def test_after_the_force_time_it_is_processed_as_it_is() -> None:
-    verdict = decide(RULE, facts(awaited=("RTSTRUCT",)), at(900))
+    verdict = decide(RULE, facts(), at(900), awaited=("RTSTRUCT",))
     assert verdict.outcome is Outcome.FORCED
     assert verdict.waiting_for == ("waiting for RTSTRUCT",)
 
 
 def test_or_held_for_a_person() -> None:
     rule = RULE.overridden({"on_timeout": "hold"})
-    verdict = decide(rule, facts(awaited=("RTSTRUCT",)), at(900))
+    verdict = decide(rule, facts(), at(900), awaited=("RTSTRUCT",))
     assert verdict.outcome is Outcome.HELD
     assert verdict.due_at is None
 
@@ -90,7 +102,7 @@ def test_content_that_trickles_without_end_is_forced_too() -> None:
 
 def test_the_force_time_runs_from_the_first_receipt_of_open_content() -> None:
     arrivals = (Arrival(1, 3, at(0)), Arrival(None, 1, at(800)))
-    late = facts(count=4, last=800, arrivals=arrivals, awaited=("RTSTRUCT",))
+    late = facts(count=4, last=800, arrivals=arrivals, missing=("series 1.2.3 …",))
     assert decide(RULE, late, at(1000), settled=1).outcome is Outcome.WAITING
     assert decide(RULE, late, at(1700), settled=1).outcome is Outcome.FORCED
 

@@ -203,7 +203,7 @@ def test_a_route_that_demands_a_structure_set_is_waited_for(intake: Intake) -> N
     Route.objects.create(name="rt", pipeline=pipeline)
     intake.take(image(1), image(2), at=T0)
     jobs.tick(at(60))
-    assert the_study().waiting_for == ["waiting for RTSTRUCT"]
+    assert the_study().waiting_for == ["waiting for RTSTRUCT (route rt)"]
     intake.take(structure_set(), at=at(61))
     jobs.tick(at(121))
     assert the_study().state == "complete"

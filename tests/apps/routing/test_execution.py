@@ -362,9 +362,9 @@ def test_what_routes_demand_is_awaited(stored, apply):
     apply(condition='Modality == "CT"')
     study, _ = stored(only=slice(0, -1))
     facts = archive.study_facts(study.study)
-    assert queries.awaited_modalities(facts) == ["RTSTRUCT"]
+    assert list(queries.awaited_modalities(facts).values()) == [["RTSTRUCT"]]
     apply(condition='"RTSTRUCT" in ModalitiesInStudy')
-    assert queries.awaited_modalities(facts) == []
+    assert queries.awaited_modalities(facts) == {}
 
 
 @pytest.fixture

@@ -76,7 +76,6 @@ class Facts:
     last_received_at: datetime
     arrivals: tuple[Arrival, ...]
     missing: tuple[str, ...] = ()  # sentences about named series that are not here
-    awaited: tuple[str, ...] = ()  # modalities that a matching route demands
     source: SourceCount | None = None  # None: nobody can be asked
 
 
@@ -108,8 +107,18 @@ class Verdict:
         return self.outcome in (Outcome.COMPLETE, Outcome.FORCED)
 
 
-def decide(rule: Rule, facts: Facts, now: datetime, *, settled: int = 0) -> Verdict:
+def decide(
+    rule: Rule,
+    facts: Facts,
+    now: datetime,
+    *,
+    settled: int = 0,
+    awaited: Sequence[str] = (),
+) -> Verdict:
     """Judge the content that is newer than revision ``settled``.
+
+    Args:
+        awaited: modalities that have to come first.
 
     ``now`` must not be later than the time up to which everything received is in ``facts``.
     """
@@ -124,6 +133,7 @@ def decide(rule: Rule, facts: Facts, now: datetime, *, settled: int = 0) -> Verd
     is_quiet = now >= quiet_at
     reasons = [] if is_quiet else [QUIET_TIME]
     reasons += _lacking(rule, facts)
+    reasons += [_awaiting(modality) for modality in awaited]
     wants_count = is_quiet and not reasons and _count_is_stale(facts)
     if facts.source is not None:
         reasons += _source_reasons(facts, facts.source, wanted=wants_count)
@@ -146,7 +156,6 @@ def _lacking(rule: Rule, facts: Facts) -> list[str]:
     if facts.instances < rule.min_instances:
         reasons.append(f"{rule.min_instances} instances at least ({facts.instances} here)")
     reasons += facts.missing
-    reasons += [f"waiting for {modality}" for modality in facts.awaited]
     return reasons
 
 
@@ -170,12 +179,16 @@ def _source_reasons(facts: Facts, source: SourceCount, *, wanted: bool) -> list[
 
 @dataclass(frozen=True)
 class Waiter:
-    """Who wants to know. ``key`` is a route's id, or None for the platform's default rule."""
+    """Who wants to know. ``key`` is a route's id, or None for the platform's default rule.
+
+    ``awaited``: modalities without which the route can do nothing; others need not wait for them.
+    """
 
     key: int | None
     rule: Rule
     settled: int = 0
     name: str = ""
+    awaited: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -205,7 +218,8 @@ class Plan:
 def plan(facts: Facts, waiters: Sequence[Waiter], now: datetime) -> Plan:
     """Decide for all waiters of a study; the one with key None must be among them."""
     verdicts = {
-        waiter.key: decide(waiter.rule, facts, now, settled=waiter.settled) for waiter in waiters
+        waiter.key: decide(waiter.rule, facts, now, settled=waiter.settled, awaited=waiter.awaited)
+        for waiter in waiters
     }
     content = tuple(key for key, verdict in verdicts.items() if verdict.is_content)
     reason = _reason(verdicts.values())
@@ -220,7 +234,7 @@ def plan(facts: Facts, waiters: Sequence[Waiter], now: datetime) -> Plan:
         reason=reason,
         missing=missing,
         content=content,
-        state=_state(verdicts[None]),
+        state=_state(verdicts, waiters),
         waiting_for=_sentences(waiters, verdicts),
         due_at=min(due, default=None),
         wants_count=any(verdict.wants_count for verdict in verdicts.values()),
@@ -234,11 +248,14 @@ def _reason(verdicts: Iterable[Verdict]) -> Outcome | None:
     return Outcome.FORCED if Outcome.FORCED in outcomes else None
 
 
-def _state(default: Verdict) -> str:
-    if default.outcome is Outcome.HELD:
-        return "held"
+def _state(verdicts: Mapping[int | None, Verdict], waiters: Sequence[Waiter]) -> str:
+    """The default rule's word; a route that lacks something outlasts it."""
+    default = verdicts[None]
     if default.outcome is not Outcome.WAITING:
-        return "complete"
+        lacking = {verdicts[waiter.key].outcome for waiter in waiters if waiter.awaited}
+        if Outcome.HELD in {default.outcome, *lacking}:
+            return "held"
+        return "waiting" if Outcome.WAITING in lacking else "complete"
     return "receiving" if QUIET_TIME in default.waiting_for else "waiting"
 
 
@@ -253,7 +270,15 @@ def _sentences(
         if waiter.key is None or verdict.outcome not in (Outcome.WAITING, Outcome.HELD):
             continue
         word = "holds" if verdict.outcome is Outcome.HELD else "waits"
-        what = "; ".join(reason for reason in verdict.waiting_for if reason not in shown)
+        lacking = [_awaiting(modality) for modality in waiter.awaited]
+        shown += [f"{reason} (route {waiter.name})" for reason in lacking]
+        what = "; ".join(
+            reason for reason in verdict.waiting_for if reason not in (*shown, *lacking)
+        )
         if what:
             shown.append(f"route {waiter.name} {word}: {what}")
     return tuple(shown)
+
+
+def _awaiting(modality: str) -> str:
+    return f"waiting for {modality}"

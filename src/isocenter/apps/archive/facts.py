@@ -26,7 +26,6 @@ def content(
     study: Study,
     *,
     naming: Sequence[Mapping[str, Any]],
-    awaited: Sequence[str] = (),
     source: SourceCount | None = None,
 ) -> Facts:
     """The facts that a completion rule is asked about; ``naming`` is what `referring` said."""
@@ -38,7 +37,6 @@ def content(
         last_received_at=study.last_received_at,
         arrivals=arrivals,
         missing=tuple(missing_series(study, naming)),
-        awaited=tuple(awaited),
         source=source,
     )
 

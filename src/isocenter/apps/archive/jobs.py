@@ -73,12 +73,9 @@ def look_at(
     if study.due_at is None or study.due_at > now:
         return
     naming = facts.referring(study)
-    waiters = _waiters(study, overrides)
-    decided = plan(
-        facts.content(study, naming=naming, awaited=_awaited(study), source=_source_count(study)),
-        waiters,
-        now,
-    )
+    awaited = _awaited(study)
+    waiters = _waiters(study, overrides, awaited)
+    decided = plan(facts.content(study, naming=naming, source=_source_count(study)), waiters, now)
     was_held = study.state == Study.State.HELD
     study.state = decided.state
     study.waiting_for = list(decided.waiting_for)
@@ -87,20 +84,31 @@ def look_at(
         _ask_for_count(study, now)
     if decided.content:
         study.warnings = facts.dangling_references(naming)
-        _complete(study, decided, now, [key for key in overrides if not overrides[key][1]])
+        own = {waiter.key for waiter in waiters}
+        _complete(study, decided, now, [key for key in overrides if key not in own])
     study.save()
     if study.state == Study.State.HELD and not was_held:
         record(Kind.STUDY_HELD, study_uid=study_uid, waiting_for=study.waiting_for)
 
 
-def _waiters(study: Study, overrides: Mapping[int, tuple[str, dict[str, Any]]]) -> list[Waiter]:
-    """The default rule, and each route that has a rule of its own."""
+def _waiters(
+    study: Study,
+    overrides: Mapping[int, tuple[str, dict[str, Any]]],
+    awaited: Mapping[int, Sequence[str]],
+) -> list[Waiter]:
+    """The default rule, and each route that has a rule of its own or lacks a modality."""
     rule = default_rule(study)
-    settled = _evaluated(study, [key for key, (_, own) in overrides.items() if own])
+    keys = [key for key, (_, own) in overrides.items() if own or key in awaited]
+    settled = _evaluated(study, keys)
     routes = [
-        Waiter(key, rule.overridden(own), settled.get(key, 0), name)
-        for key, (name, own) in overrides.items()
-        if own
+        Waiter(
+            key,
+            rule.overridden(overrides[key][1]),
+            settled.get(key, 0),
+            overrides[key][0],
+            tuple(awaited.get(key, ())),
+        )
+        for key in keys
     ]
     return [Waiter(None, rule, study.complete_revision), *routes]
 
@@ -124,7 +132,7 @@ def _evaluated(study: Study, routes: Sequence[int]) -> dict[int, int]:
     return evaluated_revisions(study, routes) if routes else {}
 
 
-def _awaited(study: Study) -> list[str]:
+def _awaited(study: Study) -> dict[int, list[str]]:
     from isocenter.apps.routing.queries import awaited_modalities
 
     return awaited_modalities(facts.study_facts(study))
@@ -145,7 +153,13 @@ def _source_count(study: Study) -> SourceCount | None:
     node = _source_node(study)
     if node is None:
         return None
-    return SourceCount(node.name, study.remote_instances, study.remote_checked_at)
+    counted = study.remote_instances
+    if counted is not None:
+        from isocenter.apps.routing.queries import delivered_to
+
+        # What we made and sent there is in its count, and was never to come from there.
+        counted -= delivered_to(node.name, study)
+    return SourceCount(node.name, counted, study.remote_checked_at)
 
 
 def _ask_for_count(study: Study, now: datetime) -> None:

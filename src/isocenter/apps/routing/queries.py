@@ -55,16 +55,25 @@ def evaluated_revisions(study: Study, routes: Collection[int]) -> dict[int, int]
     return {row["route_id"]: row["newest"] for row in found}
 
 
-def awaited_modalities(study_facts: dict[str, Any]) -> list[str]:
-    """Modalities that matching routes demand (else they quarantine) and the study does not have."""
+def awaited_modalities(study_facts: dict[str, Any]) -> dict[int, list[str]]:
+    """What each matching route (id) demands, else quarantines, and the study does not have."""
     present = set(study_facts.get("ModalitiesInStudy", ()))
     facts = condition_facts(study_facts)
-    awaited: dict[str, None] = {}
+    awaited: dict[int, list[str]] = {}
     for item in Route.objects.filter(enabled=True).select_related("pipeline").order_by("pk"):
         wanted = [name for name in _demanded(item.pipeline.steps) if name not in present]
         if wanted and _matches(item, facts):
-            awaited.update(dict.fromkeys(wanted))
-    return list(awaited)
+            awaited[item.pk] = wanted
+    return awaited
+
+
+def delivered_to(node: str, study: Study) -> int:
+    """How many of our own objects of a study a node has acknowledged."""
+    sent = DeliveryItem.objects.filter(
+        delivery__study=study, delivery__target__node=node, state=DeliveryItem.State.SENT
+    )
+    ours = Artifact.objects.filter(study=study).exclude(sop_uid="").values("sop_uid")
+    return sent.filter(sop_uid__in=ours).values("sop_uid").distinct().count()
 
 
 def _demanded(steps: Sequence[Mapping[str, Any]]) -> list[str]:
