@@ -7,7 +7,7 @@ import logging
 import multiprocessing
 from pathlib import Path
 
-from isocenter.runtime.logs import SharedRotatingFile
+from isocenter.runtime.logs import SharedRotatingFile, where_it_broke
 
 
 def _write_lines(path: Path, writer: int, count: int) -> None:
@@ -50,3 +50,15 @@ def test_old_files_go(tmp_path: Path) -> None:
 
     assert {p.name for p in tmp_path.iterdir()} == {"log", "log.1", "log.2", "log.3", ".log.lock"}
     assert path.read_text().strip().endswith("49")
+
+
+def test_an_exception_is_logged_with_its_places_and_without_what_it_said() -> None:
+    """Messages of libraries quote values, and values are names."""
+    try:
+        raise ValueError("Meier^Hans")
+    except ValueError as error:
+        for given in (error, True, (type(error), error, error.__traceback__)):
+            event = where_it_broke(None, "error", {"event": "broken", "exc_info": given})
+            assert "test_logs.py" in event["exception"]
+            assert event["exception"].endswith("ValueError")
+            assert "Meier^" not in event["exception"].replace('raise ValueError("Meier^Hans")', "")

@@ -12,6 +12,7 @@ import fcntl
 import logging
 import os
 import sys
+import traceback
 from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,22 @@ class SharedRotatingFile(logging.Handler):
             self.path.replace(self.path.with_name(f"{self.path.name}.1"))
 
 
+def where_it_broke(
+    logger: object, method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """An exception as its class and the places it went through, without its message.
+
+    Messages of libraries quote the values that they could not read, and values are names.
+    """
+    given = event.pop("exc_info", None)
+    error = sys.exc_info()[1] if given is True else given
+    error = error[1] if isinstance(error, tuple) else error
+    if isinstance(error, BaseException):
+        frames = "".join(traceback.format_tb(error.__traceback__))
+        event["exception"] = f"{frames}{type(error).__name__}"
+    return event
+
+
 def configure_logs(settings: Settings, part: str) -> None:
     """Send structlog's and logging's records to the file and the console.
 
@@ -127,7 +144,7 @@ def configure_logs(settings: Settings, part: str) -> None:
             processors=[
                 drop,
                 name_part,
-                structlog.processors.format_exc_info,
+                where_it_broke,
                 structlog.processors.JSONRenderer(default=str),
             ],
         )
@@ -140,10 +157,8 @@ def configure_logs(settings: Settings, part: str) -> None:
             processors=[
                 drop,
                 name_part,
-                structlog.dev.ConsoleRenderer(
-                    colors=sys.stderr.isatty(),
-                    exception_formatter=structlog.dev.plain_traceback,
-                ),
+                where_it_broke,
+                structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
             ],
         )
     )

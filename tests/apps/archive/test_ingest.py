@@ -10,7 +10,7 @@ import pydicom
 import pytest
 from pydicom.uid import ImplicitVRLittleEndian
 
-from isocenter.apps.archive import services
+from isocenter.apps.archive import rows, services, staging
 from isocenter.apps.archive.models import Instance, Series, SpoolCursor, Study
 from isocenter.apps.audit.models import Event
 from isocenter.apps.routing.models import QuarantineItem
@@ -113,6 +113,39 @@ def test_one_bad_record_does_not_hold_up_the_others(intake: Intake) -> None:
     assert the_study().instance_count == 2
     assert QuarantineItem.objects.filter(kind="instance").count() == 2
     assert Event.objects.filter(kind="INSTANCE_REJECTED").count() == 2
+
+
+def test_a_sequence_that_is_a_number_is_kept_and_its_references_are_unknown(intake: Intake) -> None:
+    """(3006,0010) with VR UL and a length of 2: pydicom raises what nothing else raises."""
+    poison = structure_set()
+    del poison.ReferencedFrameOfReferenceSequence
+    content = encoded(poison) + b"\x06\x30\x10\x00UL\x02\x00\x01\x02"
+    intake.take(content, image(1), sop_uid="")
+    assert the_study().instance_count == 2
+    assert "references-unreadable" in [flag["code"] for flag in the_study().flags]
+
+
+@pytest.mark.parametrize("place", ["staging.entry_of", "rows.instance_row"])
+def test_an_instance_that_brings_about_what_nobody_thought_of_goes_to_quarantine_alone(
+    intake: Intake, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    module, name = place.split(".")
+    target = {"staging": staging, "rows": rows}[module]
+    real = getattr(target, name)
+
+    def breaks(*args: Any, **more: Any) -> Any:
+        found = real(*args, **more)
+        fields = found.instance if hasattr(found, "instance") else vars(found)
+        if fields["instance_number"] == 2:
+            raise RuntimeError("nobody thought of this: Meier^Hans")
+        return found
+
+    monkeypatch.setattr(target, name, breaks)
+    intake.take(image(1), image(2), image(3))
+    assert the_study().instance_count == 2
+    (item,) = QuarantineItem.objects.all()
+    assert "RuntimeError" in item.reason
+    assert "Meier" not in item.reason
 
 
 @pytest.mark.parametrize(

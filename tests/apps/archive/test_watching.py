@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from isocenter.apps.archive import watching
 from isocenter.apps.archive.spool import Spool, SpoolReader
 from isocenter.apps.archive.watching import WatchedFolder
 
@@ -53,10 +55,51 @@ def test_a_file_that_grows_is_left_alone(
     watched = WatchedFolder(folder, spool)
     for half in (content[:100], content[:200], content):
         path.write_bytes(half)
-        clock[0] += 1.9
+        clock[0] += 9.9
         assert watched.scan() == 0
-    clock[0] += 2.1
+    clock[0] += 10.1
     assert watched.scan() == 1
+
+
+def test_a_copy_that_stalls_is_waited_for_and_then_put_aside(
+    spool: Spool, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("isocenter.apps.archive.watching.time.monotonic", lambda: clock[0])
+    slow, dead = folder / "slow.dcm", folder / "dead.dcm"
+    content = encoded(image(1))
+    watched = WatchedFolder(folder, spool)
+    for path in (slow, dead):
+        path.write_bytes(content[:-1])
+    watched.scan()
+    clock[0] += 60
+    assert watched.scan() == 0, "half an image is no image"
+    slow.write_bytes(content)
+    watched.scan()
+    clock[0] += 11
+    assert watched.scan() == 1
+    assert records(spool) == 1
+    clock[0] += 300
+    assert watched.scan() == 1
+    assert records(spool) == 1
+    assert "cut off" in (folder / ".failed" / "dead.dcm.txt").read_text()
+
+
+def test_a_file_that_changes_while_it_is_imported_is_kept(
+    spool: Spool, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder / "a.dcm"
+    path.write_bytes(encoded(image(1)))
+    real = watching.spool_import
+
+    def import_and_write(*args: Any, **more: Any) -> Any:
+        report = real(*args, **more)
+        path.write_bytes(encoded(image(2)))
+        return report
+
+    monkeypatch.setattr(watching, "spool_import", import_and_write)
+    WatchedFolder(folder, spool, stable_s=0).scan()
+    assert path.read_bytes() == encoded(image(2))
 
 
 def test_what_is_no_image_is_put_aside_with_its_reason(spool: Spool, folder: Path) -> None:

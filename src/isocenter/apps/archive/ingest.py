@@ -15,7 +15,7 @@ from pathlib import Path
 
 import structlog
 from django.conf import settings
-from django.db import DataError, IntegrityError, transaction
+from django.db import InterfaceError, OperationalError, transaction
 
 from isocenter.apps.archive import rows
 from isocenter.apps.archive.filing import Filer, archive_path, sync_folder
@@ -74,7 +74,9 @@ def ingest_records(records: Sequence[Incoming], *, places: Sequence[Place] = ())
                 verdicts += _Batch(group, places if last else (), area, filer, judge).store()
             if not groups:
                 _remember(places)
-        except (DataError, IntegrityError) as error:
+        except (OSError, MemoryError, OperationalError, InterfaceError):
+            raise
+        except Exception as error:  # whatever one instance brings about, the others go in
             if len(records) == 1:
                 return [_refused(staged[0], places, area, error)]
             log.warning("batch_refused", records=len(records), reason=type(error).__name__)
@@ -84,7 +86,7 @@ def ingest_records(records: Sequence[Incoming], *, places: Sequence[Place] = ())
 
 
 def _one_by_one(records: Sequence[Incoming], places: Sequence[Place]) -> list[Verdict]:
-    """What the database refuses as a batch; the cursor moves with the last record."""
+    """What cannot go in as a batch; the cursor moves with the last record."""
     last = len(records) - 1
     return [
         verdict
@@ -111,11 +113,11 @@ def _without_repeats(staged: Sequence[Staged]) -> Iterator[list[Staged]]:
 def _refused(
     staged: Staged, places: Sequence[Place], area: StagingArea, error: Exception
 ) -> Verdict:
-    """The database will not have this one: keep it where a person sees it."""
+    """This one cannot go in: keep it where a person sees it."""
     copy = area.stage([staged.incoming])[0]  # the first copy may have been moved already
     _unfile(staged)
-    # The driver's message can quote values; its class cannot.
-    problem = f"the index refuses it ({type(error).__name__})"
+    # The message can quote values; its class cannot.
+    problem = f"it cannot be indexed ({type(error).__name__})"
     refused = replace(copy, problem=problem)
     with transaction.atomic():
         _quarantine(refused, problem)

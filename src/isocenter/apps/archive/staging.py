@@ -16,6 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import structlog
+
 from isocenter.apps.archive.incoming import Incoming
 from isocenter.apps.archive.indexing import Entry, Flag, clean, entry_of
 from isocenter.core.dicom.bounds import Bounds
@@ -25,6 +27,8 @@ from isocenter.core.dicom.reading import header_of
 from isocenter.core.dicom.references import names_others, references_of
 from isocenter.core.dicom.scanner import scan_header
 from isocenter.core.errors import DicomError
+
+log = structlog.get_logger(__name__)
 
 _THREADS = 4
 _MAX_REFERENCES = 10_000
@@ -93,9 +97,15 @@ class StagingArea:
                 )
             else:
                 header = header_of(path, self._bounds)[1]
+            return self._indexed(incoming, path, copy, copy.meta, header)
         except DicomError as error:
-            return Staged(incoming, path, copy.size, copy.digest, problem=clean(str(error)))
-        return self._indexed(incoming, path, copy, copy.meta, header)
+            problem = str(error)
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:  # hostile bytes find ways that nobody thought of
+            log.exception("instance_unreadable")
+            problem = f"it cannot be read ({type(error).__name__})"
+        return Staged(incoming, path, copy.size, copy.digest, problem=clean(problem))
 
     def _indexed(
         self, incoming: Incoming, path: Path, copy: _Copy, meta: FileMeta, header: Header

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,23 +25,10 @@ from isocenter.core.dicom.header import Header
 from isocenter.core.dicom.part10 import DEFLATED_LITTLE, FileMeta, read_file_meta
 from isocenter.core.dicom.quiet import quiet_pydicom
 from isocenter.core.dicom.scanner import encoding_of, scan_header, tag_text
-from isocenter.core.dicom.structure import PIXEL_TAGS, check_structure
+from isocenter.core.dicom.structure import PIXEL_TAGS, Structure, check_structure
 from isocenter.core.errors import BoundsError, DataSetError, DicomError, NotDicomError
 
 _CHUNK = 1 << 20
-# What pydicom raises on broken data sets; a MemoryError is none of them.
-_PYDICOM_ERRORS = (
-    ArithmeticError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    NotImplementedError,
-    OSError,
-    RecursionError,
-    TypeError,
-    ValueError,
-    struct.error,
-)
 
 
 def header_of(path: Path, bounds: Bounds = DEFAULT_BOUNDS) -> tuple[FileMeta, Header]:
@@ -111,25 +97,37 @@ def read_until(
 ) -> FileDataset:
     """The same, up to the first top-level element that has one of the tags of ``stop_at``."""
     with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        if size > bounds.max_instance_bytes:
-            raise BoundsError(f"{size} bytes; at most {bounds.max_instance_bytes} are read")
-        meta, offset = read_file_meta(file)
-        source: ByteSource = FileSource(file.fileno(), offset, size - offset)
-        length = size - offset
-        if meta.transfer_syntax_uid == DEFLATED_LITTLE:
-            inflated = inflate(source, bounds)
-            source, length = BufferSource(inflated), len(inflated)
-        structure = check_structure(
-            source,
-            encoding_of(meta.transfer_syntax_uid),
-            bounds,
-            length,
-            stop_at=stop_at,
-        )
+        meta, structure = _structure_of(file, stop_at, bounds)
         if structure.truncated_at is not None:
             raise DataSetError(f"the data set ends inside {tag_text(structure.truncated_at)}")
         return _parse(file, meta, stop_at)
+
+
+def is_cut_off(path: Path, bounds: Bounds = DEFAULT_BOUNDS) -> bool:
+    """Whether the end of the file cuts a value off, as in a copy that is not finished.
+
+    Raises:
+        DicomError: no DICOM file, beyond the bounds, or broken in another way.
+        OSError: the file cannot be opened.
+    """
+    with path.open("rb") as file:
+        return _structure_of(file, frozenset(), bounds)[1].truncated_at is not None
+
+
+def _structure_of(
+    file: BinaryIO, stop_at: frozenset[int], bounds: Bounds
+) -> tuple[FileMeta, Structure]:
+    size = os.fstat(file.fileno()).st_size
+    if size > bounds.max_instance_bytes:
+        raise BoundsError(f"{size} bytes; at most {bounds.max_instance_bytes} are read")
+    meta, offset = read_file_meta(file)
+    length = size - offset
+    source: ByteSource = FileSource(file.fileno(), offset, length)
+    if meta.transfer_syntax_uid == DEFLATED_LITTLE:
+        inflated = inflate(source, bounds)
+        source, length = BufferSource(inflated), len(inflated)
+    encoding = encoding_of(meta.transfer_syntax_uid)
+    return meta, check_structure(source, encoding, bounds, length, stop_at=stop_at)
 
 
 def inflate(source: ByteSource, bounds: Bounds) -> bytes:
@@ -153,7 +151,9 @@ def _parse(file: BinaryIO, meta: FileMeta, stop_at: frozenset[int]) -> FileDatas
             dataset = read_partial(
                 file, stop_when=lambda tag, _vr, _length: tag in stop_at, force=True
             )
-    except _PYDICOM_ERRORS as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # pydicom raises some that derive from nothing more special
         raise DataSetError(f"the data set cannot be read ({type(error).__name__})") from error
     if not hasattr(dataset, "file_meta"):
         dataset.file_meta = FileMetaDataset()
@@ -188,7 +188,9 @@ def reading_attributes(what: str) -> Iterator[None]:
         yield
     except DicomError:
         raise
-    except _PYDICOM_ERRORS as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # pydicom raises some that derive from nothing more special
         # The message may hold the value, and the value may be a name.
         raise DataSetError(
             f"{what} has an attribute that makes no sense ({type(error).__name__})"
