@@ -42,13 +42,18 @@ def import_paths(
     """
     from isocenter.apps.archive.importing import spool_import
     from isocenter.apps.archive.spool import Spool
+    from isocenter.core.errors import ConfigurationError
     from isocenter.runtime.boot import load_settings
     from isocenter.runtime.layout import Layout
+    from isocenter.runtime.state_files import read_state
 
     overrides = {"data_dir": data_dir} if data_dir else {}
     settings = load_settings(config, **overrides)
     layout = Layout(settings.data_dir)
     layout.create()
+    paused = read_state(layout.run / "receive-policy.json").get("paused")
+    if paused and _is_running(layout):
+        raise ConfigurationError(f"nothing is taken in now: {paused}")
     with (
         Spool(
             layout.spool,

@@ -98,6 +98,9 @@ def receiver(settings: Settings, layout: Layout) -> Check:
         host, port = reachable_host(address["host"]), int(address["port"])
         with socket.create_connection((host, port), timeout=CONNECT_TIMEOUT_S):
             pass
+    paused = read_state(layout.run / "receive-policy.json").get("paused")
+    if paused:
+        return Check(False, f"takes nothing (0xA700): {paused}")
     places = ", ".join(f"{address['host']} port {address['port']}" for address in addresses)
     return Check(bool(addresses), f"{settings.receiver.ae_title} at {places}")
 

@@ -93,6 +93,7 @@ class IngestLoop:
             WatchedFolder(folder, self._spool) for folder in settings.storage.watched_folders
         ]
         self._next: dict[str, float] = {}
+        self._paused: str | None = None  # why nothing is to be taken in
         self._instances = 0
         self._intake.forget_stale_cursors()
 
@@ -108,14 +109,14 @@ class IngestLoop:
         from isocenter.apps.archive.jobs import tick
         from isocenter.apps.archive.services import write_receive_policy
 
-        if self._watched and self._is_time("watch", _WATCH_EVERY_S):
+        if self._watched and not self._paused and self._is_time("watch", _WATCH_EVERY_S):
             self._watch()
         up_to = self._intake.drain()
         self._events.drain()
         if up_to is not None:
             tick(up_to)
         if self._is_time("policy", _POLICY_EVERY_S):
-            write_receive_policy()
+            self._paused = write_receive_policy()
         if self._is_time("beat", _BEAT_EVERY_S):
             self._beat()
 

@@ -11,7 +11,7 @@ import yaml
 from isocenter.apps.routing import documents
 from isocenter.apps.routing.models import Pipeline, Route
 from isocenter.apps.routing.pipelines import check_file
-from isocenter.apps.routing.services import apply_yaml, export_yaml, set_enabled
+from isocenter.apps.routing.services import apply_yaml, export_yaml, set_enabled, start
 from isocenter.apps.routing.steps.contours import Contours, ContoursParameters
 from isocenter.apps.routing.steps.registry import PLANNED, registered
 from isocenter.core.contours.options import ContourOptions
@@ -187,3 +187,11 @@ routes:
         set_enabled("r", True)
 
     assert not Route.objects.get(name="r").enabled
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nor_does_anything_leave_by_it_by_hand(stored, apply):
+    apply(enabled=False, deidentified_only=True)
+    study, _ = stored()
+    with pytest.raises(PipelineError, match="nothing identified may leave"):
+        start(study.study.study_uid, route_name="overlay")

@@ -12,7 +12,7 @@ from isocenter.apps.audit import services as audit
 from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.routing.matching import matching
 from isocenter.apps.routing.models import Pipeline, Route, RouteEvaluation, Run, RunStep
-from isocenter.apps.routing.pipelines import check_steps
+from isocenter.apps.routing.pipelines import check_steps, deidentifies
 from isocenter.apps.routing.schedule import schedule_run
 from isocenter.apps.routing.steps.registry import step as step_of
 from isocenter.core.errors import PipelineError
@@ -58,8 +58,14 @@ def start_run(
         priority: default: the route's.
 
     Raises:
-        PipelineError: the pipeline cannot be used any more.
+        PipelineError: the pipeline cannot be used any more, or nothing identified may leave by
+            the route and the pipeline does not de-identify.
     """
+    if route is not None and route.deidentified_only and not deidentifies(pipeline.steps):
+        raise PipelineError(
+            f"nothing identified may leave by the route {route.name}, and the pipeline "
+            f"{pipeline.name} does not de-identify"
+        )
     nodes = list(route.destinations if destinations is None and route else destinations or ())
     steps = _steps(pipeline.steps, nodes)
     parameters = check_steps(steps, known_nodes=None)

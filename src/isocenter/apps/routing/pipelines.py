@@ -134,7 +134,7 @@ def check_route(
         if name not in nodes:
             errors.append(_unknown_node(name, nodes, join(path, "destinations", index)))
     steps = pipelines.get(route.pipeline)
-    if route.enabled and route.deidentified_only and DEIDENTIFY not in map(_step_name, steps or ()):
+    if route.enabled and route.deidentified_only and not deidentifies(steps or ()):
         errors.append(
             PipelineError(
                 "nothing identified may leave by this route, and its pipeline does not "
@@ -218,5 +218,6 @@ def _errors(check: Callable[[], object]) -> list[PipelineError]:
     return []
 
 
-def _step_name(step: Mapping[str, Any]) -> str:
-    return str(step["step"])
+def deidentifies(steps: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a pipeline has the step that takes the patient's identity away."""
+    return any(step["step"] == DEIDENTIFY for step in steps)
