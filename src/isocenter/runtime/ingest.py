@@ -37,12 +37,14 @@ _GATHER_S = 0.1  # after a wake, so that a batch is worth its transaction
 _POLICY_EVERY_S = 5.0
 _WATCH_EVERY_S = 1.0
 _BEAT_EVERY_S = 5.0
+_NICE = 5  # a sender waits for the receiver, nobody for the ingest
 _BACK_OFF_S = (0.5, 1.0, 2.0, 5.0)
 
 
 def run_ingest(settings: Settings) -> int:
     """Run until SIGTERM or SIGINT; Django is set up already. Returns the exit code."""
     stop = threading.Event()
+    os.nice(_NICE)
     with _signals(stop):
         failures = 0
         while not stop.is_set():
