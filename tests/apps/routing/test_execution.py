@@ -20,8 +20,15 @@ from isocenter.apps.archive.models import Instance
 from isocenter.apps.audit.queries import events
 from isocenter.apps.routing import artifacts, queries
 from isocenter.apps.routing.execution import claim, execute
-from isocenter.apps.routing.models import Artifact, QuarantineItem, Run, RunStep
-from isocenter.apps.routing.services import cancel_run, evaluate, retry_run, start_run
+from isocenter.apps.routing.models import Artifact, QuarantineItem, Route, Run, RunStep
+from isocenter.apps.routing.quarantining import resolve_run
+from isocenter.apps.routing.services import (
+    cancel_run,
+    evaluate,
+    quarantine_run,
+    retry_run,
+    start_run,
+)
 from isocenter.apps.routing.step_execution import log_text
 from isocenter.apps.routing.steps.burn_in import BurnIn
 from isocenter.apps.routing.sweeping import sweep
@@ -260,6 +267,26 @@ def test_a_newer_revision_takes_the_place_of_a_run_that_nobody_began(stored, app
     older.refresh_from_db()
     assert (older.state, newer.state) == (Run.State.CANCELLED, Run.State.QUEUED)
     assert "revision 2" in older.reason
+
+
+def test_routes_that_share_a_pipeline_do_not_settle_each_other_s_matters(stored, apply):
+    """One route's run failed; the other one's success is no reason to forget that."""
+    apply()
+    study, revision = stored(only=slice(1, None))
+    overlay = queries.route("overlay")
+    twin = Route.objects.create(name="twin", pipeline=overlay.pipeline, destinations=["out"])
+    failed, waits = (
+        start_run(revision, overlay.pipeline, route=route) for route in (overlay, twin)
+    )
+    Run.objects.filter(pk=failed.pk).update(state=Run.State.FAILED, reason="its node is off")
+    failed.refresh_from_db()
+    item = quarantine_run(failed)
+    resolve_run(waits)
+    item.refresh_from_db()
+    assert item.state == QuarantineItem.State.HELD
+    start_run(study.take(study.files[0]), overlay.pipeline, route=overlay)
+    waits.refresh_from_db()
+    assert waits.state == Run.State.QUEUED
 
 
 def test_evaluating_twice_starts_one_run(stored, apply):

@@ -154,18 +154,21 @@ def settle(run: Run) -> list[Artifact]:
     return superseded
 
 
-def newer_run(run: Run) -> Run | None:
-    """A finished run of the same pipeline on a newer revision of the study."""
-    return (
-        Run.objects.filter(
-            study=run.study,
-            pipeline_name=run.pipeline_name,
-            state=Run.State.DONE,
-            revision__number__gt=run.revision.number,
-        )
-        .order_by("-revision__number", "-finished_at")
-        .first()
+def newer_run(run: Run, *, of_route: bool = False) -> Run | None:
+    """A finished run of the same pipeline on a newer revision of the study.
+
+    Args:
+        of_route: only of the same route; another one sends to other places.
+    """
+    newer = Run.objects.filter(
+        study=run.study,
+        pipeline_name=run.pipeline_name,
+        state=Run.State.DONE,
+        revision__number__gt=run.revision.number,
     )
+    if of_route:
+        newer = newer.filter(route_name=run.route_name)
+    return newer.order_by("-revision__number", "-finished_at").first()
 
 
 def _is_whole(artifact: Artifact) -> bool:

@@ -70,7 +70,7 @@ def start_run(
     steps = _steps(pipeline.steps, nodes)
     parameters = check_steps(steps, known_nodes=None)
     with transaction.atomic():
-        _cancel_older(revision, pipeline)
+        _cancel_older(revision, pipeline, route.name if route else "")
         run = Run.objects.create(
             route=route,
             pipeline=pipeline,
@@ -110,11 +110,12 @@ def _steps(steps: Sequence[Mapping[str, Any]], nodes: Sequence[str]) -> list[dic
     return copied
 
 
-def _cancel_older(revision: Revision, pipeline: Pipeline) -> None:
+def _cancel_older(revision: Revision, pipeline: Pipeline, route_name: str) -> None:
     """Runs on older revisions that nobody has begun would make what is superseded at once."""
     older = Run.objects.select_for_update().filter(
         study=revision.study,
         pipeline_name=pipeline.name,
+        route_name=route_name,  # another route sends to other places
         state=Run.State.QUEUED,
         started_at__isnull=True,
         revision__number__lt=revision.number,

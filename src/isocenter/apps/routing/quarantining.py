@@ -102,6 +102,7 @@ def resolve_run(run: Run) -> None:
         kind=QuarantineItem.Kind.RUN,
         run__study=run.study,
         run__pipeline_name=run.pipeline_name,
+        run__route_name=run.route_name,  # another route sends to other places
         run__revision__number__lte=run.revision.number,
         state__in=OPEN,
     ):

@@ -67,7 +67,7 @@ def retry_run(
         run = _locked(run_id)
         if run.state not in _OVER:
             raise RoutingError(f"run {run.pk} is {run.state}; cancel it first")
-        newer = artifacts.newer_run(run)
+        newer = artifacts.newer_run(run, of_route=True)
         if newer is not None:
             raise RoutingError(
                 f"the study has revision {newer.revision.number} since; its run is {newer.pk}",
