@@ -19,6 +19,7 @@ from isocenter.core.contours.options import ContourOptions, RoiChoice
 from isocenter.core.contours.pairing import pair
 from isocenter.core.contours.sources import files_under, sort_out
 from isocenter.core.errors import ContourError, GeometryError
+from isocenter.core.phantoms import head_phantom
 
 MADE_AT = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 
@@ -65,6 +66,19 @@ def test_the_real_pairs_have_exactly_the_voxels_that_are_expected(
     ours = np.linalg.inv(nifti.affine) @ np.diag([-1, -1, 1, 1]) @ lps
     assert {tuple(v) for v in np.rint(ours[:3].T).astype(int)} == {tuple(v) for v in theirs}
     assert found.warnings[0].endswith("contours go to slices by geometry")
+
+
+def test_a_missing_slice_is_told(tmp_path: Path) -> None:
+    phantom = head_phantom("gap", slices=12, rows=48, columns=48, spacing_mm=4.2,
+                           slice_distance_mm=14.0)  # fmt: skip
+    files = phantom.write(tmp_path / "in")
+    whole = run(tmp_path / "in", tmp_path / "whole")
+    files[5].unlink()
+    holed = run(tmp_path / "in", tmp_path / "holed")
+    assert whole["pairs"][0]["warnings"] == []
+    (warning,) = [text for text in holed["pairs"][0]["warnings"] if "evenly" in text]
+    assert "28.00 mm behind the slice at" in warning
+    assert "elsewhere 14.00 mm" in warning
 
 
 def test_a_whole_study_pairs_each_structure_set_with_its_series(

@@ -12,6 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from isocenter import __version__
 from isocenter.core.contours.draw import Drawing, draw_structure_set
 from isocenter.core.contours.image_series import Pair, load_series
@@ -21,6 +23,7 @@ from isocenter.core.contours.outputs.writer import Progress, silent
 from isocenter.core.contours.pairing import pair
 from isocenter.core.contours.sources import Sources, files_under, sort_out
 from isocenter.core.dicom.bounds import DEFAULT_BOUNDS, Bounds
+from isocenter.core.dicom.geometry import SliceStack
 from isocenter.core.errors import ContourError
 
 #: Changes whenever the same input draws other masks than before.
@@ -253,10 +256,23 @@ def _entry(found: Pair, drawing: Drawing, stem: str) -> dict[str, Any]:
         "images": len(found.series),
         "matched_by": found.matched_by,
         "folder": stem,
-        "warnings": list(found.warnings),
+        "warnings": [*found.warnings, *_uneven(found.series.stack)],
         "rois": [mask.summary() for mask in drawing.masks],
         "skipped_rois": [skipped.summary() for skipped in drawing.skipped],
     }
+
+
+def _uneven(stack: SliceStack) -> list[str]:
+    """A word about slices that are missing or not evenly spaced: volumes depend on the spacing."""
+    if stack.is_uniform:
+        return []
+    usual = float(np.median(stack.gaps_mm))
+    widest = int(np.argmax(stack.gaps_mm))
+    return [
+        f"slices are not evenly spaced, some may be missing: {stack.gaps_mm[widest]:.2f} mm "
+        f"behind the slice at {stack.distances_mm[widest]:.2f} mm, elsewhere {usual:.2f} mm; "
+        "volumes count each slice with its local distance"
+    ]
 
 
 def _nothing_left(found: Pair, drawing: Drawing) -> str:
