@@ -111,3 +111,15 @@ def test_the_root_lists_every_command_and_imports_none(
 def test_an_unknown_command_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert _isocenter("confg") == 2
     assert "confg" in capsys.readouterr().err
+
+
+def test_a_certificate_that_is_not_there_is_no_configuration_that_is_well(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "isocenter.yaml").write_text("receiver: {tls: {certificate: /nope.pem}}\n")
+
+    assert _isocenter("config", "check", "--data-dir", str(tmp_path)) == 1
+
+    said = capsys.readouterr()
+    assert "receiver.tls.certificate: there is no /nope.pem" in said.err
+    assert "is well" not in said.out

@@ -8,7 +8,7 @@ from typing import Any
 import typer
 import yaml
 
-from isocenter.cli.platform import ConfigOption, DataDirOption, JsonOption, emit
+from isocenter.cli.platform import ConfigOption, DataDirOption, JsonOption, emit, fail
 from isocenter.runtime.settings import Settings
 
 config_app = typer.Typer(no_args_is_help=True)
@@ -44,8 +44,11 @@ def check(data_dir: DataDirOption = None, config: ConfigOption = None) -> None:
     path = config_path(config, given, environment_layer(os.environ))
     for name in strange_variables(os.environ):
         typer.secho(f"note: environment variable {name} sets nothing", err=True)
-    for problem in files_not_there(settings):
-        typer.secho(f"note: {problem}", err=True)
+    missing = files_not_there(settings)
+    for problem in missing:
+        typer.secho(problem, fg=typer.colors.RED, err=True)
+    if any(problem.startswith("receiver.tls") for problem in missing):
+        fail("the receiver cannot start without its TLS files")
     source = str(path) if path else "no file; defaults and environment"
     typer.echo(f"the configuration is well ({source}; data directory {settings.data_dir})")
 

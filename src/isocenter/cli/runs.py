@@ -9,7 +9,17 @@ import typer
 from isocenter.cli.platform import ConfigOption, DataDirOption, JsonOption, connect, emit, fail
 
 app = typer.Typer(no_args_is_help=True)
-_COLUMNS = ("id", "state", "route", "study_uid", "revision", "created_at", "seconds", "reason")
+_COLUMNS = (
+    "id",
+    "state",
+    "delivered",
+    "route",
+    "study_uid",
+    "revision",
+    "created_at",
+    "seconds",
+    "reason",
+)
 
 RunId = Annotated[str, typer.Argument(help="Id of the run, or its beginning.", show_default=False)]
 

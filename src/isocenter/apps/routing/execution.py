@@ -187,7 +187,12 @@ class _Execution:
     def _report(self) -> None:
         try:
             run_report.write(self._run.pk)
-        except Exception:  # a report that cannot be written undoes no run
+        except OSError as error:  # a report that cannot be written undoes no run
+            where = error.filename or "the reports folder"
+            log.error(
+                "report_not_written", run=str(self._run.pk), reason=f"{error.strerror}: {where}"
+            )
+        except Exception:
             log.exception("report_failed", run=str(self._run.pk))
 
 

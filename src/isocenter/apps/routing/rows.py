@@ -36,6 +36,7 @@ def run_row(item: Run) -> dict[str, Any]:
         "started_at": _time(item.started_at),
         "finished_at": _time(item.finished_at),
         "seconds": _seconds(item.started_at, item.finished_at),
+        "delivered": _delivered(item),
         "reason": item.reason,
     }
 
@@ -115,6 +116,12 @@ def quarantine_row(item: QuarantineItem) -> dict[str, Any]:
         "first_at": _time(item.first_at),
         "last_at": _time(item.last_at),
     }
+
+
+def _delivered(item: Run) -> str:
+    """``2 done, 1 failed``: a run that is done may still have sent nothing."""
+    states = [str(row.state) for row in queries.deliveries_of(item)]
+    return ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
 
 
 def _time(value: datetime | None) -> str | None:
