@@ -26,6 +26,7 @@ from isocenter.apps.routing.services import (
     cancel_run,
     evaluate,
     quarantine_run,
+    retry_quarantined,
     retry_run,
     start_run,
 )
@@ -287,6 +288,19 @@ def test_routes_that_share_a_pipeline_do_not_settle_each_other_s_matters(stored,
     start_run(study.take(study.files[0]), overlay.pipeline, route=overlay)
     waits.refresh_from_db()
     assert waits.state == Run.State.QUEUED
+
+
+def test_a_retry_that_was_cancelled_is_a_person_s_matter_again(stored, apply):
+    apply()
+    run = start_run(stored()[1], queries.route("overlay").pipeline)
+    Run.objects.filter(pk=run.pk).update(state=Run.State.FAILED, reason="broken")
+    run.refresh_from_db()
+    item = quarantine_run(run)
+    retry_quarantined(item.pk)
+    cancel_run(run.pk)
+    sweep()
+    item.refresh_from_db()
+    assert item.state == QuarantineItem.State.HELD
 
 
 def test_evaluating_twice_starts_one_run(stored, apply):

@@ -22,8 +22,10 @@ from isocenter.apps.routing.schedule import (
 )
 
 log = structlog.get_logger(__name__)
+INSTANCE_RETRY_S = 600.0  # no instance takes longer through the ingest
 GRACE_S = 2.0  # a row is younger than its job for a moment
 BATCH = 500
+_GIVEN_UP = ("failed", "cancelled")  # of runs and of deliveries
 
 
 def sweep() -> int:
@@ -36,6 +38,7 @@ def sweep() -> int:
         _sweep_runs()
         + _sweep_deliveries()
         + _quarantine_what_failed()
+        + _hold_what_is_not_retried()
         + quarantining.delete_expired()
     )
 
@@ -117,3 +120,16 @@ def _quarantine_what_failed() -> int:
         quarantining.quarantine_delivery(item)
         touched += 1
     return touched
+
+
+def _hold_what_is_not_retried() -> int:
+    """Items whose retry was cancelled, or died without a word, are a person's matter again."""
+    over = Q(kind=QuarantineItem.Kind.RUN, run__state__in=_GIVEN_UP)
+    over |= Q(kind=QuarantineItem.Kind.DELIVERY, delivery__state__in=_GIVEN_UP)
+    over |= Q(
+        kind=QuarantineItem.Kind.INSTANCE, last_at__lt=Now() - timedelta(seconds=INSTANCE_RETRY_S)
+    )
+    stuck = QuarantineItem.objects.filter(over, state=QuarantineItem.State.RETRYING)
+    return QuarantineItem.objects.filter(pk__in=list(stuck.values_list("pk", flat=True))).update(
+        state=QuarantineItem.State.HELD
+    )
