@@ -16,6 +16,8 @@ from django.db import connection
 from django.utils import timezone
 
 from isocenter.apps.archive import queries as archive
+from isocenter.apps.archive.incoming import FilePayload, Incoming
+from isocenter.apps.archive.ingest import ingest_records
 from isocenter.apps.archive.models import Instance
 from isocenter.apps.audit.queries import events
 from isocenter.apps.routing import artifacts, queries
@@ -34,6 +36,8 @@ from isocenter.apps.routing.step_execution import log_text
 from isocenter.apps.routing.steps.burn_in import BurnIn
 from isocenter.apps.routing.sweeping import sweep
 from isocenter.core.errors import RoutingError
+
+from .conftest import SENDER
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -288,6 +292,26 @@ def test_routes_that_share_a_pipeline_do_not_settle_each_other_s_matters(stored,
     start_run(study.take(study.files[0]), overlay.pipeline, route=overlay)
     waits.refresh_from_db()
     assert waits.state == Run.State.QUEUED
+
+
+def test_a_revision_that_lost_instances_to_newer_copies_is_not_drawn_on(
+    stored, apply, go, configure
+):
+    """Without them the overlay would silently have fewer slices than the revision."""
+    configure(storage={"duplicate_policy": "replace"})
+    apply()
+    study, revision = stored()
+    ds = pydicom.dcmread(study.files[0])
+    ds.SeriesDescription = "corrected"
+    ds.save_as(study.files[0])
+    ingest_records([Incoming(FilePayload(study.files[0]), SENDER, timezone.now())])
+
+    run = go(revision)
+
+    assert run.state == Run.State.FAILED
+    assert "1 instance(s) of revision 1 were replaced" in run.reason
+    assert go(study.take()).state == Run.State.DONE
+    assert not QuarantineItem.objects.filter(state=QuarantineItem.State.HELD, kind="run").exists()
 
 
 def test_a_retry_that_was_cancelled_is_a_person_s_matter_again(stored, apply):

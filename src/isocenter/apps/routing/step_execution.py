@@ -22,6 +22,7 @@ from isocenter.apps.routing.steps.base import (
     Step,
     StepContext,
     StepParameters,
+    StepRefused,
     StepResult,
 )
 from isocenter.apps.routing.steps.registry import step as step_of
@@ -103,6 +104,12 @@ class StepExecution:
         before = list(self._run.steps.filter(index__lt=self._row.index))
         named = _named_series(self._run)
         instances = [_as_input(item, named) for item in archive.inputs(self._run.revision)]
+        if len(instances) != self._run.revision.instance_count:
+            # Under the policy "replace" a newer copy takes an instance's place in the archive.
+            raise StepRefused(
+                f"{self._run.revision.instance_count - len(instances)} instance(s) of revision "
+                f"{self._run.revision.number} were replaced by newer ones; the next one has them"
+            )
         for step in before:
             kept = step.result.get("series_uids")
             if kept is not None:
