@@ -1,9 +1,7 @@
 """Incoming bytes → synced files beside the archive, digested and read. No database here.
 
-Instances of a batch are staged by a few threads: most of their time goes into hashing and writing,
-where Python lets others run. They are synced afterwards, one by one: many syncs at once make the
-receiver wait for its own, and the senders with it (a fifth to a third fewer instances per second),
-and are no faster in the end.
+Instances of a batch are staged by a few threads: most of their time goes into hashing and syncing,
+where Python lets others run.
 """
 
 from __future__ import annotations
@@ -80,17 +78,13 @@ class StagingArea:
             OSError: the disk does not take them, or the payload cannot be read.
         """
         work = [(record, self._folder / f"{number}.part") for number, record in enumerate(records)]
-        with _Unsynced() as unsynced:
-            if len(work) == 1:
-                staged = [self._stage(*work[0], unsynced)]
-            else:
-                with ThreadPoolExecutor(_THREADS, thread_name_prefix="stage") as pool:
-                    staged = list(pool.map(lambda item: self._stage(*item, unsynced), work))
-            unsynced.sync()
-        return staged
+        if len(work) == 1:
+            return [self._stage(*work[0])]
+        with ThreadPoolExecutor(_THREADS, thread_name_prefix="stage") as pool:
+            return list(pool.map(lambda item: self._stage(*item), work))
 
-    def _stage(self, incoming: Incoming, path: Path, unsynced: _Unsynced) -> Staged:
-        copy = _copy(incoming, path, unsynced)
+    def _stage(self, incoming: Incoming, path: Path) -> Staged:
+        copy = _copy(incoming, path)
         if copy.meta is None:
             return Staged(incoming, path, copy.size, copy.digest, problem=copy.problem)
         try:
@@ -167,49 +161,26 @@ class _Copy:
     problem: str
 
 
-class _Unsynced:
-    """Files that were written and are not on disk yet; closed at the end of the ``with`` block."""
-
-    def __init__(self) -> None:
-        self._descriptors: list[int] = []  # appended to by several threads, which a list allows
-
-    def __enter__(self) -> _Unsynced:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        while self._descriptors:
-            os.close(self._descriptors.pop())
-
-    def create(self, path: Path) -> int:
-        """A new file, open for writing until the block ends."""
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        self._descriptors.append(descriptor)
-        return descriptor
-
-    def sync(self) -> None:
-        """Make the bytes of all of them durable; their names follow when they are placed."""
-        for descriptor in self._descriptors:
-            os.fdatasync(descriptor)
-
-
-def _copy(incoming: Incoming, path: Path, unsynced: _Unsynced) -> _Copy:
-    """Write a copy of a payload, and digest its data set in the same pass."""
+def _copy(incoming: Incoming, path: Path) -> _Copy:
+    """Write and sync a copy of a payload, and digest its data set in the same pass."""
     start, size, hasher = b"", 0, hashlib.sha256()
     meta, offset, problem = None, 0, "the file is empty"
-    descriptor = unsynced.create(path)
-    for chunk in incoming.payload.chunks():
-        view = memoryview(chunk)
-        if size == 0:
-            start = chunk
-            meta, offset, problem = _meta_of(chunk)
-            hasher.update(view[offset:])
-        else:
-            hasher.update(view)
-        size += len(chunk)
-        while view:
-            view = view[os.write(descriptor, view) :]
-    # On Linux this begins to write the file out; the sync that follows finds little left to do.
-    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        for chunk in incoming.payload.chunks():
+            view = memoryview(chunk)
+            if size == 0:
+                start = chunk
+                meta, offset, problem = _meta_of(chunk)
+                hasher.update(view[offset:])
+            else:
+                hasher.update(view)
+            size += len(chunk)
+            while view:
+                view = view[os.write(descriptor, view) :]
+        os.fdatasync(descriptor)  # the name follows when the file is placed
+    finally:
+        os.close(descriptor)
     return _Copy(start, size, hasher.hexdigest(), meta, offset, problem)
 
 
