@@ -22,7 +22,16 @@ from pathlib import Path
 import nibabel
 import numpy as np
 from numpy.typing import NDArray
-from stand.rasterisers import Isocenter, Rasteriser, Usage, everyone, run_watched
+from stand.rasterisers import (
+    DcmRtStruct2Nii,
+    Isocenter,
+    Plastimatch,
+    Rasteriser,
+    RtUtils,
+    Usage,
+    is_there,
+    run_watched,
+)
 from stand.structures import SPACING_MM, Shape, oracle, shapes, write_case
 from stand.table import machine, middle, print_claims, print_table
 
@@ -30,6 +39,7 @@ HERE = Path(__file__).resolve().parent
 SLICES, SIZE = 300, 512
 MANY_SLICES = 1000
 MEMORY_GOAL_MB = 1500
+PYTHON_PEERS = (RtUtils, DcmRtStruct2Nii)
 
 
 def peers_environment(folder: Path) -> Path:
@@ -93,12 +103,17 @@ def memory(workspace: Path) -> Usage:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one round of the slow peers")
+    parser.add_argument(
+        "--quick", action="store_true", help="without the Python peers, which take up to 100 s"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--peers-venv", type=Path, default=HERE.parent / ".bench-venv")
     options = parser.parse_args()
     print(f"contours: {machine()}")
-    programs = everyone(peers_environment(options.peers_venv))
+    programs: list[Rasteriser] = [Isocenter(Path()), Plastimatch(Path())]
+    if not options.quick:
+        programs += [kind(peers_environment(options.peers_venv)) for kind in PYTHON_PEERS]
+    programs = [program for program in programs if is_there(program)]
     times: dict[tuple[str, str], list[Usage]] = defaultdict(list)
     exactness: dict[str, dict[str, str]] = {}
     with tempfile.TemporaryDirectory(prefix="isocenter-bench-") as folder:
@@ -108,8 +123,6 @@ def main() -> int:
         for number in range(options.rounds):
             for suffix in (".nii", ".nii.gz"):
                 for program in programs:
-                    if _is_left_out(program, suffix, number, quick=options.quick):
-                        continue
                     out = workspace / "out"
                     usage = program.run(images, structure_set, out, suffix)
                     times[suffix, program.name].append(usage)
@@ -120,11 +133,6 @@ def main() -> int:
         many = memory(workspace)
     report(times, exactness, many)
     return 0
-
-
-def _is_left_out(program: Rasteriser, suffix: str, number: int, *, quick: bool) -> bool:
-    """The short form keeps all rounds of ours, and each peer once."""
-    return quick and not isinstance(program, Isocenter) and (number > 0 or suffix == ".nii.gz")
 
 
 def report(

@@ -167,13 +167,9 @@ def _memory_mb(process: psutil.Process) -> float:
     return total / 1e6
 
 
-def everyone(python: Path) -> list[Rasteriser]:
-    """Ours first; peers that are not installed are left out and named."""
-    found = []
-    for kind in (Isocenter, Plastimatch, RtUtils, DcmRtStruct2Nii):
-        one = kind(python)
-        if one.is_installed():
-            found.append(one)
-        else:
-            print(f"not installed: {one.name}", file=sys.stderr)
-    return found
+def is_there(program: Rasteriser) -> bool:
+    """True when it is installed; says so when it is not."""
+    if program.is_installed():
+        return True
+    print(f"not installed: {program.name}", file=sys.stderr)
+    return False

@@ -14,13 +14,16 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
+from pydicom.tag import Tag
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from .studies import CT_IMAGE_STORAGE
 
 RT_STRUCTURE_SET_STORAGE = "1.2.840.10008.5.1.4.1.1.481.3"
+CONTOUR_DATA = 0x30060050
 SPACING_MM = 0.9765625
 ORIGIN_MM = -250.0
 
@@ -245,9 +248,17 @@ def _contours(shape: Shape, references: list[tuple[str, str]]) -> Iterator[Datas
             item.ContourImageSequence = Sequence([_reference(*references[number])])
             item.ContourGeometricType = "CLOSED_PLANAR"
             item.NumberOfContourPoints = len(points)
-            full = np.column_stack([points, np.full(len(points), float(number))])
-            item.ContourData = [f"{value:.5f}".rstrip("0").rstrip(".") for value in full.ravel()]
+            text = "\\".join(f"{x}\\{y}\\{number}" for x, y in _texts(points)).encode()
+            text += b" " * (len(text) % 2)
+            # As pydicom keeps what it reads; to let it convert 700 000 decimal strings takes long.
+            item[CONTOUR_DATA] = RawDataElement(
+                Tag(CONTOUR_DATA), "DS", len(text), text, 0, False, True
+            )
             yield item
+
+
+def _texts(points: Points) -> list[tuple[str, str]]:
+    return [(f"{x:.5f}", f"{y:.5f}") for x, y in points]
 
 
 def _reference(sop_class: str, sop_instance: str) -> Dataset:
