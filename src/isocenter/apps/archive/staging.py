@@ -1,6 +1,6 @@
 """Incoming bytes → synced files beside the archive, digested and read. No database here.
 
-Instances of a batch are staged by a few threads: most of their time goes into hashing and syncing,
+Instances of a batch are staged by a few threads: most of their time goes into hashing and writing,
 where Python lets others run.
 """
 
@@ -14,10 +14,12 @@ import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import structlog
 
+from isocenter.apps.archive.copies import Copies
 from isocenter.apps.archive.incoming import Incoming
 from isocenter.apps.archive.indexing import Entry, Flag, clean, entry_of
 from isocenter.core.dicom.bounds import Bounds
@@ -77,14 +79,19 @@ class StagingArea:
         Raises:
             OSError: the disk does not take them, or the payload cannot be read.
         """
-        work = [(record, self._folder / f"{number}.part") for number, record in enumerate(records)]
-        if len(work) == 1:
-            return [self._stage(*work[0])]
-        with ThreadPoolExecutor(_THREADS, thread_name_prefix="stage") as pool:
-            return list(pool.map(lambda item: self._stage(*item), work))
+        paths = [self._folder / f"{number}.part" for number in range(len(records))]
+        with Copies() as copies:
+            if len(records) == 1:
+                staged = [self._stage(records[0], paths[0], copies)]
+            else:
+                with ThreadPoolExecutor(_THREADS, thread_name_prefix="stage") as pool:
+                    stage = partial(self._stage, copies=copies)
+                    staged = list(pool.map(stage, records, paths))
+            copies.sync()
+        return staged
 
-    def _stage(self, incoming: Incoming, path: Path) -> Staged:
-        copy = _copy(incoming, path)
+    def _stage(self, incoming: Incoming, path: Path, copies: Copies) -> Staged:
+        copy = _copy(incoming, path, copies)
         if copy.meta is None:
             return Staged(incoming, path, copy.size, copy.digest, problem=copy.problem)
         try:
@@ -108,7 +115,7 @@ class StagingArea:
         return Staged(incoming, path, copy.size, copy.digest, problem=clean(problem))
 
     def _indexed(
-        self, incoming: Incoming, path: Path, copy: _Copy, meta: FileMeta, header: Header
+        self, incoming: Incoming, path: Path, copy: _Copied, meta: FileMeta, header: Header
     ) -> Staged:
         entry = entry_of(
             header,
@@ -152,7 +159,7 @@ def staging_folder(archive: Path) -> Path:
 
 
 @dataclass(frozen=True)
-class _Copy:
+class _Copied:
     start: bytes  # the first piece; all of a small file
     size: int
     digest: str
@@ -161,27 +168,20 @@ class _Copy:
     problem: str
 
 
-def _copy(incoming: Incoming, path: Path) -> _Copy:
-    """Write and sync a copy of a payload, and digest its data set in the same pass."""
+def _copy(incoming: Incoming, path: Path, copies: Copies) -> _Copied:
+    """Write a copy of a payload, and digest its data set in the same pass."""
     start, size, hasher = b"", 0, hashlib.sha256()
     meta, offset, problem = None, 0, "the file is empty"
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        for chunk in incoming.payload.chunks():
-            view = memoryview(chunk)
-            if size == 0:
-                start = chunk
-                meta, offset, problem = _meta_of(chunk)
-                hasher.update(view[offset:])
-            else:
-                hasher.update(view)
-            size += len(chunk)
-            while view:
-                view = view[os.write(descriptor, view) :]
-        os.fdatasync(descriptor)  # the name follows when the file is placed
-    finally:
-        os.close(descriptor)
-    return _Copy(start, size, hasher.hexdigest(), meta, offset, problem)
+    target = copies.create(path, incoming.payload.length)
+    for chunk in incoming.payload.chunks():
+        if size == 0:
+            start = chunk
+            meta, offset, problem = _meta_of(chunk)
+        target.write(chunk)
+        hasher.update(chunk if size else memoryview(chunk)[offset:])
+        size += len(chunk)
+    target.finish()
+    return _Copied(start, size, hasher.hexdigest(), meta, offset, problem)
 
 
 def _meta_of(start: bytes) -> tuple[FileMeta | None, int, str]:
