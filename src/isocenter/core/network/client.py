@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -74,17 +75,60 @@ class Peer:
         return f"{self.called_ae_title} at {self.host}:{self.port}"
 
 
+class Line:
+    """The socket of an association, so that another thread can end it at any stage.
+
+    A thread that is blocked in connecting, in waiting for the peer's acceptance, or in reading
+    or writing then sees the connection closed.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self._is_cut = False
+
+    def attach(self, sock: socket.socket) -> None:
+        """Say which socket it is.
+
+        Raises:
+            NetworkError: it was cut before.
+        """
+        with self._lock:
+            if self._is_cut:
+                raise NetworkError("the connection was given up")
+            self._socket = sock
+
+    def cut(self, *, may_say_so: bool = False) -> None:
+        """End it, now or as soon as there is a socket.
+
+        Args:
+            may_say_so: stop only reading, so that its thread can still send A-ABORT.
+        """
+        with self._lock:
+            self._is_cut = True
+            if self._socket is not None:
+                how = socket.SHUT_RD if may_say_so else socket.SHUT_RDWR
+                with contextlib.suppress(OSError):
+                    # Not the method of a TLS socket, which takes away what its thread works with.
+                    socket.socket.shutdown(self._socket, how)
+
+
 class ClientAssociation:
     """An established association; use it in a ``with`` block, which releases or aborts it.
+
+    Args:
+        line: lets another thread end it.
 
     Raises (on construction):
         AssociationRejected: the peer said no; carries result, source and reason.
         NetworkTimeout, NetworkError: it cannot be reached, or breaks the protocol.
     """
 
-    def __init__(self, peer: Peer, contexts: Sequence[ProposedContext]) -> None:
+    def __init__(
+        self, peer: Peer, contexts: Sequence[ProposedContext], *, line: Line | None = None
+    ) -> None:
         self.peer = peer
-        self._connection = Connection(_connect(peer), peer.timeout_s)
+        self._connection = Connection(_connect(peer, line or Line()), peer.timeout_s)
         self._reader = MessageReader(
             self._connection,
             max_pdu=peer.max_pdu,
@@ -94,7 +138,10 @@ class ClientAssociation:
         self._is_open = False
         try:
             self._negotiate(contexts)
-        except BaseException:
+        except BaseException as error:
+            if not isinstance(error, AssociationRejected):
+                with contextlib.suppress(NetworkError):  # it may be there, only too late for us
+                    self._connection.send(encode_abort(0, 0))
             self._connection.close()
             raise
         self._is_open = True
@@ -210,9 +257,9 @@ class ClientAssociation:
         self._max_pdu = min(theirs, peer.max_pdu) if theirs else peer.max_pdu
 
 
-def _connect(peer: Peer) -> socket.socket:
+def _connect(peer: Peer, line: Line) -> socket.socket:
     try:
-        sock = socket.create_connection((peer.host, peer.port), timeout=peer.timeout_s)
+        sock = _open_socket(peer, line)
     except TimeoutError:
         raise NetworkTimeout(
             f"{peer} did not take the connection in {peer.timeout_s:g} s"
@@ -222,14 +269,45 @@ def _connect(peer: Peer) -> socket.socket:
     if peer.tls is None:
         return sock
     try:
-        context = client_context(peer.tls)
-        return context.wrap_socket(sock, server_hostname=peer.host)
+        secure = client_context(peer.tls).wrap_socket(
+            sock, server_hostname=peer.host, do_handshake_on_connect=False
+        )
+        sock = secure  # wrapping has emptied the plain one
+        line.attach(secure)
+        secure.do_handshake()
     except TimeoutError:
         sock.close()
         raise NetworkTimeout(f"{peer} did not finish the TLS handshake") from None
     except (OSError, ssl.SSLError) as error:
         sock.close()
         raise NetworkError(f"no TLS connection with {peer}: {error}") from error
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _open_socket(peer: Peer, line: Line) -> socket.socket:
+    """Connect to the first of the peer's addresses that answers."""
+    failure: OSError = OSError("it has no address")
+    addresses = socket.getaddrinfo(peer.host, peer.port, type=socket.SOCK_STREAM)
+    for family, kind, protocol, _, address in addresses:
+        sock = None
+        try:
+            sock = socket.socket(family, kind, protocol)
+            line.attach(sock)
+            sock.settimeout(peer.timeout_s)
+            sock.connect(address)
+            return sock
+        except OSError as error:
+            failure = error
+            if sock is not None:
+                sock.close()
+        except BaseException:
+            if sock is not None:
+                sock.close()
+            raise
+    raise failure
 
 
 def _raise_rejected(peer: Peer, body: bytes) -> None:
