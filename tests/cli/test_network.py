@@ -69,6 +69,22 @@ def test_send_a_folder(peer: Callable[..., int], shared_data: Path, tmp_path: Pa
     assert (row["outcome"], row["status"]) == ("stored", "0000")
 
 
+@pytest.mark.parametrize(("number", "words"), [("1", ""), ("2", "2 associations")])
+def test_send_over_several_associations(
+    peer: Callable[..., int], shared_data: Path, number: str, words: str
+) -> None:
+    folder = shared_data / "rt_STS_001" / "CT"
+    done = isocenter("send", str(folder), "127.0.0.1", str(peer()), "--associations", number)
+    assert done.exit_code == 0, done.output
+    assert ("associations" in done.output) == bool(words)
+    assert words in done.output
+
+
+def test_too_many_associations(peer: Callable[..., int], tmp_path: Path) -> None:
+    done = isocenter("send", str(tmp_path), "127.0.0.1", "104", "--associations", "9")
+    assert done.exit_code == 2
+
+
 def test_a_file_that_was_named_and_is_no_dicom_fails(
     peer: Callable[..., int], tmp_path: Path
 ) -> None:

@@ -14,7 +14,15 @@ from isocenter.cli.platform import FAILED, JsonOption, emit
 from isocenter.core.errors import DicomError
 from isocenter.core.network.client import Peer
 from isocenter.core.network.proposals import read_item
-from isocenter.core.network.requestor import ItemResult, Outcome, SendItem, SendReport, echo, send
+from isocenter.core.network.requestor import (
+    MAX_ASSOCIATIONS,
+    ItemResult,
+    Outcome,
+    SendItem,
+    SendReport,
+    echo,
+    send,
+)
 from isocenter.core.network.tls import ClientTls
 
 HostArgument = Annotated[str, typer.Argument(help="Name or address of the peer.")]
@@ -22,6 +30,15 @@ PortArgument = Annotated[int, typer.Argument(min=1, max=65535, help="Its DICOM p
 CalledOption = Annotated[str, typer.Option("--called", help="AE title of the peer.")]
 CallingOption = Annotated[str, typer.Option("--calling", help="AE title that we give.")]
 TimeoutOption = Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds of silence.")]
+AssociationsOption = Annotated[
+    int,
+    typer.Option(
+        "--associations",
+        min=1,
+        max=MAX_ASSOCIATIONS,
+        help="At once, at most; 1 keeps the order.",
+    ),
+]
 TlsOption = Annotated[bool, typer.Option("--tls", help="Talk TLS.")]
 CaOption = Annotated[Path | None, typer.Option("--tls-ca", help="PEM file of the CAs to trust.")]
 CertificateOption = Annotated[
@@ -45,6 +62,7 @@ def send_command(
     *,
     called: CalledOption = "ANY-SCP",
     calling: CallingOption = "ISOCENTER",
+    associations: AssociationsOption = 2,
     timeout: TimeoutOption = 60,
     tls: TlsOption = False,
     tls_ca: CaOption = None,
@@ -55,6 +73,9 @@ def send_command(
     """Send DICOM files to a peer (C-STORE).
 
     Files of a folder that are no DICOM are passed over. Exit code 1 when any file failed.
+
+    From 16 files on, a second association is tried beside the first; a peer that does not want it
+    gets everything over the first.
     """
     peer = _peer(
         host,
@@ -71,7 +92,9 @@ def send_command(
     items, unreadable = _find(paths, console)
     with _progress(console) as progress:
         task = progress.add_task("sending", total=len(items))
-        report = send(items, peer, on_result=lambda _: progress.advance(task))
+        report = send(
+            items, peer, associations=associations, on_result=lambda _: progress.advance(task)
+        )
     report.results[:0] = unreadable
     _print(report, as_json, console)
     if not report.is_complete or not report.results:
@@ -193,10 +216,12 @@ def _print(report: SendReport, as_json: bool, console: Console) -> None:
         emit(rows, as_json, columns=("file", "outcome", "status", "note"))
     megabytes = report.bytes_sent / 1e6
     rate = f", {megabytes / report.seconds:.0f} MB/s" if report.seconds else ""
+    many = f", {report.associations} associations" if report.associations > 1 else ""
     console.print(
         f"{report.count(Outcome.STORED)} stored, {report.count(Outcome.FAILED)} failed, "
         f"{report.count(Outcome.NOT_SENT)} not sent; "
         f"{megabytes:.1f} MB in {report.seconds:.2f} s{rate}"
+        f"{many}"
     )
     if report.error is not None:
         console.print(f"[red]{report.error}[/red]")

@@ -29,7 +29,7 @@ from isocenter.apps.routing.services import (
     retry_quarantined,
     retry_run,
 )
-from isocenter.apps.routing.slots import slot
+from isocenter.apps.routing.slots import slots
 from isocenter.apps.routing.sweeping import sweep
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -44,6 +44,7 @@ class Peer:
         self.status = 0x0000
         self.received: list[str] = []
         self.delay_s = 0.0
+        self.most = 0  # associations at once
         self._ae = AE("PEER")
         self._ae.supported_contexts = AllStoragePresentationContexts
         with socket.socket() as probe:
@@ -63,6 +64,8 @@ class Peer:
             self._server = None
 
     def _store(self, event) -> int:
+        there = sum(one.is_established for one in self._server.active_associations)
+        self.most = max(self.most, there)
         time.sleep(self.delay_s)
         if self.status == 0:
             self.received.append(str(event.request.AffectedSOPInstanceUID))
@@ -219,8 +222,8 @@ def test_a_node_gets_no_more_associations_than_its_own_number(run_to, peer):
     done = threading.Event()
 
     def hold() -> None:
-        with slot("peer", 1) as has:
-            assert has
+        with slots("peer", 1) as held:
+            assert held.take()
             taken.set()
             done.wait(10)
         connection.close()
@@ -236,6 +239,98 @@ def test_a_node_gets_no_more_associations_than_its_own_number(run_to, peer):
     holder.join()
     send(delivery.pk)
     assert states(run) == {"sent": 6}
+
+
+def test_a_big_delivery_takes_the_slots_that_are_free(run_to, peer):
+    peer.delay_s = 0.02
+    run = run_to([dimse(peer.port)], slices=23)
+    send(run.deliveries.get().pk)
+    assert states(run) == {"sent": 24}
+    assert len(peer.received) == len(set(peer.received)) == 24
+    assert peer.most == 2
+    with slots("peer", 2) as held:
+        assert held.take(2) == 2, "a slot was not given back"
+
+
+@pytest.mark.parametrize(("limit", "most"), [(1, 1), (2, 2), (3, 3)])
+def test_deliveries_at_once_never_exceed_the_nodes_number(run_to, peer, limit, most):
+    peer.delay_s = 0.01
+    nodes = [dimse(peer.port, max_associations=limit)]
+    keys = [run_to(nodes, key=key, slices=39).deliveries.get().pk for key in "abc"]
+
+    def work(pk: int) -> None:
+        deadline = time.monotonic() + 30
+        while Delivery.objects.get(pk=pk).state != Delivery.State.DONE:
+            assert time.monotonic() < deadline
+            send(pk)
+            time.sleep(0.02)
+        connection.close()
+
+    workers = [threading.Thread(target=work, args=(pk,)) for pk in keys]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(40)
+    assert len(peer.received) == len(set(peer.received)) == 120
+    assert peer.most == most
+
+
+def test_a_delivery_that_waits_is_left_its_slot(run_to, peer):
+    nodes = [dimse(peer.port)]
+    first = run_to(nodes, key="a", slices=23)
+    run_to(nodes, key="b")
+    peer.delay_s = 0.01
+    send(first.deliveries.get().pk)
+    assert states(first) == {"sent": 24}
+    assert peer.most == 1
+
+
+def test_slots_are_taken_once_and_given_back(transactional_db):
+    with slots("node", 3) as held:
+        assert [held.take(), held.take(5), held.take()] == [1, 2, 0]
+        others: list[int] = []
+
+        def other() -> None:
+            with slots("node", 3) as theirs:
+                others.append(theirs.take())
+            connection.close()
+
+        for _ in range(2):
+            thread = threading.Thread(target=other)
+            thread.start()
+            thread.join(5)
+            held.give_back()
+    assert others == [0, 1]
+
+
+def test_an_association_that_breaks_leaves_its_instance_to_the_next_attempt(run_to, peer):
+    peer.delay_s = 0.01
+    store = peer._store
+    broken = threading.Event()
+
+    def break_one(event):
+        if len(peer.received) > 8 and event.assoc is not peer._server.active_associations[0]:
+            broken.set()
+            event.assoc.abort()
+            return 0xA700
+        return store(event)
+
+    peer._store = break_one
+    peer.stop()
+    peer.start()
+    run = run_to([dimse(peer.port)], slices=39)
+    delivery = run.deliveries.get()
+    send(delivery.pk)
+    delivery.refresh_from_db()
+    assert broken.is_set()
+    assert delivery.state == Delivery.State.WAITING
+    assert states(run) == {"sent": 39, "pending": 1}
+    peer._store = store
+    peer.stop()
+    peer.start()
+    due(delivery)
+    send(delivery.pk)
+    assert states(run) == {"sent": 40}
 
 
 def test_what_an_earlier_run_has_sent_is_not_sent_again(run_to, peer):

@@ -25,11 +25,12 @@ from isocenter.apps.routing import quarantining, run_report
 from isocenter.apps.routing.leases import Heartbeat, Lease, LeaseLost, expiry
 from isocenter.apps.routing.models import Delivery, DeliveryItem
 from isocenter.apps.routing.schedule import schedule_delivery
-from isocenter.apps.routing.slots import slot
+from isocenter.apps.routing.slots import Slots, slots
 from isocenter.apps.transfers import queries as transfers
 from isocenter.apps.transfers.models import Node
 from isocenter.apps.transfers.services import Parcel, Receipt, send_parcels
 from isocenter.core.errors import IsocenterError, NotFound
+from isocenter.core.network.requestor import useful_associations
 
 log = structlog.get_logger(__name__)
 NO_SLOT_WAIT_S = 0.5
@@ -50,9 +51,9 @@ def send(delivery_id: int) -> None:
     except NotFound as error:
         _without_node(delivery, str(error))
         return
-    with slot(node.name, node.max_associations) as has_slot:
-        if has_slot:
-            _attempt(delivery, node)
+    with slots(node.name, node.max_associations) as held:
+        if held.take():
+            _attempt(delivery, node, held)
             return
     if delivery.state in (Delivery.State.QUEUED, Delivery.State.WAITING):
         wait = NO_SLOT_WAIT_S * (1 + random.random())  # noqa: S311 -- spreads, hides nothing
@@ -77,13 +78,13 @@ def _claim(delivery_id: int) -> Lease | None:
     return lease if taken else None
 
 
-def _attempt(delivery: Delivery, node: Node) -> None:
+def _attempt(delivery: Delivery, node: Node, held: Slots) -> None:
     lease = _claim(delivery.pk)
     if lease is None:
         return
     try:
         with Heartbeat(lease) as heartbeat:
-            _Sending(lease, heartbeat, node).go()
+            _Sending(lease, heartbeat, node, held).go()
     except LeaseLost:
         log.warning("lease_lost", delivery=delivery.pk)
 
@@ -95,10 +96,13 @@ def _without_node(delivery: Delivery, reason: str) -> None:
 
 
 class _Sending:
-    def __init__(self, lease: Lease, heartbeat: Heartbeat, node: Node) -> None:
+    """One attempt; ``held`` has one slot of the node already."""
+
+    def __init__(self, lease: Lease, heartbeat: Heartbeat, node: Node, held: Slots) -> None:
         self._lease = lease
         self._heartbeat = heartbeat
         self._node = node
+        self._held = held
         self._row = Delivery.objects.select_related("run", "study").get(pk=lease.key)
         self._receipts: list[tuple[DeliveryItem, Receipt]] = []
         self._flushed = time.monotonic()
@@ -121,7 +125,13 @@ class _Sending:
         _record(self._row, Kind.SENDING_START, files=len(items), attempt=self._row.attempts + 1)
         problem = ""
         try:
-            send_parcels(self._node, parcels, self._receive, must_stop=self._heartbeat.must_stop)
+            send_parcels(
+                self._node,
+                parcels,
+                self._receive,
+                must_stop=self._heartbeat.must_stop,
+                associations=self._associations(),
+            )
         except IsocenterError as error:
             problem = str(error)
         except OSError as error:
@@ -129,6 +139,22 @@ class _Sending:
         if not self._heartbeat.is_lost:
             self._flush()
         return problem
+
+    def _associations(self) -> int:
+        """How many to use: as many as these files are worth and nobody else has, or waits for."""
+        if self._node.kind != Node.Kind.DIMSE:
+            return 1
+        useful = useful_associations(list(self._items), self._node.max_associations)
+        # They are held to the end (none is released before all is answered), so they are not
+        # taken from deliveries that could begin now.
+        others = Delivery.objects.filter(
+            Q(target__node=self._node.name)
+            | Q(target__node__isnull=True, node_name=self._node.name),
+            state=Delivery.State.QUEUED,
+        ).exclude(pk=self._row.pk)
+        if useful == 1 or others.exists():
+            return 1
+        return 1 + self._held.take(useful - 1)
 
     def _receive(self, parcel: Parcel, receipt: Receipt) -> None:
         self._receipts.append((self._items[parcel.path], receipt))

@@ -1,4 +1,4 @@
-"""How many deliveries go to one node at once, on all hosts together.
+"""How many associations go to one node at once, of all deliveries on all hosts together.
 
 A slot is an advisory lock of PostgreSQL that lives as long as the connection: when a worker dies,
 its slots are free at once.
@@ -13,15 +13,40 @@ from collections.abc import Iterator
 from django.db import connection
 
 
+class Slots:
+    """What one delivery holds of a node's slots; used by the thread that made it only."""
+
+    def __init__(self, name: str, limit: int) -> None:
+        self._name = name
+        self._limit = limit
+        self._held: list[int] = []
+
+    def take(self, wanted: int = 1) -> int:
+        """Take what is free, without waiting; how many were got."""
+        got: list[int] = []
+        for number in range(self._limit):
+            if len(got) >= wanted:
+                break
+            # One's own lock would be got again: PostgreSQL counts them per connection.
+            if number not in self._held and _try(self._name, number):
+                got.append(number)
+                self._held.append(number)
+        return len(got)
+
+    def give_back(self) -> None:
+        """Let others have all that is held."""
+        while self._held:
+            _release(self._name, self._held.pop())
+
+
 @contextlib.contextmanager
-def slot(name: str, count: int) -> Iterator[bool]:
-    """Hold one of a node's slots; False when all are taken."""
-    taken = next((number for number in range(count) if _try(name, number)), None)
+def slots(name: str, limit: int) -> Iterator[Slots]:
+    """Slots of a node, none at first; all are given back at the end."""
+    held = Slots(name, limit)
     try:
-        yield taken is not None
+        yield held
     finally:
-        if taken is not None:
-            _release(name, taken)
+        held.give_back()
 
 
 def _key(name: str) -> int:

@@ -47,9 +47,18 @@ OnReceipt = Callable[[Parcel, Receipt], None]
 
 
 def send(
-    node: Node, parcels: Sequence[Parcel], on_receipt: OnReceipt, *, must_stop: Callable[[], bool]
+    node: Node,
+    parcels: Sequence[Parcel],
+    on_receipt: OnReceipt,
+    *,
+    must_stop: Callable[[], bool],
+    associations: int = 1,
 ) -> None:
-    """Send parcels; each receipt is given as it comes. Stops within a second when told to.
+    """Send parcels; each receipt is given as it comes, in this thread.
+
+    Args:
+        must_stop: asked before each parcel, in any thread.
+        associations: how many at once to a DICOM node, at most.
 
     Raises:
         NetworkError: the peer cannot be reached or breaks the protocol.
@@ -58,7 +67,7 @@ def send(
     if node.kind == Node.Kind.FOLDER:
         _to_folder(Path(node.folder).expanduser(), parcels, on_receipt, must_stop)
     else:
-        _to_peer(node, parcels, on_receipt, must_stop)
+        _to_peer(node, parcels, on_receipt, must_stop, associations)
 
 
 def judge(status: int | None, note: str, *, is_final: bool = False) -> Receipt:
@@ -87,6 +96,7 @@ def _to_peer(
     parcels: Sequence[Parcel],
     on_receipt: OnReceipt,
     must_stop: Callable[[], bool],
+    associations: int,
 ) -> None:
     there = {parcel.path: parcel for parcel in parcels if parcel.path.is_file()}
     for parcel in parcels:
@@ -99,7 +109,13 @@ def _to_peer(
             receipt = judge(result.status, result.note, is_final=True)
             on_receipt(there[result.path], receipt)
 
-    report = send_files(list(there), queries.peer_of(node), on_result=told, is_cancelled=must_stop)
+    report = send_files(
+        list(there),
+        queries.peer_of(node),
+        associations=associations,
+        on_result=told,
+        is_cancelled=must_stop,
+    )
     if report.error is not None and not must_stop():
         raise report.error
 
