@@ -283,6 +283,26 @@ def test_senders_that_are_killed_leave_nothing(receiving: Receiving, study: list
     run(program("echoscu"), "127.0.0.1", receiving.port)
 
 
+@pytest.mark.parametrize(("options", "used"), [([], 1), (["--fork"], 2)])
+def test_two_associations_to_storescp(
+    serve: Callable[..., int], study: list[Path], tmp_path: Path, options: list[str], used: int
+) -> None:
+    """Without --fork it serves one at a time: the other is given up, and is not in the way."""
+    target = tmp_path / "storescp"
+    target.mkdir()
+    scp = program("storescp")
+    port = serve(lambda port: [scp, *options, "--bit-preserving", "-od", str(target), str(port)])
+    peer = Peer("127.0.0.1", port, timeout_s=10)
+    for _ in range(2):
+        report = send(study, peer, associations=2)
+        assert report.is_complete
+        assert report.error is None
+        assert report.associations == used
+        assert report.seconds < 5
+    kept = {str(dcmread(path).SOPInstanceUID): content_of(path) for path in target.iterdir()}
+    assert kept == {read_item(path).sop_instance_uid: content_of(path) for path in study}
+
+
 def test_to_storescp(serve: Callable[..., int], study: list[Path], tmp_path: Path) -> None:
     target = tmp_path / "storescp"
     target.mkdir()
@@ -367,6 +387,7 @@ def test_to_orthanc_and_counted_there(orthanc: int, study: list[Path]) -> None:
     peer = Peer("127.0.0.1", orthanc, timeout_s=20)
     study_uid = str(dcmread(study[0], stop_before_pixels=True).StudyInstanceUID)
     assert count_study(peer, study_uid, 20) is None
-    report = send(study, peer)
+    report = send(study, peer, associations=4)
     assert report.is_complete, report.results[:3]
+    assert report.associations == min(4, len(study) // 8)
     assert count_study(peer, study_uid, 20) == len(study)
