@@ -29,6 +29,8 @@ from isocenter.core.errors import ContourError
 #: Changes whenever the same input draws other masks than before.
 DRAWING_VERSION = "1"
 SUMMARY_FILE = "summary.json"
+#: Outputs that take nothing from the images but where they lie.
+_WITHOUT_HEADERS = frozenset(("json", "nifti", "nrrd", "stl"))
 _READ, _DRAWN = 0.2, 0.35  # progress, as parts of the whole
 
 
@@ -141,10 +143,11 @@ def convert(
     files = files_under([paths] if isinstance(paths, Path) else paths, except_under=out_dir)
     sources = sort_out(files, digests=digests, bounds=bounds)
     on_progress(_READ / 2, f"{len(files)} files")
+    needs_headers = not _WITHOUT_HEADERS.issuperset(options.formats)
     pairing = pair(
         sources.structure_sets,
         sources.series,
-        lambda found: load_series(found, bounds=bounds),
+        lambda found: load_series(found, bounds=bounds, with_headers=needs_headers),
         allow_other_frame_of_reference=options.allow_other_frame_of_reference,
     )
     problems = [*sources.problems, *pairing.problems]

@@ -10,12 +10,14 @@ import numpy as np
 from isocenter.core.contours.image_series import Pair
 from isocenter.core.contours.interpolate import fill_between
 from isocenter.core.contours.masks import EMPTY_BOX, Box, Mask, RoiMask, cropped
-from isocenter.core.contours.nesting import PlaneMask, combine
+from isocenter.core.contours.nesting import PlaneMask, clear_nest, combine
 from isocenter.core.contours.options import RoiChoice
-from isocenter.core.contours.rasterise import EMPTY, Polygon, reach, snapped
+from isocenter.core.contours.parity import fill_stack
+from isocenter.core.contours.polygons import Polygons
+from isocenter.core.contours.rasterise import EMPTY, reach
 from isocenter.core.contours.selection import Skipped, select
 from isocenter.core.contours.slices import Assignment, Plane, assign
-from isocenter.core.contours.structure_set import CLOSEDPLANAR_XOR, Contour, Roi
+from isocenter.core.contours.structure_set import CLOSEDPLANAR_XOR, Roi
 from isocenter.core.dicom.geometry import SliceStack
 
 MM2_PER_CM2 = 100.0
@@ -66,8 +68,9 @@ def draw_roi(
     """
     assignment = assign(roi.contours, stack)
     warnings = [*roi.problems, *assignment.warnings]
-    sheets = _sheets(assignment, stack, nesting, warnings)
-    box, array = _assembled(sheets, assignment)
+    polygons = Polygons.of(assignment, stack)
+    sheets = _sheets(assignment, polygons, stack, nesting, warnings)
+    box, array = _assembled(sheets, polygons, stack)
     if interpolate and len(assignment.planes) > 1:
         box, array, said = fill_between(array, box, tuple(assignment.planes), stack)
         warnings += said
@@ -75,13 +78,13 @@ def draw_roi(
     levels = [plane.distance_mm for plane in assignment.planes.values()]
     if not array.size and assignment.planes:
         warnings.append("no pixel centre lies inside its contours")
-    counts = np.count_nonzero(array, axis=(1, 2))
+    counts = np.array([np.count_nonzero(plane) for plane in array], dtype=np.float64)
     return RoiMask(
         roi=roi,
         shape=stack.shape,
         box=box,
         array=array,
-        contours=sum(len(plane.contours) for plane in assignment.planes.values()),
+        contours=len(polygons),
         planes=len(assignment.planes),
         volume_ml=float(counts @ stack.voxel_volumes_mm3[box[0]]) / MM3_PER_ML,
         polygon_volume_ml=sum(
@@ -98,13 +101,39 @@ def draw_roi(
     )
 
 
+@dataclass(frozen=True, eq=False)
+class _Sheet:
+    """What is drawn on one slice.
+
+    Attributes:
+        area_px: area by the polygons.
+        mask: where the polygons do not simply combine by XOR, what they make.
+    """
+
+    area_px: float
+    mask: PlaneMask | None = None
+
+
 def _sheets(
-    assignment: Assignment, stack: SliceStack, nesting: str, warnings: list[str]
-) -> dict[int, PlaneMask]:
-    sheets: dict[int, PlaneMask] = {}
-    notes = {"outside": 0, "cut": 0, "copies": 0, "mixed": 0}
+    assignment: Assignment,
+    polygons: Polygons,
+    stack: SliceStack,
+    nesting: str,
+    warnings: list[str],
+) -> dict[int, _Sheet]:
+    sheets: dict[int, _Sheet] = {}
+    is_touching = polygons.touching(stack.rows, stack.columns)
+    notes = {
+        "outside": int((polygons.outside(stack.rows, stack.columns) & ~is_touching).sum()),
+        "cut": int((polygons.cut(stack.rows, stack.columns) & is_touching).sum()),
+        "copies": 0,
+        "mixed": 0,
+    }
+    first = 0
     for index, plane in assignment.planes.items():
-        sheets[index] = _sheet(plane, index, stack, nesting, notes)
+        which = range(first, first + len(plane.contours))
+        first = which.stop
+        sheets[index] = _sheet(plane, which, polygons, stack, nesting, notes)
     said = {
         "outside": "contour(s) lie outside the image",
         "cut": "contour(s) reach over the image's edge and are cut there",
@@ -118,59 +147,51 @@ def _sheets(
 
 
 def _sheet(
-    plane: Plane, index: int, stack: SliceStack, nesting: str, notes: dict[str, int]
-) -> PlaneMask:
+    plane: Plane,
+    which: range,
+    polygons: Polygons,
+    stack: SliceStack,
+    nesting: str,
+    notes: dict[str, int],
+) -> _Sheet:
     kinds = {contour.geometric_type for contour in plane.contours}
     if CLOSEDPLANAR_XOR in kinds:
         nesting = "xor"
         notes["mixed"] += len(kinds) > 1
-    polygons = [_polygon(contour, stack, index) for contour in plane.contours]
+    if len(which) == 1:
+        return _Sheet(float(polygons.areas[which.start]))
+    shapes = [polygons[number] for number in which]
+    part = slice(which.start, which.stop)
+    nest = clear_nest(shapes, polygons.low[part], polygons.high[part])
+    if nest is not None and (nesting != "union" or max(nest.depth) == 1):
+        signs = np.where(np.array(nest.depth) % 2, 1.0, -1.0)
+        return _Sheet(float(signs @ polygons.areas[part]))
     window = EMPTY
-    for polygon in polygons:
-        reached = reach(polygon, stack.rows, stack.columns)
-        if reached.is_empty:
-            notes["outside"] += _is_outside(polygon, stack)
-        else:
-            notes["cut"] += _is_cut(polygon, stack)
-            window = window.union(reached)
-    sheet = combine(polygons, nesting, stack.rows, stack.columns, window)
-    notes["copies"] += sheet.copies if nesting != "xor" else 0
-    return sheet
+    for shape in shapes:
+        window = window.union(reach(shape, stack.rows, stack.columns))
+    mask = combine(shapes, nesting, stack.rows, stack.columns, window)
+    notes["copies"] += mask.copies if nesting != "xor" else 0
+    return _Sheet(mask.area_px, mask)
 
 
-def _polygon(contour: Contour, stack: SliceStack, index: int) -> Polygon:
-    return snapped(stack.to_pixel(contour.points, index)[:, :2])
-
-
-def _is_outside(polygon: Polygon, stack: SliceStack) -> bool:
-    """Whether it misses the image; a sliver between two pixel centres inside does not."""
-    low, high = polygon.min(axis=0), polygon.max(axis=0)
-    size = np.array([stack.columns, stack.rows])
-    return bool((high < -0.5).any() or (low > size - 0.5).any())
-
-
-def _is_cut(polygon: Polygon, stack: SliceStack) -> bool:
-    size = np.array([stack.columns, stack.rows])
-    return bool((polygon < -0.5).any() or (polygon > size - 0.5).any())
-
-
-def _assembled(sheets: Mapping[int, PlaneMask], assignment: Assignment) -> tuple[Box, Mask]:
-    window = EMPTY
-    for sheet in sheets.values():
-        window = window.union(sheet.window)
+def _assembled(
+    sheets: Mapping[int, _Sheet], polygons: Polygons, stack: SliceStack
+) -> tuple[Box, Mask]:
+    window = polygons.window(stack.rows, stack.columns)
     if window.is_empty:
         return EMPTY_BOX, np.zeros((0, 0, 0), dtype=np.bool_)
-    first, last = min(assignment.planes), max(assignment.planes)
-    array = np.zeros((last - first + 1, window.height, window.width), dtype=np.bool_)
-    for index, sheet in sheets.items():
-        if sheet.window.is_empty:
-            continue
-        top, left = sheet.window.row - window.row, sheet.window.column - window.column
-        array[
-            index - first,
-            top : top + sheet.window.height,
-            left : left + sheet.window.width,
-        ] = sheet.array
+    first, last = min(sheets), max(sheets)
+    combined = [index for index, sheet in sheets.items() if sheet.mask is not None]
+    which = ~np.isin(polygons.slices, combined)
+    points, begins, slices = polygons.chosen(which)
+    shape = (last - first + 1, window.height, window.width)
+    array = fill_stack(points, begins, slices - first, (window.row, window.column), shape)
+    for index in combined:
+        mask = sheets[index].mask
+        if mask is not None and not mask.window.is_empty:
+            top, left = mask.window.row - window.row, mask.window.column - window.column
+            bottom, right = top + mask.window.height, left + mask.window.width
+            array[index - first, top:bottom, left:right] = mask.array
     box = (
         slice(first, last + 1),
         slice(window.row, window.row + window.height),

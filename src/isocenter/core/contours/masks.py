@@ -112,13 +112,14 @@ class RoiMask:
 
 def cropped(box: Box, array: Mask) -> tuple[Box, Mask]:
     """`box` and `array` cut down to the voxels that are set."""
-    if not array.any():
+    reached = np.flatnonzero([plane.any() for plane in array])
+    if len(reached) == 0:
         return EMPTY_BOX, np.zeros((0, 0, 0), dtype=np.bool_)
-    limits = []
-    for axis in range(3):
-        others = tuple(a for a in range(3) if a != axis)
-        where = np.flatnonzero(array.any(axis=others))
-        limits.append((int(where[0]), int(where[-1]) + 1))
+    flat = np.bitwise_or.reduce(array, axis=0)
+    limits = [
+        (int(where[0]), int(where[-1]) + 1)
+        for where in (reached, *(np.flatnonzero(flat.any(axis=axis)) for axis in (1, 0)))
+    ]
     inner = tuple(slice(low, high) for low, high in limits)
     outer = tuple(
         slice(b.start + low, b.start + high) for b, (low, high) in zip(box, limits, strict=True)

@@ -131,6 +131,34 @@ def nest_of(polygons: Sequence[Polygon]) -> Nest:
     return Nest(tuple(kept), _depths(kept, copies))
 
 
+def clear_nest(polygons: Sequence[Polygon], low: Polygon, high: Polygon) -> Nest | None:
+    """The nest of polygons whose edges come nowhere near each other, else None.
+
+    Such polygons lie apart or one wholly within the other, pixel for pixel, so that the rules
+    ``depth`` and ``xor`` are both the XOR of them all.
+
+    Args:
+        polygons: snapped.
+        low, high: (polygons, 2) corners of the box around each.
+    """
+    inside: list[set[int]] = [set() for _ in polygons]
+    for second in range(len(polygons)):
+        gaps = np.maximum(low[:second] - high[second], low[second] - high[:second])
+        for first in np.flatnonzero(gaps.max(axis=1) <= 2 * TOUCH_PX):
+            outer, inner = int(first), second
+            if (low[inner] < low[outer]).any() or (high[inner] > high[outer]).any():
+                outer, inner = inner, outer
+            if (low[inner] < low[outer]).any() or (high[inner] > high[outer]).any():
+                return None
+            if _any_outside(polygons[outer], polygons[inner][:1]) or _come_near(
+                polygons[outer], polygons[inner]
+            ):
+                return None
+            inside[outer].add(inner)
+    kept = [frozenset(inner) for inner in inside]
+    return Nest(tuple(kept), _depths(kept, set()))
+
+
 def _depths(inside: Sequence[frozenset[int]], copies: set[int]) -> tuple[int, ...]:
     depth = [0 if index in copies else 1 for index in range(len(inside))]
     for _ in inside:  # as many rounds as the longest chain can have links

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from pydicom.dataset import Dataset
 
 CLOSED_PLANAR = "CLOSED_PLANAR"
 CLOSEDPLANAR_XOR = "CLOSEDPLANAR_XOR"
@@ -87,7 +83,6 @@ class StructureSet:
         frame_of_reference_uids: of ReferencedFrameOfReferenceSequence (3006,0010).
         referenced_series: SeriesInstanceUIDs named there (RTReferencedSeriesSequence).
         rois: in the order of StructureSetROISequence.
-        header: the data set without ROIContourSequence: patient, study, equipment.
     """
 
     path: Path
@@ -99,7 +94,6 @@ class StructureSet:
     frame_of_reference_uids: tuple[str, ...]
     referenced_series: tuple[str, ...]
     rois: tuple[Roi, ...]
-    header: Dataset = field(repr=False)
 
     @cached_property
     def contour_image_uids(self) -> frozenset[str]:

@@ -11,9 +11,13 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from pydicom.charset import CODES_TO_ENCODINGS, STAND_ALONE_ENCODINGS, python_encoding
-
-_PYTHON_NAMES: dict[str, str] = python_encoding
+#: The character sets of most files, for which pydicom need not be imported.
+PLAIN: dict[str, str] = {
+    "": "iso8859",
+    "ISO_IR 6": "iso8859",
+    "ISO_IR 100": "latin_1",
+    "ISO_IR 192": "UTF8",
+}
 
 _ESC = b"\x1b"
 _DEFAULT = "iso8859"
@@ -49,6 +53,8 @@ class TextDecoder:
         if not fragment.startswith(_ESC):
             return fragment.decode(first, "replace")
         length = 4 if fragment.startswith((b"\x1b$(", b"\x1b$)")) else 3
+        from pydicom.charset import CODES_TO_ENCODINGS
+
         encoding: str = CODES_TO_ENCODINGS.get(fragment[:length], "")
         if encoding != _DEFAULT and encoding not in self.encodings:
             return fragment[1:].decode(first, "replace")  # an escape that was not announced
@@ -68,6 +74,10 @@ def text_decoder(specific_character_set: bytes) -> TextDecoder:
     """The decoder for the raw value of (0008,0005); Latin 1 where it is empty or unknown."""
     terms = [term.strip() for term in specific_character_set.decode("latin-1").split("\\")]
     terms = [term.strip("\0 ") for term in terms]
+    if len(terms) == 1 and terms[0] in PLAIN:
+        return TextDecoder((PLAIN[terms[0]],))
+    from pydicom.charset import STAND_ALONE_ENCODINGS
+
     encodings = [_encoding(term) for term in terms]
     if terms[0] in STAND_ALONE_ENCODINGS:
         return TextDecoder((encodings[0],))
@@ -81,12 +91,15 @@ def text_decoder(specific_character_set: bytes) -> TextDecoder:
 
 def _encoding(term: str) -> str:
     """Python's name of a character set; common misspellings of the defined terms are read too."""
-    if term in _PYTHON_NAMES:
-        return _PYTHON_NAMES[term]
+    from pydicom.charset import python_encoding
+
+    names: dict[str, str] = python_encoding
+    if term in names:
+        return names[term]
     if re.match(r"ISO[^_]IR", term):
         term = "ISO_IR" + term[6:]
     elif re.match(r"ISO.2022.IR.", term):
         term = "ISO 2022 IR " + term[12:]
     elif term.upper().replace("-", "").replace("_", "") == "UTF8":
         term = "ISO_IR 192"
-    return _PYTHON_NAMES.get(term, _DEFAULT)
+    return names.get(term, _DEFAULT)

@@ -11,15 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from isocenter.core.errors import GeometryError
-
-if TYPE_CHECKING:
-    from pydicom.dataset import Dataset
 
 Floats = NDArray[np.float64]
 
@@ -31,6 +28,12 @@ POSITION_TOLERANCE_MM = 1e-3
 TIE_TOLERANCE_MM = 1e-6
 #: Gaps between slices may differ by this much in a uniform stack.
 UNIFORM_TOLERANCE_MM = 0.01
+
+
+class Attributes(Protocol):
+    """Values by keyword: a pydicom data set, or a mapping of what is asked for."""
+
+    def get(self, keyword: Any, default: Any = None, /) -> Any: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +105,7 @@ class SliceStack:
         )
 
     @classmethod
-    def of_datasets(cls, datasets: Sequence[Dataset]) -> SliceStack:
+    def of_datasets(cls, datasets: Sequence[Attributes]) -> SliceStack:
         """The stack of a series' single-frame images (headers are enough).
 
         Uses ImagePositionPatient, ImageOrientationPatient, PixelSpacing, Rows, Columns.
@@ -215,10 +218,11 @@ class SliceStack:
             return max(self.slice_thickness_mm / 2, 0.01)
         return float(self.gaps_mm[min(lower, len(self) - 2)]) / 2
 
-    def to_pixel(self, points: ArrayLike, slice_index: int = 0) -> Floats:
+    def to_pixel(self, points: ArrayLike, slice_index: int | NDArray[np.intp] = 0) -> Floats:
         """LPS `points` (n, 3) as (n, 3) of (column, row, distance along the normal in mm).
 
-        Column and row are in pixels from the centre of the first pixel of `slice_index`
+        Column and row are in pixels from the centre of the first pixel of `slice_index`, one for
+        all or one for each point
         (slices may be shifted in their plane, as with a tilted gantry); the distance is
         from the patient origin, comparable to `distances_mm`.
         """
@@ -263,7 +267,7 @@ class _Plane:
     columns: int
 
 
-def _plane_of(dataset: Dataset, name: str) -> _Plane:
+def _plane_of(dataset: Attributes, name: str) -> _Plane:
     spacing = _numbers(dataset, "PixelSpacing", 2, name)
     rows, columns = dataset.get("Rows"), dataset.get("Columns")
     if not rows or not columns:
@@ -277,7 +281,7 @@ def _plane_of(dataset: Dataset, name: str) -> _Plane:
     )
 
 
-def _numbers(dataset: Dataset, keyword: str, count: int, name: str) -> tuple[float, ...]:
+def _numbers(dataset: Attributes, keyword: str, count: int, name: str) -> tuple[float, ...]:
     value: Any = dataset.get(keyword)
     try:
         numbers = tuple(float(x) for x in value) if value is not None else ()

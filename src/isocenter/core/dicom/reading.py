@@ -7,12 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
-
-from pydicom.dataelem import RawDataElement
-from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.filereader import read_partial
-from pydicom.uid import UID
+from typing import TYPE_CHECKING, BinaryIO
 
 from isocenter.core.dicom.bounds import DEFAULT_BOUNDS, Bounds
 from isocenter.core.dicom.bytesource import (
@@ -27,6 +22,9 @@ from isocenter.core.dicom.quiet import quiet_pydicom
 from isocenter.core.dicom.scanner import encoding_of, scan_header, tag_text
 from isocenter.core.dicom.structure import PIXEL_TAGS, Structure, check_structure
 from isocenter.core.errors import BoundsError, DataSetError, DicomError, NotDicomError
+
+if TYPE_CHECKING:  # headers are read without it, and it takes long to import
+    from pydicom.dataset import FileDataset
 
 _CHUNK = 1 << 20
 
@@ -97,7 +95,7 @@ def read_until(
 ) -> FileDataset:
     """The same, up to the first top-level element that has one of the tags of ``stop_at``."""
     with path.open("rb") as file:
-        meta, structure = _structure_of(file, stop_at, bounds)
+        meta, structure = structure_of(file, stop_at, bounds)
         if structure.truncated_at is not None:
             raise DataSetError(f"the data set ends inside {tag_text(structure.truncated_at)}")
         return _parse(file, meta, stop_at)
@@ -111,12 +109,20 @@ def is_cut_off(path: Path, bounds: Bounds = DEFAULT_BOUNDS) -> bool:
         OSError: the file cannot be opened.
     """
     with path.open("rb") as file:
-        return _structure_of(file, frozenset(), bounds)[1].truncated_at is not None
+        return structure_of(file, frozenset(), bounds)[1].truncated_at is not None
 
 
-def _structure_of(
-    file: BinaryIO, stop_at: frozenset[int], bounds: Bounds
+def structure_of(
+    file: BinaryIO,
+    stop_at: frozenset[int],
+    bounds: Bounds,
+    wanted: frozenset[int] = frozenset(),
 ) -> tuple[FileMeta, Structure]:
+    """Checks an open file; see :func:`~isocenter.core.dicom.structure.check_structure`.
+
+    Raises:
+        DicomError: no DICOM file, beyond the bounds, or broken.
+    """
     size = os.fstat(file.fileno()).st_size
     if size > bounds.max_instance_bytes:
         raise BoundsError(f"{size} bytes; at most {bounds.max_instance_bytes} are read")
@@ -127,7 +133,7 @@ def _structure_of(
         inflated = inflate(source, bounds)
         source, length = BufferSource(inflated), len(inflated)
     encoding = encoding_of(meta.transfer_syntax_uid)
-    return meta, check_structure(source, encoding, bounds, length, stop_at=stop_at)
+    return meta, check_structure(source, encoding, bounds, length, stop_at=stop_at, wanted=wanted)
 
 
 def inflate(source: ByteSource, bounds: Bounds) -> bytes:
@@ -145,6 +151,10 @@ def inflate(source: ByteSource, bounds: Bounds) -> bytes:
 
 
 def _parse(file: BinaryIO, meta: FileMeta, stop_at: frozenset[int]) -> FileDataset:
+    from pydicom.dataset import FileMetaDataset
+    from pydicom.filereader import read_partial
+    from pydicom.uid import UID
+
     file.seek(0)
     try:
         with quiet_pydicom():
@@ -168,6 +178,8 @@ def _note_real_encoding(dataset: FileDataset) -> None:
 
     pydicom notices while it reads, but keeps what the file meta information says.
     """
+    from pydicom.dataelem import RawDataElement
+
     raw = map(dataset.get_item, dataset.keys())
     first = next((element for element in raw if isinstance(element, RawDataElement)), None)
     is_implicit, is_little = dataset.original_encoding

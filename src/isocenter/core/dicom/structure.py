@@ -8,9 +8,8 @@ file allow.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
-
-from pydicom.datadict import DicomDictionary
+from dataclasses import dataclass, field
+from functools import cache
 
 from isocenter.core.dicom.bounds import Bounds
 from isocenter.core.dicom.bytesource import ByteSource
@@ -20,10 +19,18 @@ from isocenter.core.errors import BoundsError, DataSetError
 
 _WINDOW = 1 << 16
 _UNDEFINED = 0xFFFFFFFF
+_SHORT_VALUE = 256  # bytes; more than six decimal strings have
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-_SEQUENCE_TAGS = frozenset(tag for tag, entry in DicomDictionary.items() if entry[0] == "SQ")
 #: Pixel Data, Float Pixel Data, Double Float Pixel Data.
 PIXEL_TAGS = frozenset((0x7FE00010, 0x7FE00008, 0x7FE00009))
+
+
+@cache
+def _sequence_tags() -> frozenset[int]:
+    """Where there is no VR the dictionary says what is a sequence."""
+    from pydicom.datadict import DicomDictionary
+
+    return frozenset(tag for tag, entry in DicomDictionary.items() if entry[0] == "SQ")
 
 
 @dataclass(slots=True)
@@ -47,11 +54,16 @@ class Structure:
         depth: deepest nesting of sequences.
         truncated_at: top-level tag of the value that the end of the data cuts off; None if
             the data set is complete.
+        values: of the wanted tags of the top level: VR (empty where it is implicit) and bytes;
+            None where a value is too long to be plain, or its tag comes twice.
+        implicit: whether the top level has implicit VR.
     """
 
     elements: int
     depth: int
     truncated_at: int | None
+    values: dict[int, tuple[bytes, bytes] | None] = field(default_factory=dict)
+    implicit: bool = False
 
 
 def check_structure(
@@ -61,6 +73,7 @@ def check_structure(
     size: int,
     *,
     stop_at: frozenset[int] = frozenset(),
+    wanted: frozenset[int] = frozenset(),
 ) -> Structure:
     """Walk all data elements, those in sequences too.
 
@@ -70,17 +83,27 @@ def check_structure(
         bounds: what is allowed.
         size: length of the data set in bytes.
         stop_at: end at the first element of the top level that has one of these tags.
+        wanted: tags of the top level whose values are given back, where they are short.
 
     Raises:
         BoundsError: too deep or too many elements.
         DataSetError: a delimiter where none belongs, or a value that reaches beyond its sequence.
     """
-    return _Checker(source, encoding, bounds, size).run(stop_at)
+    return _Checker(source, encoding, bounds, size, wanted).run(stop_at)
 
 
 class _Checker:
-    def __init__(self, source: ByteSource, encoding: Encoding, bounds: Bounds, size: int) -> None:
+    def __init__(
+        self,
+        source: ByteSource,
+        encoding: Encoding,
+        bounds: Bounds,
+        size: int,
+        wanted: frozenset[int],
+    ) -> None:
         self._source = source
+        self._wanted = wanted
+        self._values: dict[int, tuple[bytes, bytes] | None] = {}
         self._bounds = bounds
         self._size = size
         self._base = 0
@@ -88,6 +111,7 @@ class _Checker:
         implicit = encoding.implicit
         if len(self._window) >= 8:
             implicit = not is_explicit_start(self._window)
+        self._implicit = implicit
         order = ">" if encoding.big_endian else "<"
         self._tag_length = struct.Struct(f"{order}HHL").unpack_from
         self._tag_vr_length = struct.Struct(f"{order}HH2sH").unpack_from
@@ -113,6 +137,8 @@ class _Checker:
                 if tag in stop_at:
                     return self._ended(None)
                 self._top_tag = tag
+                if tag in self._wanted:
+                    self._note(tag, vr, length, start)
             if self._elements > self._bounds.max_elements:
                 raise BoundsError(f"more than {self._bounds.max_elements} data elements")
             try:
@@ -126,7 +152,15 @@ class _Checker:
         return self._ended(None)
 
     def _ended(self, truncated_at: int | None) -> Structure:
-        return Structure(self._elements, self._depth, truncated_at)
+        implicit = self._implicit
+        return Structure(self._elements, self._depth, truncated_at, self._values, implicit)
+
+    def _note(self, tag: int, vr: bytes, length: int, start: int) -> None:
+        index = self._at(start, length) if length <= _SHORT_VALUE else -1
+        if tag in self._values or (index < 0 and length):
+            self._values[tag] = None
+        else:
+            self._values[tag] = vr, self._window[index : index + length] if length else b""
 
     def _step(self, frame: _Frame, tag: int, vr: bytes, length: int, start: int) -> int:
         """Where the next head is; pushes and pops what begins and ends."""
@@ -152,7 +186,7 @@ class _Checker:
             return self._enter(frame, item, tag, length, start)
         if tag == _ITEM:
             raise DataSetError(f"a sequence item at byte {start - 8}, outside a sequence")
-        if vr == b"SQ" or length == _UNDEFINED or (not vr and tag in _SEQUENCE_TAGS):
+        if vr == b"SQ" or length == _UNDEFINED or (not vr and tag in _sequence_tags()):
             fragments = tag in PIXEL_TAGS or vr in (b"OB", b"OW")
             sequence = _Frame(None, frame.limit, True, frame.implicit, holds_fragments=fragments)
             return self._enter(frame, sequence, tag, length, start)

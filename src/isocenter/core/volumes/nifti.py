@@ -1,7 +1,7 @@
 """Writing NIfTI-1 files.
 
-nibabel makes the header; the voxels go through ISA-L's deflate, which is several times faster than
-zlib. The same input gives the same bytes: the gzip header carries no name and no time.
+Voxels go through ISA-L's deflate, which is several times faster than zlib. The same input gives
+the same bytes: the gzip header carries no name and no time.
 """
 
 from __future__ import annotations
@@ -10,17 +10,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, BinaryIO
 
-import nibabel as nib
 import numpy as np
 from isal import igzip
 from numpy.typing import DTypeLike, NDArray
 
 from isocenter.core.errors import GeometryError
 from isocenter.core.volumes.grid import Grid
-
-# NIFTI_XFORM_SCANNER_ANAT: coordinates of the scanner, which is what DICOM's are.
-SCANNER_ANATOMICAL = 1
-NIFTI1_MAX_LENGTH = 32767
+from isocenter.core.volumes.nifti_header import encode_header
 
 
 def write_nifti(
@@ -54,7 +50,7 @@ def write_nifti(
         GeometryError: the grid does not fit NIfTI-1, or the slices do not fit the grid.
     """
     stored = np.dtype(dtype).newbyteorder("<")
-    header = _header(grid, stored, description, slope, intercept)
+    header = encode_header(grid, stored, description=description, slope=slope, intercept=intercept)
     with path.open("wb") as raw:
         if path.name.endswith(".gz"):
             with igzip.IGzipFile(
@@ -63,27 +59,6 @@ def write_nifti(
                 _write_body(packed, header, slices, grid, stored)
         else:
             _write_sparse(raw, header, slices, grid, stored)
-
-
-def _header(
-    grid: Grid, stored: np.dtype[np.generic], description: str, slope: float, intercept: float
-) -> bytes:
-    if max(grid.columns, grid.rows, grid.slices) > NIFTI1_MAX_LENGTH:
-        raise GeometryError(f"NIfTI-1 holds at most {NIFTI1_MAX_LENGTH} voxels along an axis")
-    header = nib.Nifti1Header(endianness="<")
-    header.set_data_dtype(stored)
-    header.set_data_shape((grid.columns, grid.rows, grid.slices))
-    header.set_zooms(grid.spacing_mm)
-    header.set_xyzt_units("mm")
-    header.set_sform(grid.affine_ras, code=SCANNER_ANATOMICAL)
-    if grid.is_orthogonal:
-        header.set_qform(grid.affine_ras, code=SCANNER_ANATOMICAL)
-    header.set_slope_inter(slope, intercept)
-    header["descrip"] = description.encode("ascii", "replace")[:79]
-    header["vox_offset"] = 352
-    header["magic"] = b"n+1"
-    # Four zero bytes: no extensions follow.
-    return bytes(header.binaryblock) + bytes(4)
 
 
 def _write_body(

@@ -166,7 +166,6 @@ def scene_of(paths, masks, *, options=None, label="PLAN", determinant="00"):
         frame_of_reference_uids=(series.frame_of_reference_uid,),
         referenced_series=(series.series_uid,),
         rois=tuple(mask.roi for mask in drawn),
-        header=Dataset(),
     )
     return Scene(
         pair=Pair(series, structure_set, "series"),
