@@ -20,6 +20,8 @@ from isocenter.core.errors import NetworkError
 from isocenter.core.network import sharing
 from isocenter.core.network.client import ClientAssociation, Line, Peer
 from isocenter.core.network.command import decode_command, encode_response
+from isocenter.core.network.load import Load
+from isocenter.core.network.outcomes import failed
 from isocenter.core.network.pdu import (
     ContextResult,
     ProposedContext,
@@ -203,6 +205,32 @@ def test_nothing_is_released_before_everything_is_answered(
     assert send(items, peer.peer, associations=3).associations == 3
     kinds = [kind for kind, _ in peer.events]
     assert kinds == ["answer"] * COUNT + ["release"] * 3
+
+
+def test_the_end_is_in_good_order_however_the_threads_meet(
+    scripted: Callable[..., ScriptedPeer], items: list[SendItem]
+) -> None:
+    peer = scripted()
+    for _ in range(30):
+        report = send(items, peer.peer, associations=3)
+        assert report.is_complete
+        assert report.error is None
+    assert Counter(peer.stored) == {item.sop_instance_uid: 30 for item in items}
+
+
+def test_a_stop_when_all_is_answered_changes_nothing(items: list[SendItem]) -> None:
+    load = Load(items[:2])
+    assert load.enter()
+    load.stop(NetworkError("too early"))
+    assert load.take() is None
+    assert load.left() == items[:2]
+    done = Load(items[:1])
+    assert done.enter()
+    item = done.take()
+    assert item is not None
+    done.settle(failed(item, None, "no"))
+    done.stop(NetworkError("too late"))
+    assert (done.error, done.is_stopped, done.enter()) == (None, False, False)
 
 
 def test_a_peer_that_serves_one_at_a_time(

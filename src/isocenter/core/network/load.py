@@ -82,11 +82,12 @@ class Load:
                 self.error = self.error or error
 
     def stop(self, error: NetworkError | None = None) -> None:
-        """Let nobody take any more."""
+        """Let nobody take any more; where all is answered that changes nothing."""
         with self._changed:
-            self.error = self.error or error
-            self.is_stopped = True
-            self._changed.notify_all()
+            if not self._is_over():
+                self.error = self.error or error
+                self.is_stopped = True
+                self._changed.notify_all()
 
     def is_over(self) -> bool:
         """True when every instance has its result, or nobody may take what is left."""
