@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from isocenter import __version__
+from isocenter.cli.contours_text import print_drawn
 from isocenter.cli.late_progress import LateProgress
 from isocenter.cli.platform import FAILED, USAGE, JsonOption, fail
 from isocenter.core.contours.options import DISCLAIMER, FORMATS, BurnIn, ContourOptions, RoiChoice
@@ -142,7 +138,7 @@ def contours_command(
     if as_json:
         sys.stdout.write(json.dumps(summary.to_json(), indent=2, ensure_ascii=False) + "\n")
     else:
-        _print(summary, out, seconds)
+        print_drawn(summary.pairs, _groups(summary, out), out, len(summary.outputs), seconds)
     for problem in summary.problems:
         typer.secho(problem, fg=typer.colors.YELLOW, err=True)
     if not summary.has_rois:
@@ -168,7 +164,9 @@ def _draw(path: Path, out: Path, options: ContourOptions, made_at: datetime) -> 
     from isocenter.core.contours.convert import convert
 
     with LateProgress() as progress:
-        return convert(path, options, out, made_at=made_at, on_progress=progress)
+        return convert(
+            path, options, out, made_at=made_at, on_progress=progress, with_determinants=False
+        )
 
 
 def _write_report(summary: Summary, out: Path, made_at: datetime, seconds: float) -> None:
@@ -209,50 +207,3 @@ def _groups(summary: Summary, out: Path) -> list[dict[str, Any]]:
         {**row, "path": row["path"].relative_to(out)} if row["path"].is_relative_to(out) else row
         for row in groups.values()
     ]
-
-
-def _print(summary: Summary, out: Path, seconds: float) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=200, no_color=True)
-    for pair in summary.pairs:
-        count = len(pair["rois"])
-        title = f"{pair['modality']} series, {pair['images']} images, {count} ROIs"
-        console.print(Text(title, style="bold"))
-        console.print(f"  series   {pair['series_uid']}", highlight=False, markup=False)
-        console.print(f"  RTSTRUCT {pair['rtstruct_uid']}", highlight=False, markup=False)
-        console.print(_roi_table(pair["rois"]))
-        for line in _remarks(pair):
-            console.print(Text(f"  {line}", style="yellow"))
-    table = Table("output", "files", "where", box=box.SIMPLE_HEAD, pad_edge=False)
-    for group in _groups(summary, out):
-        table.add_row(group["kind"], str(group["count"]), Text(str(out / group["path"])))
-    if summary.outputs:
-        console.print(table)
-    console.print(f"{len(summary.outputs)} files in {seconds:.1f} s", highlight=False)
-
-
-def _roi_table(rois: Iterable[Mapping[str, Any]]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("ROI", overflow="fold")
-    table.add_column("type")
-    for name in ("contours", "planes", "voxels", "volume ml", "polygon ml"):
-        table.add_column(name, justify="right")
-    for roi in rois:
-        table.add_row(
-            Text(str(roi["name"])),
-            Text(str(roi["type"] or "-")),
-            str(roi["contours"]),
-            str(roi["planes"]),
-            str(roi["voxels"]),
-            f"{roi['volume_ml']:.3f}",
-            f"{roi['polygon_volume_ml']:.3f}",
-        )
-    return table
-
-
-def _remarks(pair: Mapping[str, Any]) -> list[str]:
-    lines = [str(warning) for warning in pair.get("warnings", ())]
-    lines += [f"{roi['name']}: {text}" for roi in pair["rois"] for text in roi["warnings"]]
-    skipped = pair.get("skipped_rois", ())
-    return lines + [f"left out {roi['name']}: {roi['reason']}" for roi in skipped]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from time import monotonic
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 QUIET_SECONDS = 2.0
 
@@ -19,25 +20,18 @@ class LateProgress:
     """
 
     def __init__(self) -> None:
-        console = Console(stderr=True)
-        self._bar = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            TaskProgressColumn(),
-            TimeElapsedColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self._task = self._bar.add_task("reading", total=1.0)
+        self._bar: Progress | None = None
+        self._is_wanted = sys.stderr.isatty()
         self._started = monotonic()
-        self._is_shown = False
 
     def __call__(self, fraction: float, message: str) -> None:
-        self._bar.update(self._task, completed=fraction, description=message[:40])
-        if not self._is_shown and monotonic() - self._started > QUIET_SECONDS:
-            self._bar.start()
-            self._is_shown = True
+        if not self._is_wanted:
+            return
+        if self._bar is None:
+            if monotonic() - self._started <= QUIET_SECONDS:
+                return
+            self._bar = _bar(self._started)
+        self._bar.update(self._bar.task_ids[0], completed=fraction, description=message[:40])
 
     def __enter__(self) -> Self:
         self._started = monotonic()
@@ -49,5 +43,24 @@ class LateProgress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._is_shown:
+        if self._bar is not None:
             self._bar.stop()
+
+
+def _bar(started: float) -> Progress:
+    """A bar that is shown, of a task that began at `started`; rich takes long to import."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    bar = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    bar.add_task("reading", total=1.0)
+    bar.tasks[0].start_time = started
+    bar.start()
+    return bar

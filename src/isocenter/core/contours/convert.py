@@ -29,8 +29,8 @@ from isocenter.core.errors import ContourError
 #: Changes whenever the same input draws other masks than before.
 DRAWING_VERSION = "1"
 SUMMARY_FILE = "summary.json"
-#: Outputs that take nothing from the images but where they lie.
-_WITHOUT_HEADERS = frozenset(("json", "nifti", "nrrd", "stl"))
+#: Outputs that take nothing from the images but where they lie, and make no UIDs.
+_PLAIN_OUTPUTS = frozenset(("json", "nifti", "nrrd", "stl"))
 _READ, _DRAWN = 0.2, 0.35  # progress, as parts of the whole
 
 
@@ -101,6 +101,7 @@ class _Work:
     known: Collection[str]
     version: str
     on_progress: Progress
+    with_determinants: bool = True
     made: list[Made] = field(default_factory=list)
     reused: list[str] = field(default_factory=list)
 
@@ -116,6 +117,7 @@ def convert(
     version: str = "",
     bounds: Bounds = DEFAULT_BOUNDS,
     on_progress: Progress = silent,
+    with_determinants: bool = True,
 ) -> Summary:
     """Draws every structure set on the series it belongs to, and writes ``options.formats``.
 
@@ -132,6 +134,9 @@ def convert(
         version: of the step that asks; part of the determinants.
         bounds: on what is read.
         on_progress: takes fraction 0..1 and a message.
+        with_determinants: whether `Summary.made` has to say what determines each file. Without,
+            the inputs are hashed only for outputs that take UIDs from it, and the others have
+            an empty determinant.
 
     Raises:
         ContourError: nothing was drawn although ``options.require_structure_set``.
@@ -139,11 +144,11 @@ def convert(
         OSError: a file cannot be read or written.
     """
     out_dir.mkdir(parents=True, exist_ok=True)
-    work = _Work(options, out_dir, made_at, known, version, on_progress)
+    work = _Work(options, out_dir, made_at, known, version, on_progress, with_determinants)
     files = files_under([paths] if isinstance(paths, Path) else paths, except_under=out_dir)
     sources = sort_out(files, digests=digests, bounds=bounds)
     on_progress(_READ / 2, f"{len(files)} files")
-    needs_headers = not _WITHOUT_HEADERS.issuperset(options.formats)
+    needs_headers = not _PLAIN_OUTPUTS.issuperset(options.formats)
     pairing = pair(
         sources.structure_sets,
         sources.series,
@@ -184,7 +189,8 @@ def _convert_pair(
     options = work.options
     formats = [name for name in options.formats if name != "json"]
     with ThreadPoolExecutor(1) as beside:  # hashing leaves Python to the drawing
-        hashing = beside.submit(_pair_determinant, found, sources, work) if formats else None
+        is_hashed = work.with_determinants or work.known or not _PLAIN_OUTPUTS.issuperset(formats)
+        hashing = beside.submit(_pair_determinant, found, sources, work) if is_hashed else None
         drawing = draw_structure_set(
             found,
             options.choice,
@@ -200,7 +206,7 @@ def _convert_pair(
             masks=drawing.masks,
             options=options,
             made_at=work.made_at,
-            determinant=digest_of(base, name, made_by.version),
+            determinant=digest_of(base, name, made_by.version) if is_hashed else "",
             stem=stem,
             skipped=tuple((skipped.roi.name, skipped.reason) for skipped in drawing.skipped),
             on_progress=_share(on_progress, number, len(formats)),
@@ -217,7 +223,7 @@ def _share(on_progress: Progress, number: int, count: int) -> Progress:
 
 
 def _write(scene: Scene, made_by: Writer, work: _Work) -> None:
-    if scene.determinant in work.known:
+    if scene.determinant and scene.determinant in work.known:
         work.reused.append(scene.determinant)
         return
     folder = work.out_dir / scene.stem / made_by.format

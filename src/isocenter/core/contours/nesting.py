@@ -190,10 +190,12 @@ def contains(outer: Polygon, inner: Polygon) -> bool:
 
 def _come_near(first: Polygon, second: Polygon) -> bool:
     """Whether the boxes around two edges, one of each polygon, meet within `TOUCH_PX`."""
-    low, high = _edge_boxes(first)
+    low, high = _boxes_meeting(*_edge_boxes(first), second)
+    if len(low) == 0:
+        return False
     other_low, other_high = _edge_boxes(second)
     other_low, other_high = other_low - TOUCH_PX, other_high + TOUCH_PX
-    step = max(1, _CHUNK // len(first))
+    step = max(1, _CHUNK // len(low))
     for start in range(0, len(second), step):
         block = slice(start, start + step)
         apart = np.zeros((len(low), len(other_low[block])), dtype=np.bool_)
@@ -203,6 +205,13 @@ def _come_near(first: Polygon, second: Polygon) -> bool:
         if not apart.all():
             return True
     return False
+
+
+def _boxes_meeting(low: Polygon, high: Polygon, polygon: Polygon) -> tuple[Polygon, Polygon]:
+    """Those of the boxes that meet the box around a polygon within `TOUCH_PX`."""
+    meets = (low <= polygon.max(axis=0) + TOUCH_PX) & (high >= polygon.min(axis=0) - TOUCH_PX)
+    kept = meets.all(axis=1)
+    return low[kept], high[kept]
 
 
 def _edge_boxes(polygon: Polygon) -> tuple[Polygon, Polygon]:

@@ -309,10 +309,11 @@ def _refuse_mixed(first: _Plane, plane: _Plane, name: str) -> None:
             f"sizes are mixed: {first.rows} x {first.columns}, but {name} has "
             f"{plane.rows} x {plane.columns} pixels"
         )
-    turned = np.abs(np.subtract(plane.orientation, first.orientation)).max()
-    if not turned <= COSINE_TOLERANCE:
+    cosines = zip(plane.orientation, first.orientation, strict=True)
+    if not all(abs(one - other) <= COSINE_TOLERANCE for one, other in cosines):
         raise GeometryError(f"orientations are mixed: {name} is turned against the first image")
-    if not np.allclose(plane.spacing_mm, first.spacing_mm, rtol=1e-4, atol=0):
+    spacings = zip(plane.spacing_mm, first.spacing_mm, strict=True)
+    if not all(abs(one - other) <= 1e-4 * abs(other) for one, other in spacings):
         raise GeometryError(
             f"pixel spacings are mixed: {first.spacing_mm}, but {name} has {plane.spacing_mm} mm"
         )

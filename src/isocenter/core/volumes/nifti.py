@@ -12,16 +12,16 @@ from typing import IO, BinaryIO
 
 import numpy as np
 from isal import igzip
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
-from isocenter.core.errors import GeometryError
 from isocenter.core.volumes.grid import Grid
 from isocenter.core.volumes.nifti_header import encode_header
+from isocenter.core.volumes.patches import Plane, checked_planes, filled_rows
 
 
 def write_nifti(
     path: Path,
-    slices: Iterable[NDArray[np.generic]],
+    slices: Iterable[Plane],
     grid: Grid,
     dtype: DTypeLike,
     *,
@@ -38,8 +38,8 @@ def write_nifti(
 
     Args:
         path: file to write; ``.gz`` at its end compresses.
-        slices: one ``[row, column]`` array for each slice of the grid, in order; consumed one at a
-            time, so a volume need never be in memory as a whole.
+        slices: one ``[row, column]`` array for each slice of the grid, in order, or the part of it
+            that is not 0; consumed one at a time, so a volume need never be in memory as a whole.
         grid: geometry.
         dtype: type of the stored voxels.
         description: at most 79 bytes of Latin text; no identity.
@@ -64,7 +64,7 @@ def write_nifti(
 def _write_body(
     out: IO[bytes],
     header: bytes,
-    slices: Iterable[NDArray[np.generic]],
+    slices: Iterable[Plane],
     grid: Grid,
     stored: np.dtype[np.generic],
 ) -> None:
@@ -74,41 +74,18 @@ def _write_body(
 
 
 def _write_sparse(
-    out: BinaryIO,
-    header: bytes,
-    slices: Iterable[NDArray[np.generic]],
-    grid: Grid,
-    stored: np.dtype[np.generic],
+    out: BinaryIO, header: bytes, slices: Iterable[Plane], grid: Grid, stored: np.dtype[np.generic]
 ) -> None:
     """The same bytes; runs of zeros become holes, of which masks are mostly made.
 
     What is read back is the same, the disk keeps a tenth, and nothing waits for it.
     """
     out.write(header)
+    row_bytes = grid.columns * stored.itemsize
     offset = len(header)
-    for plane in checked_planes(slices, grid, stored):
-        rows = np.frombuffer(plane, np.uint8).reshape(grid.rows, -1).any(axis=1)
-        filled = np.flatnonzero(rows)
-        if len(filled):
-            first, last = (int(filled[0]), int(filled[-1]) + 1)
-            width = len(plane) // grid.rows
-            out.seek(offset + first * width)
-            out.write(plane[first * width : last * width])
-        offset += len(plane)
+    for first, rows in filled_rows(slices, grid, stored):
+        if len(rows):
+            out.seek(offset + first * row_bytes)
+            out.write(rows)
+        offset += grid.rows * row_bytes
     out.truncate(offset)
-
-
-def checked_planes(
-    slices: Iterable[NDArray[np.generic]], grid: Grid, stored: np.dtype[np.generic]
-) -> Iterable[memoryview]:
-    """Bytes of each slice in the stored type; raises when slices and grid do not fit."""
-    count = 0
-    for plane in slices:
-        if plane.shape != (grid.rows, grid.columns):
-            raise GeometryError(
-                f"slice {count} is {plane.shape}, the grid has {(grid.rows, grid.columns)}"
-            )
-        count += 1
-        yield np.ascontiguousarray(plane, dtype=stored).data.cast("B")
-    if count != grid.slices:
-        raise GeometryError(f"{count} slices were given, the grid has {grid.slices}")

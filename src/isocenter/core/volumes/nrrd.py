@@ -15,7 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from isocenter.core.errors import GeometryError
 from isocenter.core.volumes.grid import Grid
-from isocenter.core.volumes.nifti import checked_planes
+from isocenter.core.volumes.patches import Plane, checked_planes
 
 _TYPES = {
     "uint8": "uint8",
@@ -31,7 +31,7 @@ _TYPES = {
 
 def write_nrrd(
     path: Path,
-    slices: Iterable[NDArray[np.generic]],
+    slices: Iterable[Plane],
     grid: Grid,
     dtype: DTypeLike,
     *,
@@ -41,7 +41,7 @@ def write_nrrd(
 
     Args:
         path: file to write.
-        slices: one ``[row, column]`` array for each slice of the grid, in order, one at a time.
+        slices: see `write_nifti`.
         grid: geometry.
         dtype: type of the stored voxels.
         fields: key/value pairs (``key:=value``) for the header; no identity.

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
 from isocenter.core.contours.masks import RoiMask
 from isocenter.core.contours.outputs.writer import Scene
 from isocenter.core.dicom.geometry import SliceStack
 from isocenter.core.volumes.grid import Resampled, regular_grid
 from isocenter.core.volumes.naming import FileNames
+from isocenter.core.volumes.patches import Patch
 
 
 def stack_grid(stack: SliceStack) -> Resampled:
@@ -30,10 +30,15 @@ def stack_grid(stack: SliceStack) -> Resampled:
     )
 
 
-def planes(mask: RoiMask, grid: Resampled) -> Iterator[NDArray[np.uint8]]:
-    """The mask as 0 and 1, slice by slice of the grid."""
-    for index in grid.source:
-        yield mask.slice(int(index)).view(np.uint8)
+def planes(mask: RoiMask, grid: Resampled) -> Iterator[Patch]:
+    """The mask as 0 and 1, slice by slice of the grid: only the part in its box."""
+    row, column = mask.box[1].start, mask.box[2].start
+    nothing = Patch(0, 0, np.zeros((0, 0), dtype=np.uint8))
+    for index in grid.source.tolist():
+        if mask.has_slice(index):
+            yield Patch(row, column, mask.array[index - mask.box[0].start].view(np.uint8))
+        else:
+            yield nothing
 
 
 def named_masks(scene: Scene) -> Iterator[tuple[RoiMask, str]]:
