@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from isocenter.core.contours import parity
+from isocenter.core.contours.draw import draw_roi
 from isocenter.core.contours.nesting import clear_nest, combine
 from isocenter.core.contours.parity import fill_stack
 from isocenter.core.contours.rasterise import Window, rasterise, snapped
+from isocenter.core.contours.structure_set import Contour, Roi
+from isocenter.core.dicom.geometry import SliceStack
 
 ROWS, COLUMNS = 23, 37
 
@@ -98,3 +102,26 @@ def test_where_polygons_keep_clear_of_each_other_xor_is_the_rule(
     plain = combine(polygons, rule, ROWS, COLUMNS, window)
     assert np.array_equal(stacked([(0, points) for points in polygons])[0], plain.array)
     assert plain.copies == nest.copies
+
+
+@pytest.mark.parametrize("far", [1e7, 1e300, 1.7e308])
+def test_coordinates_beyond_all_measure_are_cut_at_the_image(far: float) -> None:
+    stack = SliceStack.of_positions(
+        [(-far if far > 1e300 else 0.0, 0.0, float(z)) for z in range(3)],
+        (1, 0, 0, 0, 1, 0),
+        (0.5, 0.5),
+        ROWS,
+        COLUMNS,
+    )
+    corners = [(-far, -far, 1.0), (far, -far, 1.0), (far, far, 1.0), (-far, far, 1.0)]
+    slanted = [(far, 0.0, far), (0.0, far, -far), (-far, 1.0, 1.0)]
+    contours = tuple(Contour(np.array(some), "CLOSED_PLANAR") for some in (corners, slanted))
+    mask = draw_roi(Roi(1, "far", contours), stack)
+    assert mask.skipped_contours == 1
+    assert mask.shape == (3, ROWS, COLUMNS)
+    if far <= 1e300:
+        assert mask.voxels == ROWS * COLUMNS
+
+
+def test_what_is_no_number_is_moved_out_of_the_image() -> None:
+    assert not np.isnan(snapped([[np.nan, 1.0], [np.inf, -np.inf]])).any()

@@ -48,7 +48,8 @@ class Polygons:
             none = np.zeros((0, 2))
             return cls(none, starts, slices, none, none, np.zeros(0))
         lps = np.concatenate([points for _, points in contours])
-        points = snapped(stack.to_pixel(lps, np.repeat(slices, lengths))[:, :2])
+        with np.errstate(over="ignore", invalid="ignore"):  # coordinates near the end of float64
+            points = snapped(stack.to_pixel(lps, np.repeat(slices, lengths))[:, :2])
         begins = starts[:-1]
         return cls(
             points,

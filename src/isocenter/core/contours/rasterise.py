@@ -60,8 +60,11 @@ EMPTY = Window(0, 0, 0, 0)
 
 
 def snapped(points: ArrayLike) -> Polygon:
-    """(n, 2) points on the grid of 2**-30 pixel; beyond 2**20 pixels they are moved there."""
-    near = np.clip(np.asarray(points, dtype=np.float64), -_MAX_PIXEL, _MAX_PIXEL)
+    """(n, 2) points on the grid of 2**-30 pixel; beyond 2**20 pixels they are moved there.
+
+    So is what is no number, which only coordinates near the end of float64 can become.
+    """
+    near = np.fmin(np.fmax(np.asarray(points, dtype=np.float64), -_MAX_PIXEL), _MAX_PIXEL)
     return np.ascontiguousarray(np.rint(near * _GRID) / _GRID)
 
 

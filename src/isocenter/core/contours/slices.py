@@ -73,9 +73,10 @@ def _level_of(contour: Contour, stack: SliceStack) -> tuple[str, float]:
         return f"{kind} contour(s) skipped: they enclose no area", 0.0
     if len(contour.points) < 3:
         return "contour(s) of fewer than three points skipped", 0.0
-    along = stack.distance_of(contour.points)
+    with np.errstate(over="ignore", invalid="ignore"):  # coordinates near the end of float64
+        along = stack.distance_of(contour.points)
     low, high = float(along.min()), float(along.max())
-    if high - low > PARALLEL_TOLERANCE_MM:
+    if not high - low <= PARALLEL_TOLERANCE_MM:
         return "contour(s) skipped: not parallel to the slices", 0.0
     return "", (low + high) / 2
 
