@@ -20,7 +20,7 @@ from isocenter.core.contours.image_series import Pair, load_series
 from isocenter.core.contours.options import ContourOptions
 from isocenter.core.contours.outputs import Output, Scene, Writer, writer
 from isocenter.core.contours.outputs.writer import Progress, silent
-from isocenter.core.contours.pairing import pair
+from isocenter.core.contours.pairing import Pairing, pair
 from isocenter.core.contours.sources import Sources, files_under, sort_out
 from isocenter.core.dicom.bounds import DEFAULT_BOUNDS, Bounds
 from isocenter.core.dicom.geometry import SliceStack
@@ -148,13 +148,7 @@ def convert(
     files = files_under([paths] if isinstance(paths, Path) else paths, except_under=out_dir)
     sources = sort_out(files, digests=digests, bounds=bounds)
     on_progress(_READ / 2, f"{len(files)} files")
-    needs_headers = not _PLAIN_OUTPUTS.issuperset(options.formats)
-    pairing = pair(
-        sources.structure_sets,
-        sources.series,
-        lambda found: load_series(found, bounds=bounds, with_headers=needs_headers),
-        allow_other_frame_of_reference=options.allow_other_frame_of_reference,
-    )
+    pairing = _paired(sources, options, bounds)
     problems = [*sources.problems, *pairing.problems]
     if not sources.structure_sets:
         problems.append("there is no RT Structure Set")
@@ -163,6 +157,16 @@ def convert(
     if options.require_structure_set and not summary.has_rois:
         raise ContourError("nothing can be drawn: " + "; ".join(problems))
     return _with_summary_file(summary, work) if "json" in options.formats else summary
+
+
+def _paired(sources: Sources, options: ContourOptions, bounds: Bounds) -> Pairing:
+    needs_headers = not _PLAIN_OUTPUTS.issuperset(options.formats)
+    return pair(
+        sources.structure_sets,
+        sources.series,
+        lambda found: load_series(found, bounds=bounds, with_headers=needs_headers),
+        allow_other_frame_of_reference=options.allow_other_frame_of_reference,
+    )
 
 
 def _convert_pairs(

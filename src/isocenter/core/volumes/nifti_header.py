@@ -64,9 +64,8 @@ def encode_header(
         raise GeometryError(f"NIfTI-1 holds no voxels of type {stored}")
     affine = grid.affine_ras
     qfac, quaternion, offset = 1.0, np.zeros(3), np.zeros(3)
-    zooms = np.array(grid.spacing_mm)
+    zooms = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
     if grid.is_orthogonal:
-        zooms = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
         qfac, quaternion = _rotation(affine[:3, :3] / zooms)
         offset = affine[:3, 3]
     return _FIELDS.pack(
