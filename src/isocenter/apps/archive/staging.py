@@ -32,7 +32,7 @@ from isocenter.core.errors import DicomError
 
 log = structlog.get_logger(__name__)
 
-_THREADS = 4
+_THREADS = min(4, os.cpu_count() or 1)  # more only take processors from the receiver
 _MAX_REFERENCES = 10_000
 
 
