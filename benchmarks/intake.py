@@ -15,6 +15,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import defaultdict
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from stand.studies import Series, make_series
 from stand.table import machine, middle, print_claims, print_table
 
 INDEX_TIMEOUT_S = 300
+SEND_TIMEOUT_S = 900
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,10 @@ def send(server: Server, shares: list[Path], *, nodelay: bool) -> None:
         )
         for share in shares
     ]
-    codes = [sender.wait(timeout=900) for sender in senders]
+    watchdog = threading.Timer(SEND_TIMEOUT_S, lambda: [sender.kill() for sender in senders])
+    watchdog.start()
+    codes = [sender.wait() for sender in senders]  # with a time-out it would look every 50 ms only
+    watchdog.cancel()
     if any(codes):
         raise RuntimeError(f"dcmsend to {server.name} ended with {codes}")
 

@@ -19,7 +19,7 @@ from .command import MAX_COMMAND_BYTES, Command, decode_command
 from .connection import Buffer, Connection
 from .pdu import ABORT, P_DATA, RELEASE_RQ
 
-BUFFER_BYTES = 1 << 20
+BUFFER_BYTES = 288 << 10  # half of a CT slice: the disk writes it while the rest comes
 _MAX_PIECES = 900  # of one chunk; more would not fit one gathered write
 _SMALL_READ = 16 * 1024
 _PDU_HEADER = struct.Struct(">BBL")
