@@ -37,7 +37,9 @@ def add(
     port: Annotated[int | None, typer.Option(min=1, max=65535)] = None,
     ae_title: Annotated[str, typer.Option(help="AE title that the system is called by.")] = "",
     calling_ae_title: Annotated[str, typer.Option(help="How we call ourselves there.")] = "",
-    max_associations: Annotated[int, typer.Option(min=1, help="Deliveries at once.")] = 2,
+    max_associations: Annotated[
+        int, typer.Option(min=1, help="Associations at once, of all deliveries.")
+    ] = 2,
     timeout_s: Annotated[float | None, typer.Option(help="Longest silence of the peer.")] = None,
     can_query: Annotated[
         bool, typer.Option(help="It answers C-FIND, so completion compares counts.")

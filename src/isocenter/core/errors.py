@@ -26,7 +26,8 @@
     ├── RoutingError               a route, condition, pipeline or step that cannot be used
     │   ├── ConditionError         carries position and suggestion
     │   └── PipelineError          carries the path of the wrong key
-    └── NotFound                   no such study, run, node, route
+    ├── NotFound                   no such study, run, node, route
+    └── NotAllowed                 who asks lacks a right
 
 Every message says what was found, where, and what to do. Messages never carry a patient's
 identity: UIDs and tags yes, values of identifying attributes no.
@@ -195,3 +196,7 @@ class PipelineError(RoutingError):
 
 class NotFound(IsocenterError):
     """No such study, run, node or route."""
+
+
+class NotAllowed(IsocenterError):
+    """Who asks lacks a right."""

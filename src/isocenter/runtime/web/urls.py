@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from django.urls import path
+from django.urls import include, path
 
 from isocenter.runtime.web import views
 
 urlpatterns = [
-    path("", views.status, name="status"),
-    path("status.css", views.stylesheet, name="stylesheet"),
     path("health/live", views.live, name="live"),
     path("health/ready", views.ready, name="ready"),
+    path("", views.status, name="status"),
+    path("status.css", views.stylesheet, name="stylesheet"),
+    path("", include("isocenter.apps.web.urls")),
+    path("", include("isocenter.apps.accounts.urls")),
+    path("", include("isocenter.apps.archive.urls")),
+    path("", include("isocenter.apps.routing.urls")),
+    path("", include("isocenter.apps.transfers.urls")),
+    path("", include("isocenter.apps.audit.urls")),
 ]
