@@ -2,45 +2,82 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from enum import StrEnum, auto
 
 
 class Kind(StrEnum):
-    """What happened."""
+    """What happened. The value is the name."""
 
-    ASSOCIATION_ACCEPTED = "ASSOCIATION_ACCEPTED"
-    ASSOCIATION_REJECTED = "ASSOCIATION_REJECTED"
-    ASSOCIATION_RELEASED = "ASSOCIATION_RELEASED"
-    ASSOCIATION_ABORTED = "ASSOCIATION_ABORTED"
-    C_ECHO = "C_ECHO"
+    @staticmethod
+    def _generate_next_value_(name: str, start: int, count: int, last_values: list[str]) -> str:
+        return name
 
-    INSTANCE_STORED = "INSTANCE_STORED"
-    INSTANCE_DUPLICATE = "INSTANCE_DUPLICATE"
-    INSTANCE_REPLACED = "INSTANCE_REPLACED"
-    INSTANCE_REJECTED = "INSTANCE_REJECTED"
+    ASSOCIATION_ACCEPTED = auto()
+    ASSOCIATION_REJECTED = auto()
+    ASSOCIATION_RELEASED = auto()
+    ASSOCIATION_ABORTED = auto()
+    C_ECHO = auto()
 
-    SPOOL_DAMAGED = "SPOOL_DAMAGED"
+    INSTANCE_STORED = auto()
+    INSTANCE_DUPLICATE = auto()
+    INSTANCE_REPLACED = auto()
+    INSTANCE_REJECTED = auto()
 
-    STUDY_FLAGGED = "STUDY_FLAGGED"
-    STUDY_COMPLETE = "STUDY_COMPLETE"
-    STUDY_FORCED = "STUDY_FORCED"
-    STUDY_HELD = "STUDY_HELD"
-    STUDY_REOPENED = "STUDY_REOPENED"
+    SPOOL_DAMAGED = auto()
 
-    PROCESSING_START = "PROCESSING_START"
-    PROCESSING_SUCCESS = "PROCESSING_SUCCESS"
-    PROCESSING_FAILED = "PROCESSING_FAILED"
-    PROCESSING_CANCELLED = "PROCESSING_CANCELLED"
+    STUDY_FLAGGED = auto()
+    STUDY_COMPLETE = auto()
+    STUDY_FORCED = auto()
+    STUDY_HELD = auto()
+    STUDY_REOPENED = auto()
 
-    SENDING_START = "SENDING_START"
-    SENDING_SUCCESS = "SENDING_SUCCESS"
-    SENDING_FAILED = "SENDING_FAILED"
-    SENDING_RETRY = "SENDING_RETRY"
+    PROCESSING_START = auto()
+    PROCESSING_SUCCESS = auto()
+    PROCESSING_FAILED = auto()
+    PROCESSING_CANCELLED = auto()
 
-    QUARANTINED = "QUARANTINED"
-    RELEASED = "RELEASED"
-    QUARANTINE_RETRIED = "QUARANTINE_RETRIED"
-    QUARANTINE_DELETED = "QUARANTINE_DELETED"
+    SENDING_START = auto()
+    SENDING_SUCCESS = auto()
+    SENDING_FAILED = auto()
+    SENDING_RETRY = auto()
 
-    RECEPTION_PAUSED = "RECEPTION_PAUSED"
-    RECEPTION_RESUMED = "RECEPTION_RESUMED"
+    QUARANTINED = auto()
+    RELEASED = auto()
+    QUARANTINE_RETRIED = auto()
+    QUARANTINE_DELETED = auto()
+
+    RECEPTION_PAUSED = auto()
+    RECEPTION_RESUMED = auto()
+    DISK_LOW = auto()
+
+    RETENTION_DELETED = auto()
+    STUDY_DELETED = auto()
+    STUDY_PROTECTED = auto()
+    STUDY_UNPROTECTED = auto()
+
+    SIGNED_IN = auto()
+    SIGN_IN_FAILED = auto()
+    SIGNED_OUT = auto()
+    ACCOUNT_LOCKED = auto()
+    ACCOUNT_CHANGED = auto()
+    GROUP_CHANGED = auto()
+    TOKEN_CREATED = auto()
+    TOKEN_REVOKED = auto()
+    REGISTERED = auto()
+    ACCESS_REFUSED = auto()
+
+    STUDY_VIEWED = auto()
+    STUDY_QUERIED = auto()
+    STUDY_DOWNLOADED = auto()
+    STUDY_UPLOADED = auto()
+
+    RUN_STARTED = auto()
+    RUN_RETRIED = auto()
+    RUN_CANCELLED = auto()
+
+    ROUTE_CHANGED = auto()
+    PIPELINE_CHANGED = auto()
+    NODE_CHANGED = auto()
+    SETTING_CHANGED = auto()
+
+    EVENTS_EXPORTED = auto()
