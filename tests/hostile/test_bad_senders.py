@@ -85,7 +85,7 @@ def test_senders_that_trickle_are_cut_off_and_hold_up_nobody(victim, valid_insta
 
 
 def test_500_connections_that_say_nothing(victim):
-    """Associations that are there go on; new ones get in when the idle ones are timed out."""
+    """Associations that are there go on; new ones get the places of the oldest silent ones."""
     with victim.peer() as established, contextlib.ExitStack() as crowd:
         assert established.associate() == 2
         for _ in range(500):

@@ -343,6 +343,21 @@ def test_who_says_nothing_is_let_go(receive: Start) -> None:
             assert peer.receive() is None
 
 
+def test_silent_connections_keep_nobody_out(receive: Start) -> None:
+    receiving = receive(acse_timeout_s=30, max_associations=2)
+    with contextlib.ExitStack() as crowd:
+        for _ in range(200):
+            silent = crowd.enter_context(socket.socket())
+            silent.bind(("127.0.0.2", 0))
+            silent.connect(("127.0.0.1", receiving.port))
+        began = time.monotonic()
+        with RawPeer(receiving.port) as honest, RawPeer(receiving.port) as another:
+            honest.associate()
+            another.associate()
+            assert store(honest, data_set()) == 0
+        assert time.monotonic() - began < 10, "long before the silent ones are timed out"
+
+
 def test_a_request_that_trickles_is_cut_off(receive: Start) -> None:
     receiving = receive(acse_timeout_s=0.3)
     with RawPeer(receiving.port) as peer:

@@ -8,6 +8,7 @@ import socket
 import ssl
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -57,6 +58,7 @@ class _Peer:
     address: str
     association: Association | None = None
     is_admitted: bool = False
+    is_cut: bool = False  # its thread is about to end
 
     def cut(self) -> None:
         with contextlib.suppress(OSError):
@@ -184,16 +186,9 @@ class Acceptor:
         except OSError:
             time.sleep(0.05)  # out of descriptors: what is open has to end first
             return
-        with self._lock:
-            is_full = len(self._peers) >= self._config.max_associations + _SPARE_CONNECTIONS
-        if is_full:
+        if not self._make_room():
             sock.close()
-            self._events(
-                NetworkEvent(
-                    "ASSOCIATION_REJECTED",
-                    {"address": str(address[0]), "text": "too many connections; closed"},
-                )
-            )
+            self._refused_for_room(str(address[0]))
             return
         peer = _Peer(sock, str(address[0]))
         thread = threading.Thread(target=self._serve, args=(peer,), name="association", daemon=True)
@@ -205,6 +200,29 @@ class Acceptor:
             with self._lock:
                 del self._peers[thread]
             sock.close()
+
+    def _make_room(self) -> bool:
+        """Whether there is a place for one more connection.
+
+        When there is none, the oldest that is no association yet gives its place up, of the
+        address that has most of those: many silent connections must not keep others out.
+        """
+        with self._lock:
+            if len(self._peers) < self._config.max_associations + _SPARE_CONNECTIONS:
+                return True
+            waiting = [p for p in self._peers.values() if not (p.is_admitted or p.is_cut)]
+            if not waiting:
+                return False
+            counts = Counter(peer.address for peer in waiting)
+            given_up = max(waiting, key=lambda peer: counts[peer.address])
+            given_up.is_cut = True
+        given_up.cut()
+        self._refused_for_room(given_up.address)
+        return True
+
+    def _refused_for_room(self, address: str) -> None:
+        detail = {"address": address, "text": "too many connections; closed"}
+        self._events(NetworkEvent("ASSOCIATION_REJECTED", detail))
 
     def _serve(self, peer: _Peer) -> None:
         try:
