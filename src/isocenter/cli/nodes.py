@@ -10,7 +10,18 @@ import typer
 from isocenter.cli.platform import ConfigOption, DataDirOption, JsonOption, connect, emit, fail
 
 app = typer.Typer(no_args_is_help=True)
-_COLUMNS = ("name", "kind", "ae_title", "host", "port", "folder", "max_associations", "enabled")
+_COLUMNS = (
+    "name",
+    "kind",
+    "ae_title",
+    "host",
+    "port",
+    "folder",
+    "max_associations",
+    "enabled",
+    "health",
+    "health_at",
+)
 
 Name = Annotated[str, typer.Argument(help="Name of the node.", show_default=False)]
 
@@ -19,11 +30,11 @@ Name = Annotated[str, typer.Argument(help="Name of the node.", show_default=Fals
 def list_nodes(
     data_dir: DataDirOption = None, config: ConfigOption = None, as_json: JsonOption = False
 ) -> None:
-    """List the nodes."""
+    """List the nodes, with what their last test showed."""
     connect(data_dir, config)
     from isocenter.apps.transfers import queries
 
-    rows = [queries.node_row(item) for item in queries.nodes()]
+    rows = [queries.node_row(item) | queries.health_row(item) for item in queries.nodes()]
     emit(rows, as_json, columns=_COLUMNS, empty="no nodes: isocenter nodes add NAME …")
 
 
@@ -40,6 +51,9 @@ def add(
     max_associations: Annotated[
         int, typer.Option(min=1, help="Associations at once, of all deliveries.")
     ] = 2,
+    rate_mb_s: Annotated[
+        float | None, typer.Option(min=0.1, help="Megabytes per second, at most.")
+    ] = None,
     timeout_s: Annotated[float | None, typer.Option(help="Longest silence of the peer.")] = None,
     can_query: Annotated[
         bool, typer.Option(help="It answers C-FIND, so completion compares counts.")
@@ -64,6 +78,7 @@ def add(
         "ae_title": ae_title,
         "calling_ae_title": calling_ae_title,
         "max_associations": max_associations,
+        "rate_mb_s": rate_mb_s,
         "timeout_s": timeout_s,
         "can_query": can_query,
         "enabled": not disabled,
@@ -88,13 +103,21 @@ def add(
 
 
 @app.command()
-def remove(name: Name, data_dir: DataDirOption = None, config: ConfigOption = None) -> None:
+def remove(
+    name: Name,
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Remove a node that no route names."""
     connect(data_dir, config)
     from isocenter.apps.transfers.services import remove_node
 
-    remove_node(name)
-    typer.echo(f"{name} is removed")
+    remove_node(name, actor="cli")
+    if as_json:
+        emit({"node": name, "removed": True}, as_json)
+    else:
+        typer.echo(f"{name} is removed")
 
 
 @app.command("test")

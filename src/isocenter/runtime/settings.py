@@ -9,7 +9,15 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    IPvAnyNetwork,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 UserPath = Annotated[Path, Field(description="~ is expanded")]
@@ -103,6 +111,29 @@ class Web(Section):
 
     host: str = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65535, description="0 takes a free port")
+    public_url: HttpUrl | None = Field(
+        None, description="address behind a proxy; with https cookies go over https only"
+    )
+    trusted_proxies: tuple[str, ...] = Field(
+        ("127.0.0.1", "::1"), description="whose X-Forwarded-For and -Proto count"
+    )
+
+
+class Accounts(Section):
+    """People: passwords, sign-in, sessions, tokens."""
+
+    registration: Literal["off", "approval"] = Field(
+        "off", description="approval: people register, an administrator says yes"
+    )
+    password_length: int = Field(12, ge=8, le=128, description="fewest characters")
+    lock_after_failures: int = Field(5, ge=1, le=100, description="of one name")
+    address_failures: int = Field(50, ge=1, description="of one address, whatever the names")
+    lock_minutes: float = Field(15, gt=0, description="how long either has to wait")
+    session_idle_minutes: float = Field(60, gt=0, description="signed out after so long unused")
+    session_hours: float = Field(12, gt=0, description="signed out after so long in any case")
+    token_days: int | None = Field(
+        365, ge=1, description="life of a token when nothing else is said; empty: for ever"
+    )
 
 
 class Workers(Section):
@@ -125,6 +156,13 @@ class Delivery(Section):
     max_wait_s: float = Field(1200, gt=0)
     timeout_s: float = Field(60, gt=0, description="silence of the peer")
     calling_ae_title: str = Field("", max_length=16, description="empty: the receiver's")
+
+
+class Nodes(Section):
+    """Tests of nodes in the background."""
+
+    test_every_min: int = Field(5, ge=0, le=1440, description="0: never")
+    test_timeout_s: float = Field(10, gt=0, le=60, description="a node that is slower is silent")
 
 
 class Quarantine(Section):
@@ -183,8 +221,10 @@ class Settings(BaseSettings):
     storage: Storage = Storage()
     completion: Completion = Completion()
     web: Web = Web()
+    accounts: Accounts = Accounts()
     workers: Workers = Workers()
     delivery: Delivery = Delivery()
+    nodes: Nodes = Nodes()
     quarantine: Quarantine = Quarantine()
     reports: Reports = Reports()
     logs: Logs = Logs()

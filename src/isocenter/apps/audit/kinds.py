@@ -78,6 +78,8 @@ class Kind(StrEnum):
     ROUTE_CHANGED = auto()
     PIPELINE_CHANGED = auto()
     NODE_CHANGED = auto()
+    NODE_ANSWERS = auto()  # again
+    NODE_SILENT = auto()
     SETTING_CHANGED = auto()
 
     EVENTS_EXPORTED = auto()

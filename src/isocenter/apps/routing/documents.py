@@ -67,6 +67,7 @@ class NodeDocument(Document):
     folder: str = Field("", max_length=1024)
     tls: TlsDocument | None = None
     max_associations: int = Field(2, ge=1, le=64)
+    rate_mb_s: float | None = Field(None, ge=0.1, le=100_000)
     timeout_s: float | None = Field(None, gt=0)
     can_query: bool = False
     enabled: bool = True

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Max, Sum
+from django.db.models import Count, Max, Sum
 
 from isocenter.apps.archive import queries as archive
 from isocenter.apps.archive.models import Study
@@ -239,6 +239,23 @@ def delivery_counts(delivery: Delivery) -> dict[str, int]:
     """How many items a delivery has, by state."""
     states = list(delivery.items.values_list("state", flat=True))
     return {str(state): states.count(state) for state in DeliveryItem.State.values}
+
+
+def deliveries_by_node() -> dict[str, dict[str, int]]:
+    """Per node, how many deliveries are open (queued, sending, waiting) and how many failed."""
+    states = Delivery.State
+    wanted = (states.QUEUED, states.SENDING, states.WAITING, states.FAILED)
+    counted = (
+        Delivery.objects.filter(state__in=wanted)
+        .values_list("target__node", "node_name", "state")
+        .annotate(count=Count("pk"))
+        .order_by()
+    )
+    found: dict[str, dict[str, int]] = {}
+    for target, name, state, count in counted:
+        row = found.setdefault(target or name, {"open": 0, "failed": 0})
+        row["failed" if state == states.FAILED else "open"] += count
+    return found
 
 
 def step_of(found: Run, name: str) -> RunStep:

@@ -19,8 +19,20 @@ class Node(models.Model):
     folder = models.CharField(max_length=1024, default="", blank=True)
     tls = models.JSONField(default=dict, blank=True)  # {"ca", "certificate", "key", "verify"}
     max_associations = models.IntegerField(default=2)
+    rate_mb_s = models.FloatField(null=True, blank=True)  # at most, per host; null: no limit
     timeout_s = models.FloatField(null=True, blank=True)
     can_query = models.BooleanField(default=False)  # C-FIND counts at completion
     enabled = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
     changed_at = models.DateTimeField(auto_now=True)
+
+
+class NodeHealth(models.Model):
+    """What the last test of a node showed."""
+
+    node = models.OneToOneField(Node, on_delete=models.CASCADE, related_name="health")
+    checked_at = models.DateTimeField()
+    is_ok = models.BooleanField()
+    took_ms = models.IntegerField()
+    message = models.TextField(default="")
+    since = models.DateTimeField()  # when it became as it is

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from django.conf import settings
 
-from isocenter.apps.transfers.models import Node
+from isocenter.apps.transfers.models import Node, NodeHealth
 from isocenter.core.errors import NotFound
 from isocenter.core.network.requestor import Peer
 from isocenter.core.network.tls import ClientTls
@@ -22,8 +22,8 @@ class SourceLike(Protocol):
 
 
 def nodes() -> list[Node]:
-    """All nodes, by name."""
-    return list(Node.objects.order_by("name"))
+    """All nodes with their health, by name."""
+    return list(Node.objects.select_related("health").order_by("name"))
 
 
 def node(name: str) -> Node:
@@ -32,7 +32,7 @@ def node(name: str) -> Node:
     Raises:
         NotFound: there is none; names the nearest.
     """
-    found = Node.objects.filter(name=name).first()
+    found = Node.objects.select_related("health").filter(name=name).first()
     if found is None:
         names = list(Node.objects.values_list("name", flat=True))
         close = difflib.get_close_matches(name, names, n=1)
@@ -81,9 +81,30 @@ def node_row(row: Node) -> dict[str, Any]:
         "folder": row.folder,
         "tls": dict(row.tls),
         "max_associations": row.max_associations,
+        "rate_mb_s": row.rate_mb_s,
         "timeout_s": row.timeout_s,
         "can_query": row.can_query,
         "enabled": row.enabled,
+    }
+
+
+def health_of(row: Node) -> NodeHealth | None:
+    """What the last test of a node showed; None before the first."""
+    try:
+        return row.health
+    except NodeHealth.DoesNotExist:
+        return None
+
+
+def health_row(row: Node) -> dict[str, Any]:
+    """A node's health as ``isocenter nodes list --json`` adds it (stable)."""
+    known = health_of(row)
+    return {
+        "health": ("ok" if known.is_ok else "fails") if known else "unknown",
+        "health_message": known.message if known else "",
+        "health_ms": known.took_ms if known else None,
+        "health_at": known.checked_at.isoformat() if known else None,
+        "health_since": known.since.isoformat() if known else None,
     }
 
 

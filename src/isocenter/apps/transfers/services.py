@@ -2,49 +2,75 @@
 
 from __future__ import annotations
 
-import time
-import uuid
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from django.db import transaction
 
+from isocenter.apps.audit.kinds import Kind
+from isocenter.apps.audit.services import record
 from isocenter.apps.transfers import queries
+from isocenter.apps.transfers.checking import NodeProblems, problems_of
 from isocenter.apps.transfers.models import Node
+from isocenter.apps.transfers.testing import NodeTest, test_all, test_node
 from isocenter.apps.transfers.transmission import OnReceipt, Parcel, Receipt
 from isocenter.apps.transfers.transmission import send as send_parcels
-from isocenter.core.errors import ConfigurationError, IsocenterError
+from isocenter.core.errors import ConfigurationError
 
 __all__ = [
+    "NodeProblems",
     "NodeTest",
     "OnReceipt",
     "Parcel",
     "Receipt",
+    "problems_of",
     "remove_node",
     "save_node",
     "send_parcels",
+    "set_node",
+    "test_all",
     "test_node",
 ]
 
 
-@dataclass(frozen=True)
-class NodeTest:
-    """What a test of a node showed."""
+def set_node(name: str, values: Mapping[str, Any], *, actor: str = "", is_new: bool) -> Node:
+    """Check and keep a node as a person describes it; fields that are left out get defaults.
 
-    is_ok: bool
-    seconds: float
-    message: str
+    Args:
+        is_new: whether the person means to make it; a name that is taken is no change then.
+
+    Raises:
+        NodeProblems: what is wrong, by field.
+        NotFound: it is to be changed, and there is none.
+    """
+    values = {**values, "name": name}
+    problems = problems_of(values)
+    if not problems and is_new and Node.objects.filter(name__iexact=name).exists():
+        problems = {"name": f"there is a node {name} already"}
+    if problems:
+        raise NodeProblems(problems)
+    if not is_new:
+        queries.node(name)
+    return save_node(name, values, actor=actor)[0]
 
 
-def save_node(name: str, values: dict[str, Any]) -> tuple[Node, bool]:
+def save_node(name: str, values: Mapping[str, Any], *, actor: str = "") -> tuple[Node, bool]:
     """Make a node or change it to exactly these (checked) values; whether it is new."""
     defaults = {**values, "tls": dict(values.get("tls") or {})}
     defaults.pop("name", None)
-    return Node.objects.update_or_create(name=name, defaults=defaults)
+    with transaction.atomic():
+        before = Node.objects.filter(name=name).first()
+        old = queries.node_row(before) if before else {}
+        node, is_new = Node.objects.update_or_create(name=name, defaults=defaults)
+        new = queries.node_row(node)
+        changed = {key: new[key] for key in new if old.get(key) != new[key]}
+        if changed:
+            change = "made" if is_new else "changed"
+            record(Kind.NODE_CHANGED, actor=actor, node=name, change=change, values=changed)
+    return node, is_new
 
 
-def remove_node(name: str) -> None:
+def remove_node(name: str, *, actor: str = "") -> None:
     """Remove a node. What is waiting for it then fails with its reason.
 
     Raises:
@@ -63,34 +89,4 @@ def remove_node(name: str) -> None:
                 hint="change or remove these routes first",
             )
         node.delete()
-
-
-def test_node(name: str) -> NodeTest:
-    """C-ECHO to a DICOM node; write and remove a file in a folder node.
-
-    Raises:
-        NotFound: there is none.
-    """
-    node = queries.node(name)
-    begin = time.monotonic()
-    try:
-        if node.kind == Node.Kind.FOLDER:
-            _try_folder(Path(node.folder).expanduser())
-            message = f"{node.folder} can be written"
-        else:
-            from isocenter.core.network.requestor import echo
-
-            echo(queries.peer_of(node))
-            message = f"{node.ae_title} at {node.host}:{node.port} answers"
-    except (IsocenterError, OSError) as error:
-        return NodeTest(False, time.monotonic() - begin, str(error))
-    return NodeTest(True, time.monotonic() - begin, message)
-
-
-def _try_folder(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    probe = folder / f".isocenter-{uuid.uuid4()}"
-    try:
-        probe.write_bytes(b"")
-    finally:
-        probe.unlink(missing_ok=True)
+        record(Kind.NODE_CHANGED, actor=actor, node=name, change="removed")

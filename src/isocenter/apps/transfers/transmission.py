@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from isocenter.apps.transfers import queries
 from isocenter.apps.transfers.models import Node
+from isocenter.apps.transfers.pacing import pace_of
 from isocenter.core.dicom.reading import header_of
 from isocenter.core.dicom.uids import safe_path_component
 from isocenter.core.errors import IsocenterError
@@ -58,14 +60,15 @@ def send(
 
     Args:
         must_stop: asked before each parcel, in any thread.
-        associations: how many at once to a DICOM node, at most.
+        associations: how many at once to a DICOM node, at most; one where the node has a rate
+            limit, which several would only wait for.
 
     Raises:
         NetworkError: the peer cannot be reached or breaks the protocol.
         OSError: a file cannot be read, or a folder not written.
     """
     if node.kind == Node.Kind.FOLDER:
-        _to_folder(Path(node.folder).expanduser(), parcels, on_receipt, must_stop)
+        _to_folder(node, parcels, on_receipt, must_stop)
     else:
         _to_peer(node, parcels, on_receipt, must_stop, associations)
 
@@ -109,10 +112,15 @@ def _to_peer(
             receipt = judge(result.status, result.note, is_final=True)
             on_receipt(there[result.path], receipt)
 
+    peer = queries.peer_of(node)
+    pace = pace_of(node)
+    if pace is not None:
+        limit = pace
+        peer = dataclasses.replace(peer, pace=lambda size: limit.wait(size, must_stop))
     report = send_files(
         list(there),
-        queries.peer_of(node),
-        associations=associations,
+        peer,
+        associations=1 if pace is not None else associations,
         on_result=told,
         is_cancelled=must_stop,
     )
@@ -125,14 +133,18 @@ def _joined(text: str, note: str) -> str:
 
 
 def _to_folder(
-    folder: Path,
+    node: Node,
     parcels: Sequence[Parcel],
     on_receipt: OnReceipt,
     must_stop: Callable[[], bool],
 ) -> None:
+    folder = Path(node.folder).expanduser()
+    pace = pace_of(node)
     for parcel in parcels:
         if must_stop():
             return
+        if pace is not None:
+            pace.wait(parcel.path.stat().st_size, must_stop)
         _copy(parcel.path, folder / _name_in_folder(parcel))
         on_receipt(parcel, Receipt(True, False, None, ""))
 

@@ -6,8 +6,8 @@ import contextlib
 import socket
 import ssl
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import TracebackType
 
 from isocenter.core.errors import (
@@ -61,6 +61,7 @@ class Peer:
         timeout_s: longest silence of the peer, and longest wait for the connection.
         tls: None for plain TCP.
         max_pdu: bytes that we accept and send in one P-DATA-TF.
+        pace: called with a number of bytes before so many are sent; may sleep.
     """
 
     host: str
@@ -70,6 +71,7 @@ class Peer:
     timeout_s: float = 60
     tls: ClientTls | None = None
     max_pdu: int = 131072
+    pace: Callable[[int], None] | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"{self.called_ae_title} at {self.host}:{self.port}"
@@ -157,7 +159,9 @@ class ClientAssociation:
         return self._max_pdu
 
     def send(self, *buffers: Buffer) -> None:
-        """Write PDUs."""
+        """Write PDUs, no faster than the peer's pace."""
+        if self.peer.pace is not None:
+            self.peer.pace(sum(map(len, buffers)))
         self._connection.send(*buffers)
 
     def response(self, message_id: int, field: int) -> Command:

@@ -1,0 +1,164 @@
+"""What a node needs to work, checked before it is kept."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from isocenter.apps.transfers.models import Node
+from isocenter.core.errors import ConfigurationError
+from isocenter.core.network.tls import ClientTls, client_context
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+# VR AE (PS3.5 6.2): the default repertoire without backslash and control characters.
+_AE_TITLE = re.compile(r"[ -\[\]-~]{1,16}")
+_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
+_TAKEN = {
+    "return-to-sender": "this name means the sender of a study",
+    "new": "this name is the address of the page for new nodes",
+}
+
+
+class NodeProblems(ConfigurationError):
+    """A node that cannot be used as it is.
+
+    Attributes:
+        problems: what is wrong, by field.
+    """
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        super().__init__("; ".join(f"{field}: {text}" for field, text in problems.items()))
+        self.problems = dict(problems)
+
+
+def problems_of(values: Mapping[str, Any]) -> dict[str, str]:
+    """What is wrong with a node's values, by field (``tls.ca`` and so on); empty when nothing.
+
+    Folders and files are those of this machine.
+    """
+    found = {"name": name_problem(values.get("name", ""))}
+    if values.get("kind") == Node.Kind.FOLDER:
+        found["folder"] = folder_problem(values.get("folder") or "")
+    elif values.get("kind") == Node.Kind.DIMSE:
+        found["ae_title"] = ae_title_problem(values.get("ae_title") or "")
+        found["host"] = host_problem(values.get("host") or "")
+        port = values.get("port")
+        if port is None or not 1 <= port <= 65535:
+            found["port"] = "a DICOM node has a port from 1 to 65535; 104 and 11112 are common"
+        if values.get("tls"):
+            found |= tls_problems(values["tls"])
+    else:
+        found["kind"] = "a node is dimse or folder"
+    if values.get("calling_ae_title"):
+        found["calling_ae_title"] = ae_title_problem(values["calling_ae_title"])
+    for field, (low, high) in _BOUNDS.items():
+        number = values.get(field)
+        if number is not None and not low <= number <= high:
+            found[field] = f"from {low:g} to {high:g}"
+    return {field: text for field, text in found.items() if text}
+
+
+_BOUNDS = {
+    "max_associations": (1, 64),
+    "rate_mb_s": (0.1, 100_000),
+    "timeout_s": (0.1, 3600),
+}
+
+
+def name_problem(name: str) -> str:
+    """What is wrong with a node's name; empty when nothing."""
+    if not _NAME.fullmatch(name):
+        return "letters, digits, - and _, at most 64, the first a letter or digit"
+    return _TAKEN.get(name, "")
+
+
+def ae_title_problem(title: str) -> str:
+    """What is wrong with an AE title (PS3.5 6.2, VR AE); empty when nothing."""
+    if not title.strip(" "):
+        return "an AE title has 1 to 16 characters that are not all spaces"
+    if len(title) > 16:
+        return f"an AE title has at most 16 characters; this has {len(title)}"
+    if "\\" in title:
+        return "an AE title has no backslash"
+    if not _AE_TITLE.fullmatch(title):
+        return "an AE title has ASCII characters only, and no control characters"
+    return ""
+
+
+def host_problem(host: str) -> str:
+    """What is wrong with a host's name or address; empty when nothing. It is not looked up."""
+    if not host:
+        return "a DICOM node has a host: its name or address"
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(family, host)
+        except OSError:
+            continue
+        return ""
+    if "/" in host or ":" in host:
+        return "only a name or an address, without scheme, port or path"
+    if len(host) > 253 or not all(_LABEL.fullmatch(part) for part in host.rstrip(".").split(".")):
+        return "this is no host name and no address"
+    return ""
+
+
+def folder_problem(text: str) -> str:
+    """What is wrong with a folder to write to; empty when nothing. Nothing is made."""
+    if not text.startswith(("/", "~")):
+        return "an absolute path, for example /srv/outgoing"
+    try:
+        folder = Path(text).expanduser().resolve()
+        ours = Path(settings.LAYOUT.root).resolve()
+        if folder == ours or ours in folder.parents:
+            return "this is inside the data directory of Isocenter; choose a folder outside"
+        there = folder
+        while not there.exists() and there != there.parent:
+            there = there.parent
+    except (OSError, RuntimeError, ValueError) as error:
+        return f"this path cannot be used: {error}"
+    if not there.is_dir():
+        return f"{there} is a file"
+    if not os.access(there, os.W_OK | os.X_OK):
+        return f"{there} cannot be written by the user who runs Isocenter"
+    return ""
+
+
+def tls_problems(values: Mapping[str, Any]) -> dict[str, str]:
+    """What is wrong with the files of TLS, by field."""
+    found: dict[str, str] = {}
+    for key in ("ca", "certificate", "key"):
+        text = values.get(key)
+        if not text:
+            continue
+        try:
+            with Path(text).expanduser().open("rb") as stream:
+                stream.read(1)
+        except (OSError, RuntimeError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "this is no path"
+            found[f"tls.{key}"] = f"{text}: {reason}"
+    if values.get("key") and not values.get("certificate"):
+        found["tls.certificate"] = "a key needs its certificate"
+    if not found:
+        found |= _unusable(values)
+    return found
+
+
+def _unusable(values: Mapping[str, Any]) -> dict[str, str]:
+    def file(key: str) -> Path | None:
+        return Path(values[key]).expanduser() if values.get(key) else None
+
+    try:
+        client_context(ClientTls(ca=file("ca")))
+    except ConfigurationError as error:
+        return {"tls.ca": str(error)}
+    try:
+        client_context(ClientTls(certificate=file("certificate"), key=file("key")))
+    except ConfigurationError as error:
+        return {"tls.certificate": str(error)}
+    return {}
