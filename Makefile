@@ -11,7 +11,7 @@ DATA   ?=
 help:  ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-$(VENV)/.ready: requirements.lock pyproject.toml scripts/setup.sh
+$(VENV)/.ready: requirements.lock pyproject.toml scripts/setup.sh scripts/assets.sh frontend/package-lock.json
 	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh scripts/setup.sh
 	@touch $@
 

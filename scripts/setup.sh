@@ -30,3 +30,4 @@ fi
 echo "Installing what Isocenter needs (a minute or two at the first time) ..."
 "$VENV/bin/python" -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
 "$VENV/bin/python" -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+VENV="$VENV" sh scripts/assets.sh

@@ -173,15 +173,17 @@ def django_settings() -> dict[str, Any]:
         ],
         "MIDDLEWARE": [
             "django.middleware.security.SecurityMiddleware",
-            "whitenoise.middleware.WhiteNoiseMiddleware",
             "isocenter.runtime.web.headers.ContentSecurityPolicy",
+            "isocenter.runtime.web.static.StaticFiles",
             "django.contrib.sessions.middleware.SessionMiddleware",
             "django.middleware.common.CommonMiddleware",
             "django.contrib.auth.middleware.AuthenticationMiddleware",
             "isocenter.apps.accounts.middleware.Authentication",
+            "isocenter.apps.web.viewer.Viewer",
             "django.middleware.csrf.CsrfViewMiddleware",
             "django.contrib.messages.middleware.MessageMiddleware",
             "django.middleware.clickjacking.XFrameOptionsMiddleware",
+            "isocenter.runtime.web.errors.ErrorPages",
         ],
         "AUTH_USER_MODEL": "accounts.User",
         "AUTHENTICATION_BACKENDS": ["django.contrib.auth.backends.ModelBackend"],
@@ -194,12 +196,17 @@ def django_settings() -> dict[str, Any]:
         "STATIC_URL": "/static/",
         "WHITENOISE_USE_FINDERS": True,
         "WHITENOISE_AUTOREFRESH": False,
+        "WHITENOISE_ALLOW_ALL_ORIGINS": False,
+        "STORAGES": {
+            "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+            "staticfiles": {"BACKEND": "isocenter.runtime.web.static.VersionedStorage"},
+        },
+        "CSRF_FAILURE_VIEW": "isocenter.runtime.web.errors.csrf_failure",
         "ROOT_URLCONF": "isocenter.runtime.web.urls",
         "ASGI_APPLICATION": "isocenter.runtime.web.asgi.application",
         "TEMPLATES": [
             {
                 "BACKEND": "django.template.backends.django.DjangoTemplates",
-                "DIRS": [str(Path(__file__).parent / "web" / "templates")],
                 "APP_DIRS": True,
                 "OPTIONS": {
                     "context_processors": [

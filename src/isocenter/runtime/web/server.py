@@ -33,6 +33,7 @@ def run_web(settings: Settings) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        forwarded_allow_ips=list(settings.web.trusted_proxies),
         lifespan="off",
         timeout_graceful_shutdown=GRACE_S,
     )

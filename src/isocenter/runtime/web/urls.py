@@ -9,8 +9,6 @@ from isocenter.runtime.web import views
 urlpatterns = [
     path("health/live", views.live, name="live"),
     path("health/ready", views.ready, name="ready"),
-    path("", views.status, name="status"),
-    path("status.css", views.stylesheet, name="stylesheet"),
     path("", include("isocenter.apps.web.urls")),
     path("", include("isocenter.apps.accounts.urls")),
     path("", include("isocenter.apps.archive.urls")),
@@ -18,3 +16,8 @@ urlpatterns = [
     path("", include("isocenter.apps.transfers.urls")),
     path("", include("isocenter.apps.audit.urls")),
 ]
+
+handler400 = "isocenter.runtime.web.errors.bad_request"
+handler403 = "isocenter.runtime.web.errors.not_allowed"
+handler404 = "isocenter.runtime.web.errors.not_found"
+handler500 = "isocenter.runtime.web.errors.server_error"
