@@ -41,6 +41,11 @@ def node(name: str) -> Node:
     return found
 
 
+def is_taken(name: str) -> bool:
+    """Whether a node has this name, in capitals or not."""
+    return Node.objects.filter(name__iexact=name).exists()
+
+
 def node_for_source(source: SourceLike) -> Node | None:
     """The DICOM node that a study came from: by AE title, and by address where several have it.
 
@@ -86,6 +91,22 @@ def node_row(row: Node) -> dict[str, Any]:
         "can_query": row.can_query,
         "enabled": row.enabled,
     }
+
+
+def deliveries() -> dict[str, dict[str, int]]:
+    """Per node, how many deliveries are ``open`` and how many ``failed``; nodes with none are not
+    in it."""
+    # Routing is asked, not read: deliveries are its own.
+    from isocenter.apps.routing.queries import deliveries_by_node
+
+    return deliveries_by_node()
+
+
+def routes_to(name: str) -> list[str]:
+    """Routes that send to a node."""
+    from isocenter.apps.routing import queries as routing
+
+    return routing.routes_to(name)
 
 
 def health_of(row: Node) -> NodeHealth | None:

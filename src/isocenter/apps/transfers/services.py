@@ -45,7 +45,7 @@ def set_node(name: str, values: Mapping[str, Any], *, actor: str = "", is_new: b
     """
     values = {**values, "name": name}
     problems = problems_of(values)
-    if not problems and is_new and Node.objects.filter(name__iexact=name).exists():
+    if not problems and is_new and queries.is_taken(name):
         problems = {"name": f"there is a node {name} already"}
     if problems:
         raise NodeProblems(problems)

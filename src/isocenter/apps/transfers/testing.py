@@ -50,8 +50,8 @@ def test_node(name: str) -> NodeTest:
 _hanging: dict[int, Future[NodeTest]] = {}
 
 
-def test_all(*, within_s: float = ALL_WITHIN_S) -> dict[str, NodeTest]:
-    """Test every node that is switched on, several at once, in a bounded time.
+def test_all(within_s: float) -> dict[str, NodeTest]:
+    """Test every node that is switched on, several at once, in so many seconds at most.
 
     Nodes that were not asked in that time are left out; they keep what was known.
     """

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from isocenter.apps.transfers import views
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("nodes/", views.nodes, name="nodes"),
+    path("nodes/new/", views.node_new, name="node-new"),
+    path("nodes/<slug:name>/", views.node, name="node"),
+    path("nodes/<slug:name>/test/", views.node_test, name="node-test"),
+    path("nodes/<slug:name>/remove/", views.node_remove, name="node-remove"),
+]

@@ -1,0 +1,122 @@
+"""Pages of the nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from django.test import Client
+
+from isocenter.apps.audit.models import Event
+from isocenter.apps.routing.models import Pipeline, Route
+from isocenter.apps.transfers.models import Node, NodeHealth
+
+pytestmark = pytest.mark.django_db
+
+GOOD = {
+    "name": "pacs",
+    "kind": "dimse",
+    "enabled": "on",
+    "ae_title": "PACS",
+    "host": "pacs.example",
+    "port": "11112",
+    "max_associations": "4",
+    "rate_mb_s": "12.5",
+    "tls_verify": "on",
+}
+
+
+def test_an_empty_list_says_what_a_node_is(staff: Client) -> None:
+    page = staff.get("/nodes/").content.decode()
+    assert "No nodes yet" in page
+    assert "/nodes/new/" in page
+
+
+def test_a_node_is_made_and_changed_and_both_are_events(staff: Client) -> None:
+    answer = staff.post("/nodes/new/", GOOD)
+    assert answer.headers["Location"] == "/nodes/pacs/"
+    node = Node.objects.get(name="pacs")
+    assert (node.port, node.max_associations, node.rate_mb_s, node.enabled, node.tls) == (
+        11112,
+        4,
+        12.5,
+        True,
+        {},
+    )
+    assert "PACS" in staff.get("/nodes/").content.decode()
+    staff.post("/nodes/pacs/", GOOD | {"port": "104", "name": "other"})
+    assert Node.objects.get().port == 104
+    events = list(Event.objects.filter(kind="NODE_CHANGED").order_by("pk"))
+    assert [event.detail["change"] for event in events] == ["made", "changed"]
+    assert events[1].detail["values"] == {"port": 104}
+    assert events[1].actor == "a-staff"
+
+
+def test_what_is_wrong_stands_at_its_field(staff: Client) -> None:
+    answer = staff.post("/nodes/new/", GOOD | {"ae_title": "A\\B", "port": "99999", "host": ""})
+    assert answer.status_code == 422
+    errors = answer.context["form"].errors
+    assert set(errors) == {"ae_title", "port", "host"}
+    assert "backslash" in answer.content.decode()
+    assert not Node.objects.exists()
+
+
+def test_spaces_of_an_ae_title_are_kept(staff: Client) -> None:
+    staff.post("/nodes/new/", GOOD | {"ae_title": " PACS"})
+    assert Node.objects.get().ae_title == " PACS"
+
+
+def test_a_name_is_taken_once(staff: Client, folder_node: Node) -> None:
+    answer = staff.post("/nodes/new/", GOOD | {"name": "OUT"})
+    assert "There is a node OUT already." in answer.context["form"].errors["name"]
+
+
+def test_a_folder_keeps_nothing_of_a_dicom_system(staff: Client, tmp_path: Path) -> None:
+    staff.post("/nodes/new/", GOOD | {"kind": "folder", "folder": str(tmp_path), "tls": "on"})
+    node = Node.objects.get()
+    assert (node.folder, node.host, node.port, node.tls) == (str(tmp_path), "", None, {})
+
+
+def test_the_test_button_answers_in_place(staff: Client, folder_node: Node) -> None:
+    answer = staff.post("/nodes/out/test/", headers={"HX-Request": "true"})
+    text = answer.content.decode()
+    assert "can be written" in text
+    assert "<html" not in text
+    assert NodeHealth.objects.get().is_ok
+    row = staff.post("/nodes/out/test/", {"place": "row"}, headers={"HX-Request": "true"})
+    assert row.content.decode().lstrip().startswith("<tr")
+    assert staff.post("/nodes/out/test/").headers["Location"] == "/nodes/out/"
+
+
+def test_a_node_that_a_route_names_is_not_removed(staff: Client, folder_node: Node) -> None:
+    pipeline = Pipeline.objects.create(name="p", steps=[])
+    route = Route.objects.create(name="to-out", pipeline=pipeline, destinations=["out"])
+    page = staff.post("/nodes/out/remove/", follow=True).content.decode()
+    assert "to-out" in page
+    assert Node.objects.exists()
+    route.delete()
+    staff.post("/nodes/out/remove/")
+    assert not Node.objects.exists()
+
+
+def test_the_list_can_be_had_without_its_frame(staff: Client, folder_node: Node) -> None:
+    text = staff.get("/nodes/?part=1").content.decode()
+    assert "out" in text
+    assert "<html" not in text
+
+
+@pytest.mark.parametrize("role", ["student", "physician", "researcher", "service"])
+def test_nodes_are_for_those_who_manage_them(
+    client_as: Callable[[str], Client], folder_node: Node, role: str
+) -> None:
+    client = client_as(role)
+    for path in ("/nodes/", "/nodes/new/", "/nodes/out/"):
+        assert client.get(path).status_code == 403
+    for path in ("/nodes/out/", "/nodes/out/test/", "/nodes/out/remove/"):
+        assert client.post(path).status_code == 403
+    assert Node.objects.exists()
+
+
+def test_a_node_that_is_not_there(staff: Client) -> None:
+    assert staff.get("/nodes/nothing/").status_code == 404
