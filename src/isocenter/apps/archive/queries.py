@@ -13,17 +13,31 @@ from django.db.models import Q
 
 from isocenter.apps.archive.facts import study_facts
 from isocenter.apps.archive.models import Instance, Revision, Series, Source, Study
+from isocenter.apps.archive.worklist import (
+    Cursor,
+    WorklistFilter,
+    WorklistPage,
+    new_since,
+    rows_now,
+    worklist,
+)
 from isocenter.core.errors import NotFound
 
 __all__ = [
+    "Cursor",
     "InstanceInfo",
+    "WorklistFilter",
+    "WorklistPage",
     "inputs",
+    "new_since",
+    "rows_now",
     "series_rows",
     "studies",
     "study",
     "study_detail",
     "study_facts",
     "study_row",
+    "worklist",
 ]
 
 

@@ -25,8 +25,37 @@ from isocenter.apps.routing.models import (
     Run,
     RunStep,
 )
+from isocenter.apps.routing.standing import Standing, standing, studies_in_trouble
 from isocenter.core.errors import ConditionError, NotFound
 from isocenter.runtime.settings import CompletionRule
+
+__all__ = [
+    "Standing",
+    "awaited_modalities",
+    "completion_rules",
+    "delivered_to",
+    "deliveries_by_node",
+    "deliveries_of",
+    "delivery_counts",
+    "evaluated_revisions",
+    "is_artifact",
+    "log_of",
+    "pipeline",
+    "quarantine_item",
+    "quarantine_items",
+    "quarantine_size",
+    "quarantined_files",
+    "route",
+    "routes",
+    "routes_to",
+    "run",
+    "runs",
+    "standing",
+    "step_of",
+    "studies_in_trouble",
+    "study_with_revision",
+    "test_routes",
+]
 
 _OPEN = (QuarantineItem.State.HELD, QuarantineItem.State.RETRYING)
 
@@ -268,6 +297,21 @@ def step_of(found: Run, name: str) -> RunStep:
         if name in (item.name, str(item.index)):
             return item
     raise _no("step", name, [item.name for item in found.steps.all()])
+
+
+def log_of(step: RunStep) -> str:
+    """What a step printed; empty where nothing is kept."""
+    from isocenter.apps.routing.step_execution import log_text
+
+    return log_text(step)
+
+
+def quarantined_files(item: QuarantineItem) -> list[str]:
+    """Names of the files that are kept for an item, below its folder."""
+    from isocenter.apps.routing.quarantining import folder_of
+
+    folder = folder_of(item)
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
 def _by_prefix(rows: Any, key: uuid.UUID | str) -> list[Any]:

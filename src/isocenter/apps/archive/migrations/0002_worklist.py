@@ -2,7 +2,7 @@
 
 ``words`` holds the words of a study with weights: A the patient's name, B patient ID, C accession
 number and study ID, D description and referring physician. Modalities stand in it as they are
-(capitals, where words are small). PostgreSQL keeps it; Django's model does not know it, so nobody
+(capitals, where words are small), and the birth date behind a ``B``. PostgreSQL keeps it; Django's model does not know it, so nobody
 loads or writes it. Separators that the standard or habit puts between words become spaces: else
 PostgreSQL would read some texts as numbers, hosts or paths.
 """
@@ -21,7 +21,7 @@ ALTER TABLE archive_study ADD COLUMN words tsvector GENERATED ALWAYS AS (
     || archive_words(patient_id, 'B')
     || archive_words(accession_number || ' ' || study_id, 'C')
     || archive_words(study_description || ' ' || referring_physician_name, 'D')
-    || array_to_tsvector(array_remove(modalities::text[], ''))
+    || array_to_tsvector(array_remove(modalities::text[], '') || ('B' || patient_birth_date))
 ) STORED;
 """
 
@@ -30,6 +30,9 @@ INDEXES = (
     ("study_words", "USING gin (words) WITH (gin_pending_list_limit = 256)"),
     ("study_date_recent", "(study_date, id)"),
     ("study_name", '(upper(patient_name) COLLATE "C", id)'),
+    ("study_birth_date", "(patient_birth_date, id)"),
+    ("study_description", "(study_description, id)"),
+    ("study_instances", "(instance_count, id)"),
     ("study_state_recent", "(state, last_received_at, id) WHERE state <> 'complete'"),
     ("study_flagged", "(last_received_at, id) WHERE flags <> '[]'::jsonb"),
 )

@@ -1,0 +1,353 @@
+"""The worklist: studies by every column, sorted, page by page, fast at a million of them.
+
+How it stays fast. Words are looked up in the index of ``words`` (migration ``0002_worklist``).
+Where at most `MOST` studies match, their sort keys are read in one pass, in whatever order is
+quickest, and sorted here: their number bounds the time. Where more match, PostgreSQL walks the
+index of the sort order until a page is full, which is soon, since so many match.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from django.db.models import BooleanField, F, Q, QuerySet
+from django.db.models.expressions import Combinable, RawSQL
+from django.db.models.functions import Collate, Upper
+
+from isocenter.apps.archive.models import Source, Study
+from isocenter.core.errors import ConfigurationError
+
+MOST = 1_000  # counted; beyond it "more than"
+PAGE = 50
+_NEW_MOST = 100
+
+#: Attributes that tell who the patient is: searched and sorted by those who may see them.
+IDENTIFYING = frozenset(
+    {"patient_name", "patient_id", "patient_birth_date", "accession_number", "text"}
+)
+_WEIGHTS = {
+    "patient_name": "A",
+    "patient_id": "B",
+    "accession_number": "C",
+    "study_description": "D",
+}
+_WORD = re.compile(r"[^\W_]+")
+_UID = re.compile(r"\d+(\.\d+){2,}\.?")
+
+
+@dataclass(frozen=True)
+class WorklistFilter:
+    """Which studies, and in which order. Empty fields say nothing.
+
+    Texts are beginnings of words, all of which have to be there: ``mul ann`` finds
+    ``MULLER^ANNA``. Days are days of UTC, both ends included.
+
+    Attributes:
+        text: words of any of name, patient ID, accession number, study ID, description,
+            referring physician, modality; or the beginning of a Study Instance UID.
+        patient_birth_date: beginning of the date, with or without hyphens: ``1970-05``.
+        modalities: any of them is in the study.
+        source: beginning of the calling AE title.
+        flagged: only studies with something that a person should see.
+        failed: only studies with a failed run or delivery.
+        sort: a key of `SORTS`, with ``-`` before it for the other direction.
+    """
+
+    text: str = ""
+    patient_name: str = ""
+    patient_id: str = ""
+    patient_birth_date: str = ""
+    accession_number: str = ""
+    study_description: str = ""
+    study_from: date | None = None
+    study_to: date | None = None
+    received_from: date | None = None
+    received_to: date | None = None
+    modalities: tuple[str, ...] = ()
+    states: tuple[str, ...] = ()
+    source: str = ""
+    flagged: bool = False
+    failed: bool = False
+    instances_min: int | None = None
+    instances_max: int | None = None
+    sort: str = ""
+
+    @property
+    def order(self) -> str:
+        """The sort that counts: by study date where that is searched, else the last received."""
+        if self.sort.removeprefix("-") in SORTS:
+            return self.sort
+        return "-study_date" if self.study_from or self.study_to else "-received"
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether every study matches."""
+        return replace(self, sort="") == WorklistFilter()
+
+    def searched(self) -> list[str]:
+        """Names of the fields that say something, for the audit."""
+        return [
+            name for name in self.__dataclass_fields__ if name != "sort" and getattr(self, name)
+        ]
+
+    def without_identity(self) -> WorklistFilter:
+        """For those who may not see identities: such a search could tell them."""
+        hidden: dict[str, Any] = {name: "" for name in IDENTIFYING if name != "text"}
+        if self.sort.removeprefix("-") in IDENTIFYING:
+            hidden["sort"] = ""
+        return replace(self, **hidden)
+
+
+#: What can be sorted by, as an index has it.
+SORTS: Mapping[str, Combinable] = {
+    "received": F("last_received_at"),
+    "study_date": F("study_date"),
+    "patient_name": Collate(Upper("patient_name"), "C"),
+    "patient_id": F("patient_id"),
+    "patient_birth_date": F("patient_birth_date"),
+    "accession_number": F("accession_number"),
+    "study_description": F("study_description"),
+    "instances": F("instance_count"),
+}
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """A place in a sorted list: right after a row, or right before it."""
+
+    value: Any
+    row: int
+    backwards: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        value = self.value.isoformat() if isinstance(self.value, datetime) else self.value
+        return {"v": value, "i": self.row, "b": self.backwards}
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any] | None) -> Cursor | None:
+        """None for what is no cursor."""
+        if not given or not isinstance(given.get("i"), int):
+            return None
+        return cls(given.get("v"), given["i"], bool(given.get("b")))
+
+
+@dataclass(frozen=True)
+class WorklistPage:
+    """Some studies, and the way on.
+
+    Attributes:
+        total: how many match, at most `MOST` + 1, which stands for "more".
+        newest: the highest row number there is, to ask `new_since` for.
+    """
+
+    studies: list[Study] = field(default_factory=list)
+    total: int = 0
+    previous: Cursor | None = None
+    next: Cursor | None = None
+    newest: int = 0
+
+    @property
+    def has_more_than_counted(self) -> bool:
+        return self.total > MOST
+
+
+def worklist(
+    asked: WorklistFilter,
+    *,
+    identified: bool,
+    cursor: Cursor | None = None,
+    limit: int = PAGE,
+) -> WorklistPage:
+    """One page of the studies that match.
+
+    Args:
+        identified: whether who asks may know whose the studies are.
+        cursor: of the page before or after; None for the first page.
+    """
+    asked = asked if identified else asked.without_identity()
+    name = asked.order.removeprefix("-")
+    place = _place(cursor, name)
+    cursor = cursor if place else None
+    descends = asked.order.startswith("-") != (cursor is not None and cursor.backwards)
+    found: QuerySet[Any] = matching(asked, identified=identified).annotate(sort_key=SORTS[name])
+    keys = [] if asked.is_empty else list(_keys(found)[: MOST + 1])
+    if asked.is_empty or len(keys) > MOST:
+        taken = list(_walk(found, place, descends=descends)[: limit + 1])
+        total = len(keys) or Study.objects.order_by()[: MOST + 1].count()
+    else:
+        taken = _pick(keys, place, limit + 1, descends=descends)
+        total = len(keys)
+    newest = Study.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+    shown, before, after = _slice(taken, limit, cursor)
+    return WorklistPage(rows_now([row for _, row in shown]), total, before, after, newest)
+
+
+_Key = tuple[Any, int]  # what is sorted by, and the number of the row
+
+
+def _keys(found: QuerySet[Any]) -> QuerySet[Any, _Key]:
+    return found.order_by().values_list("sort_key", "pk")
+
+
+def _walk(found: QuerySet[Any], place: _Key | None, *, descends: bool) -> QuerySet[Any, _Key]:
+    """From a place on, in the order of the index."""
+    if place is not None:
+        side = "lt" if descends else "gt"
+        # The first part alone is what an index can be entered with.
+        found = found.filter(**{f"sort_key__{side}e": place[0]}).filter(
+            Q(**{f"sort_key__{side}": place[0]}) | Q(**{f"pk__{side}": place[1]})
+        )
+    sign = "-" if descends else ""
+    return _keys(found).order_by(f"{sign}sort_key", f"{sign}pk")
+
+
+def _pick(keys: list[_Key], place: _Key | None, count: int, *, descends: bool) -> list[_Key]:
+    """The same from keys that are all here. The database sorts texts by code point as Python."""
+    if place is not None:
+        keys = [key for key in keys if (key < place if descends else key > place)]
+    return sorted(keys, reverse=descends)[:count]
+
+
+def _place(cursor: Cursor | None, name: str) -> _Key | None:
+    """Where a cursor points in this order; None when it belongs to another."""
+    if cursor is None:
+        return None
+    try:
+        if name == "received":
+            return datetime.fromisoformat(str(cursor.value)), cursor.row
+        if name == "instances":
+            return int(cursor.value), cursor.row
+    except (TypeError, ValueError):
+        return None
+    return str(cursor.value), cursor.row
+
+
+def _slice(
+    taken: list[_Key], limit: int, cursor: Cursor | None
+) -> tuple[list[_Key], Cursor | None, Cursor | None]:
+    """A page's keys in the order of the list, and the ways to those before and after."""
+    has_more = len(taken) > limit
+    shown = taken[:limit]
+    backwards = cursor is not None and cursor.backwards
+    if backwards:
+        shown.reverse()
+    before = after = None
+    if shown:
+        if has_more if backwards else cursor is not None:
+            before = Cursor(*shown[0], backwards=True)
+        if backwards or has_more:
+            after = Cursor(*shown[-1])
+    return shown, before, after
+
+
+def rows_now(ids: Sequence[int]) -> list[Study]:
+    """These studies as they are now, in this order; those that are gone are left out."""
+    found = Study.objects.select_related("source").in_bulk(list(ids))
+    return [found[key] for key in ids if key in found]
+
+
+def new_since(asked: WorklistFilter, newest: int, *, identified: bool) -> int:
+    """How many matching studies came after the page was made, a hundred at most."""
+    asked = asked if identified else asked.without_identity()
+    found = matching(asked, identified=identified).filter(pk__gt=newest)
+    return found.order_by()[:_NEW_MOST].count()
+
+
+def matching(asked: WorklistFilter, *, identified: bool) -> QuerySet[Study]:
+    """Studies that match, in no order.
+
+    Raises:
+        ConfigurationError: a state that does not exist.
+    """
+    found: QuerySet[Study] = Study.objects.all()
+    for condition in (
+        *_texts(asked, identified=identified),
+        *_dates(asked),
+        *_rest(asked),
+    ):
+        found = found.filter(condition)
+    return found
+
+
+def _texts(asked: WorklistFilter, *, identified: bool) -> list[Any]:
+    conditions: list[Any] = []
+    text = asked.text.strip()
+    if _UID.fullmatch(text):
+        conditions.append(Q(study_uid__startswith=text))
+    elif text:
+        weight = "" if identified else "D"
+        each = [f"('{word}':*{weight} | '{word.upper()}')" for word in _words(text)]
+        conditions += _words_match(each)
+    for name, weight in _WEIGHTS.items():
+        each = [f"'{word}':*{weight}" for word in _words(getattr(asked, name))]
+        conditions += _words_match(each)
+    birth_date = "".join(_words(asked.patient_birth_date))
+    if birth_date:
+        conditions += _words_match([f"'B{birth_date}':*"])
+    modalities = [word.upper() for given in asked.modalities for word in _words(given)]
+    if modalities:
+        conditions += _words_match(["(" + " | ".join(f"'{word}'" for word in modalities) + ")"])
+    return conditions
+
+
+def _words(text: str) -> list[str]:
+    return [word.lower() for word in _WORD.findall(text)]
+
+
+def _words_match(each: Sequence[str]) -> list[Any]:
+    """All of these parts of a tsquery; letters and digits are all that words have in them."""
+    if not each:
+        return []
+    query = " & ".join(each)
+    return [RawSQL('"archive_study"."words" @@ %s::tsquery', [query], output_field=BooleanField())]
+
+
+def _dates(asked: WorklistFilter) -> list[Q]:
+    conditions = []
+    if asked.study_from:
+        conditions.append(Q(study_date__gte=f"{asked.study_from:%Y%m%d}"))
+    if asked.study_to:
+        conditions.append(Q(study_date__lte=f"{asked.study_to:%Y%m%d}"))
+        conditions.append(Q(study_date__gt=""))
+    if asked.received_from:
+        conditions.append(Q(last_received_at__gte=_midnight(asked.received_from)))
+    if asked.received_to:
+        conditions.append(Q(last_received_at__lt=_midnight(asked.received_to) + timedelta(days=1)))
+    return conditions
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)
+
+
+def _rest(asked: WorklistFilter) -> list[Q]:
+    from isocenter.apps.routing.queries import studies_in_trouble  # it asks the archive too
+
+    conditions = []
+    unknown = set(asked.states) - set(Study.State.values)
+    if unknown:
+        raise ConfigurationError(
+            f"no state {', '.join(sorted(unknown))}",
+            hint=f"states: {', '.join(Study.State.values)}",
+        )
+    if asked.states:
+        conditions.append(Q(state__in=asked.states))
+        if Study.State.COMPLETE not in asked.states:
+            conditions.append(~Q(state=Study.State.COMPLETE))  # what the partial index says
+    if asked.source:
+        # As numbers: PostgreSQL then knows how much each of them sent.
+        senders = Source.objects.filter(calling_ae_title__istartswith=asked.source.strip())
+        conditions.append(Q(source__in=list(senders.values_list("pk", flat=True))))
+    if asked.flagged:
+        conditions.append(~Q(flags=[]))
+    if asked.failed:
+        conditions.append(Q(pk__in=studies_in_trouble()))
+    if asked.instances_min is not None:
+        conditions.append(Q(instance_count__gte=asked.instances_min))
+    if asked.instances_max is not None:
+        conditions.append(Q(instance_count__lte=asked.instances_max))
+    return conditions
