@@ -68,6 +68,24 @@ def django_db_modify_db_settings(
     }
     connections["default"].settings_dict.update(database)
     django_configuration.DATABASES["default"].update(database)
+    _empty_append_only_tables()
+
+
+def _empty_append_only_tables() -> None:
+    """The audit's triggers refuse TRUNCATE; between two tests it has to be done all the same."""
+    from django.db.backends.postgresql.operations import DatabaseOperations
+
+    flush = DatabaseOperations.sql_flush
+
+    def sql_flush(self: Any, *arguments: Any, **options: Any) -> list[str]:
+        tables = ("audit_event", "audit_eventseal")
+        return [
+            *(f"ALTER TABLE {table} DISABLE TRIGGER USER" for table in tables),
+            *flush(self, *arguments, **options),
+            *(f"ALTER TABLE {table} ENABLE TRIGGER USER" for table in tables),
+        ]
+
+    DatabaseOperations.sql_flush = sql_flush
 
 
 @pytest.fixture

@@ -32,6 +32,9 @@ def migrate() -> int:
         pending = len(pending_migrations())
         if pending:
             call_command("migrate", interactive=False, verbosity=0)
+        from isocenter.apps.audit.services import go_on_growing
+
+        go_on_growing()
     return pending
 
 

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import structlog
-from django.db import close_old_connections
+from django.db import InterfaceError, OperationalError, close_old_connections
 from procrastinate.app import App
 from procrastinate.contrib.django.utils import connector_params
 from procrastinate.psycopg_connector import PsycopgConnector
@@ -119,13 +119,21 @@ async def _finish(app: App, workers: list[Worker], tasks: list[asyncio.Task[Any]
 
 
 def _sweep() -> Callable[[], None]:
-    """What routing wants done every few seconds, on a connection that is alive."""
+    """What the apps want done every few seconds, on a connection that is alive."""
+    from isocenter.apps.audit.services import seal_events
     from isocenter.apps.routing.jobs import sweep as sweep_routing
 
     def sweep() -> None:
         close_old_connections()
         try:
-            sweep_routing()
+            for each in (sweep_routing, seal_events):
+                try:
+                    each()
+                except (OperationalError, InterfaceError):
+                    raise
+                except Exception:
+                    # What one cannot do must not keep the others from theirs.
+                    log.exception("sweep failed", what=each.__module__)
         finally:
             close_old_connections()
 

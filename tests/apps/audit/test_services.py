@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 from django.db import transaction
+from django.utils import timezone
 
+from isocenter.apps.accounts.rights import Principal
 from isocenter.apps.audit import queries, services
 from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.audit.models import Event
@@ -62,3 +64,21 @@ def test_events_are_asked_for_by_kind(db: None) -> None:
     )
     assert len(queries.events("1.2", kinds=[Kind.C_ECHO])) == 2
     assert len(queries.events("1.2", limit=1)) == 1
+
+
+def test_a_study_that_is_looked_at_again_and_again_is_one_view(db: None) -> None:
+    alice, bob = Principal("alice", user_id=1), Principal("bob", user_id=2, token="iso_ab")
+    assert services.record_view(alice, "1.2")
+    assert not services.record_view(alice, "1.2")
+    assert services.record_view(alice, "1.3")
+    assert services.record_view(alice, "1.2", "images")
+    assert services.record_view(bob, "1.2")
+    assert Event.objects.filter(study_uid="1.2", kind=Kind.STUDY_VIEWED).count() == 3
+    assert Event.objects.get(actor="bob").detail == {"what": "study", "token": "iso_ab"}
+
+
+def test_a_view_long_ago_is_another_one(db: None) -> None:
+    long_ago = timezone.now() - services.ONE_VIEW
+    detail = {"what": "study"}
+    services.record_many([services.Entry(Kind.STUDY_VIEWED, "1.2", "alice", detail, long_ago)])
+    assert services.record_view(Principal("alice", user_id=1), "1.2")

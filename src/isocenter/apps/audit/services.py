@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -13,9 +13,14 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from isocenter.apps.accounts.rights import Principal
+from isocenter.apps.audit import sealing, verifying
 from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.audit.models import Event
 from isocenter.apps.audit.transaction_log import TransactionLog
+from isocenter.apps.audit.verifying import Verification
+
+ONE_VIEW = timedelta(minutes=5)
 
 log = structlog.get_logger(__name__)
 
@@ -74,15 +79,64 @@ def record_many(entries: Iterable[Entry]) -> None:
     if not events:
         return
     Event.objects.bulk_create(events, batch_size=500)
-    transaction.on_commit(partial(_write_lines, events))
+    transaction.on_commit(partial(_write_events, events))
 
 
-def _write_lines(events: list[Event]) -> None:
+def record_view(principal: Principal, study_uid: str, what: str = "study") -> bool:
+    """Write down that somebody looks at a study; the same again within five minutes is one view.
+
+    Args:
+        what: what of it they look at: ``study``, ``images``, …
+
+    Returns:
+        whether an event was written.
+    """
+    same = Event.objects.filter(
+        study_uid=study_uid,
+        kind=Kind.STUDY_VIEWED,
+        actor=principal.name,
+        at__gte=timezone.now() - ONE_VIEW,
+        detail__what=what,
+    )
+    if same.exists():
+        return False
+    detail = {"what": what} | ({"token": principal.token} if principal.token else {})
+    record_many([Entry(Kind.STUDY_VIEWED, study_uid, principal.name, detail)])
+    return True
+
+
+def seal_events() -> int:
+    """Seal what is committed; called every few seconds. Says how many events."""
+    return sealing.seal_events()
+
+
+def go_on_growing() -> bool:
+    """After migrations, before anything writes: mend the order of a restored database."""
+    return sealing.go_on_growing()
+
+
+def verify(
+    *, with_log: bool = True, on_progress: verifying.Progress = lambda events: None
+) -> Verification:
+    """Walk the chain of all events up to the first place that is wrong.
+
+    Args:
+        with_log: compare the seals with the transaction log's too.
+    """
+    return verifying.verify(transaction_log() if with_log else None, on_progress)
+
+
+def _write_events(events: list[Event]) -> None:
+    write_lines([as_line(event) for event in events])
+
+
+def write_lines(lines: list[dict[str, Any]]) -> None:
+    """Append to the transaction log, after the commit of what the lines say."""
     try:
-        transaction_log().append(as_line(event) for event in events)
+        transaction_log().append(lines)
     except OSError as error:
         # The rows are there; a full disk must not undo what was just committed.
-        log.error("transaction_log_failed", reason=error.strerror, events=len(events))
+        log.error("transaction_log_failed", reason=error.strerror, lines=len(lines))
 
 
 def transaction_log() -> TransactionLog:

@@ -46,6 +46,11 @@ class TransactionLog:
             finally:
                 os.close(descriptor)
 
+    def files(self) -> list[Path]:
+        """The log's files that are there, the oldest first."""
+        paths = [self._rotated(number) for number in range(self.keep, -1, -1)]
+        return [path for path in paths if path.exists()]
+
     def _lock_path(self) -> Path:
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         return self.path.with_name(f".{self.path.name}.lock")
