@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 import typer
 import yaml
@@ -19,7 +18,7 @@ def show(
     data_dir: DataDirOption = None, config: ConfigOption = None, as_json: JsonOption = False
 ) -> None:
     """Print every setting as it counts here (defaults, YAML, environment). Passwords are hidden."""
-    from isocenter.runtime.configuration import load_settings
+    from isocenter.runtime.configuration import load_settings, public_values
 
     values = public_values(load_settings(config, data_dir=data_dir))
     if as_json:
@@ -59,26 +58,6 @@ def reference() -> None:
     from isocenter.runtime.settings_reference import reference_page
 
     typer.echo(reference_page(), nl=False)
-
-
-def public_values(settings: Settings) -> dict[str, Any]:
-    """The settings as plain values, without the password of the database."""
-    values = settings.model_dump(mode="json")
-    url = values.get("database_url")
-    if url:
-        values["database_url"] = hide_password(url)
-    return values
-
-
-def hide_password(url: str) -> str:
-    """A URL with ``…`` in place of its password."""
-    from urllib.parse import urlsplit, urlunsplit
-
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    user, host = parts.username or "", parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{user}:…@{host}"))
 
 
 def files_not_there(settings: Settings) -> list[str]:

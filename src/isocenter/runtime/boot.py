@@ -170,6 +170,8 @@ def django_settings() -> dict[str, Any]:
             "isocenter.apps.routing",
             "isocenter.apps.accounts",
             "isocenter.apps.web",
+            "isocenter.apps.api",
+            "ninja",  # the files of its description's page
         ],
         "MIDDLEWARE": [
             "django.middleware.security.SecurityMiddleware",

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -266,3 +267,21 @@ def nearest_key(path: KeyPath) -> str:
         return elsewhere[0]
     by_name = difflib.get_close_matches(path[-1], [key[-1] for key in keys], n=1, cutoff=0.75)
     return next((".".join(key) for key in keys if by_name and key[-1] == by_name[0]), "")
+
+
+def public_values(settings: Settings) -> dict[str, Any]:
+    """The settings as plain values, without the password of the database."""
+    values = settings.model_dump(mode="json")
+    url = values.get("database_url")
+    if url:
+        values["database_url"] = hide_password(url)
+    return values
+
+
+def hide_password(url: str) -> str:
+    """A URL with ``…`` in place of its password."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    user, host = parts.username or "", parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{user}:…@{host}"))

@@ -106,7 +106,7 @@ class NodeForm(forms.Form):
 
     def __init__(self, *args: Any, node: Node | None = None, **kwargs: Any) -> None:
         self.node = node
-        super().__init__(*args, initial=_initial(node) if node else None, **kwargs)
+        super().__init__(*args, **{**kwargs, "initial": _initial(node) if node else None})
         if node is not None:
             self.fields["name"].disabled = True
             self.fields["name"].help_text = "Routes and runs name it so; it stays."

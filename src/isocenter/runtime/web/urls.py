@@ -9,6 +9,7 @@ from isocenter.runtime.web import views
 urlpatterns = [
     path("health/live", views.live, name="live"),
     path("health/ready", views.ready, name="ready"),
+    path("api/v1/", include("isocenter.apps.api.urls")),
     path("", include("isocenter.apps.web.urls")),
     path("", include("isocenter.apps.accounts.urls")),
     path("", include("isocenter.apps.archive.urls")),

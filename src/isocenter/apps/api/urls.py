@@ -1,0 +1,69 @@
+"""Addresses of the API, below ``/api/v1/``.
+
+Every view is marked with what it needs, for the test that walks all addresses with every role:
+``required_rights`` by method (None: to be signed in), and ``required_right`` of its first method.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import Any, cast
+
+from django.http import HttpRequest, HttpResponseBase
+from django.urls import URLPattern, URLResolver, path, re_path
+from ninja.operation import Operation, PathView
+
+from isocenter.apps.accounts.rights import Right
+from isocenter.apps.api import views
+from isocenter.apps.api.content import is_clean
+from isocenter.apps.api.errors import problem
+from isocenter.apps.api.guard import Token
+
+
+def _operations() -> Iterator[URLPattern]:
+    for router in views.the_api()._get_bound_routers():
+        paths = router.urls_paths(router.prefix)
+        for operations, pattern in zip(router.path_operations.values(), paths, strict=True):
+            pattern.callback = _marked(pattern.callback, operations)
+            yield pattern
+
+
+def _marked(view: Any, operations: PathView) -> Any:
+    """A view of the API that says what it needs, and answers as JSON whatever comes."""
+    rights = {
+        method: _right(operation)
+        for operation in operations.operations
+        for method in operation.methods
+    }
+
+    @functools.wraps(view)
+    def marked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if request.method not in rights:
+            answer = problem(405, f"no {request.method} here", f"there are: {', '.join(rights)}")
+            answer.headers["Allow"] = ", ".join(rights)
+            return answer
+        texts = (*kwargs.values(), *request.GET, *(v for vs in request.GET.lists() for v in vs[1]))
+        # PostgreSQL keeps no NUL, and no name of ours has one.
+        if not all(is_clean(text) for text in texts if isinstance(text, str)):
+            return problem(400, "the address holds a NUL")
+        return cast(HttpResponseBase, view(request, *args, **kwargs))
+
+    marked.__dict__.update(
+        required_rights=rights, required_right=next(iter(rights.values())), is_public=False
+    )
+    return marked
+
+
+def _right(operation: Operation) -> Right | None:
+    (guard,) = operation.auth_callbacks  # an operation without one does not start
+    return cast(Token, guard).right
+
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", views.entrance, name="api"),
+    path("docs", views.docs, name="api-docs"),
+    path("openapi.json", views.openapi, name="api-openapi"),
+    *_operations(),
+    re_path(r"^(?P<path>.*)$", views.nothing, name="api-nothing"),
+]
