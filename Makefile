@@ -27,7 +27,7 @@ test: setup  ## All tests; installs the peers first where it may
 	@sh scripts/peers.sh --if-possible
 	$(BIN)/python -m pytest
 
-peers:  ## Install DCMTK, Orthanc and dicom3tools, which tests talk to
+peers:  ## Install DCMTK, Orthanc, dicom3tools and Chromium, which tests talk to
 	@sh scripts/peers.sh
 
 bench: setup  ## Benchmarks, short form

@@ -1,0 +1,307 @@
+"""How fast pages answer with 10 000 and with 1 000 000 studies, and what they cost the intake.
+
+    python benchmarks/pages.py [--quick] [--small N] [--large N] [--rounds N]
+
+Two platforms as a user runs them, one with the small and one with the large index. While dcmsend
+sends CT slices over 4 associations the whole time, one person (with a token) opens pages one after
+the other, small and large in turn. Then the intake of both is measured alone and with pages asked
+for at 5 requests/s. Ratios within this run count; milliseconds depend on the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+from stand.feeding import Feeding
+from stand.servers import Isocenter
+from stand.studies import Series, make_series
+from stand.table import machine, middle, print_table
+
+from stand import million
+
+ASSOCIATIONS = 4
+ASKED_PER_S = 5
+SETTLE_S = 2.0
+MOST_P95 = 1.5  # large beside small
+LEAST_INTAKE = 0.85  # with pages beside without
+LEAST_INGEST = 0.9  # large index beside small
+
+
+@dataclass(frozen=True)
+class Page:
+    """One kind of page; ``path`` makes the address of one request."""
+
+    name: str
+    path: Callable[[random.Random, int], str]
+
+
+def _search(**fields: Callable[[random.Random, int], str]) -> Callable[[random.Random, int], str]:
+    def path(chance: random.Random, count: int) -> str:
+        return "/?" + urlencode({key: value(chance, count) for key, value in fields.items()})
+
+    return path
+
+
+def _name(chance: random.Random, count: int) -> str:
+    return f"{chance.choice(million.FAMILY)} {chance.choice(million.GIVEN)}"
+
+
+def _day(chance: random.Random, count: int) -> str:
+    return f"20{chance.randint(16, 25)}-{chance.randint(1, 12):02d}-{chance.randint(1, 28):02d}"
+
+
+PAGES = (
+    Page("worklist", lambda chance, count: "/"),
+    Page("study page", lambda chance, count: f"/studies/{million.ROOT}{chance.randint(1, count)}/"),
+    Page("search: name", _search(patient_name=_name)),
+    Page(
+        "search: patient ID",
+        _search(patient_id=lambda chance, count: f"P{chance.randint(1, count // 2):07d}"),
+    ),
+    Page("search: description", _search(study_description=lambda c, n: c.choice(_WORDS))),
+    Page("search: a day", _search(study_from=_day, study_to=lambda c, n: "2026-01-01")),
+    Page("search: name, sorted", _search(patient_name=_name, sort=lambda c, n: "patient_name")),
+    Page("runs", lambda chance, count: "/runs/"),
+    Page("events", lambda chance, count: "/events/"),
+)
+_WORDS = ("head", "prostate", "planning", "follow-up", "whole body", "breast", "thorax contrast")
+
+
+class Stand(Isocenter):
+    """A platform with many studies, and somebody who asks for pages."""
+
+    def __init__(self, folder: Path, count: int) -> None:
+        super().__init__(folder, nodelay=False)
+        self.count = count
+
+    def fill(self, events: int) -> str:
+        program = Path(million.__file__)
+        done = subprocess.run(
+            [sys.executable, str(program), str(self.folder), str(self.count), str(events)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise RuntimeError(done.stderr[-2000:])
+        return done.stdout.strip()
+
+    def client(self) -> httpx.Client:
+        made = subprocess.run(
+            [
+                *(sys.executable, "-m", "isocenter.cli.main", "token", "create"),
+                *("--user", "admin", "--scope", "all", "--json"),
+            ],
+            env={**os.environ, "ISOCENTER_DATA_DIR": str(self.folder)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        state = json.loads((self.folder / "run" / "runtime.json").read_text())
+        return httpx.Client(
+            base_url=f"http://127.0.0.1:{state['http']['port']}",
+            headers={"Authorization": f"Bearer {json.loads(made.stdout)['token']}"},
+            timeout=60,
+        )
+
+    def make_room(self) -> None:
+        """Pixels that were sent are not needed any more; rows stay. Waits for the index first."""
+        before, now = -1, self.indexed()
+        while now != before:
+            time.sleep(1)
+            before, now = now, self.indexed()
+        for path in (self.folder / "archive").rglob("*"):
+            if path.is_file() and path.stat().st_size > 100_000:
+                path.unlink(missing_ok=True)
+
+
+def ask(client: httpx.Client, path: str) -> float:
+    """Milliseconds until the whole page is here."""
+    began = time.perf_counter()
+    answer = client.get(path)
+    took = (time.perf_counter() - began) * 1000
+    if answer.status_code != 200:
+        raise RuntimeError(f"{path} answered {answer.status_code}: {answer.text[:500]}")
+    return took
+
+
+def p95(values: list[float]) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, round(0.95 * len(ordered)))]
+
+
+Times = dict[tuple[str, int], list[float]]
+
+
+def measure_pages(
+    stands: dict[int, tuple[Stand, httpx.Client]], series: Series, *, rounds: int, requests: int
+) -> Times:
+    """Milliseconds of every request, by (page, number of studies)."""
+    times: Times = defaultdict(list)
+    chance = random.Random(4)
+    for number in range(rounds):
+        for count, (stand, client) in stands.items():
+            with Feeding(
+                stand.port, stand.called_ae_title, series, associations=ASSOCIATIONS
+            ) as feeding:
+                time.sleep(SETTLE_S)
+                for page in PAGES:
+                    ask(client, page.path(chance, count))  # what is compiled once counts for nobody
+                    for _ in range(requests):
+                        times[page.name, count].append(ask(client, page.path(chance, count)))
+            print(
+                f"round {number + 1}: {count} studies, meanwhile {feeding.per_second:.0f} slices/s",
+                file=sys.stderr,
+            )
+            stand.make_room()
+    return times
+
+
+@contextmanager
+def pages_asked(client: httpx.Client, count: int, per_second: float) -> Iterator[list[float]]:
+    """Somebody asks for pages at this rate meanwhile; milliseconds of each are in the list."""
+    stop = threading.Event()
+    took: list[float] = []
+    chance = random.Random(5)
+
+    def work() -> None:
+        due = time.monotonic()
+        while not stop.is_set():
+            took.append(ask(client, chance.choice(PAGES).path(chance, count)))
+            due += 1 / per_second
+            stop.wait(max(0.0, due - time.monotonic()))
+
+    thread = threading.Thread(target=work, daemon=True)
+    if per_second:
+        thread.start()
+    yield took
+    stop.set()
+    if per_second:
+        thread.join()
+
+
+def measure_intake(
+    stands: dict[int, tuple[Stand, httpx.Client]], series: Series, *, rounds: int, seconds: float
+) -> dict[tuple[int, bool], list[float]]:
+    """Acknowledged slices per second, by (number of studies, with pages)."""
+    rates: dict[tuple[int, bool], list[float]] = defaultdict(list)
+    plan = [(count, pages) for count in stands for pages in (False, True)]
+    for number in range(rounds):
+        for count, pages in plan if number % 2 == 0 else plan[::-1]:
+            stand, client = stands[count]
+            with (
+                pages_asked(client, count, ASKED_PER_S if pages else 0) as asked,
+                Feeding(
+                    stand.port, stand.called_ae_title, series, associations=ASSOCIATIONS
+                ) as feeding,
+            ):
+                time.sleep(seconds)
+            rates[count, pages].append(feeding.per_second)
+            print(
+                f"round {number + 1}: {count} studies, {len(asked)} pages,"
+                f" {feeding.per_second:.0f} slices/s",
+                file=sys.stderr,
+            )
+            stand.make_room()
+    return rates
+
+
+def report(
+    times: Times, rates: dict[tuple[int, bool], list[float]], small: int, large: int
+) -> bool:
+    """Print the tables; True when every goal is reached."""
+    rows = [
+        (
+            page.name,
+            middle(times[page.name, small]),
+            p95(times[page.name, small]),
+            middle(times[page.name, large]),
+            p95(times[page.name, large]),
+        )
+        for page in PAGES
+    ]
+    print_table(
+        f"Milliseconds per page while {ASSOCIATIONS} associations send",
+        ("page", f"median at {small}", "p95", f"median at {large}", "p95"),
+        rows,
+    )
+    print_table(
+        "Intake, acknowledged slices per second, median of rounds",
+        ("studies", "pages per second", "slices/s"),
+        [(n, ASKED_PER_S if pages else 0, middle(v)) for (n, pages), v in sorted(rates.items())],
+    )
+    goals = [(f"p95 {row[0]}: large / small", row[4] / row[2], "≤", MOST_P95) for row in rows]
+    paired = list(zip(rates[large, True], rates[large, False], strict=True))
+    goals.append(
+        (
+            f"intake with {ASKED_PER_S} pages/s / without",
+            middle([with_pages / without for with_pages, without in paired]),
+            "≥",
+            LEAST_INTAKE,
+        )
+    )
+    beside = zip(rates[large, False], rates[small, False], strict=True)
+    goals.append(
+        ("intake: large / small index", middle([a / b for a, b in beside]), "≥", LEAST_INGEST)
+    )
+    held = [ratio <= goal if sign == "≤" else ratio >= goal for _, ratio, sign, goal in goals]
+    print_table(
+        "Claims",
+        ("ratio", "reached", "goal", "holds"),
+        [
+            (what, ratio, f"{sign} {goal:.2f}", "yes" if holds else "NO")
+            for (what, ratio, sign, goal), holds in zip(goals, held, strict=True)
+        ],
+    )
+    return all(held)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer requests, a smaller large one")
+    parser.add_argument("--small", type=int, default=10_000)
+    parser.add_argument("--large", type=int, default=0)
+    parser.add_argument("--rounds", type=int, default=0)
+    options = parser.parse_args()
+    quick: bool = options.quick
+    large: int = options.large or (200_000 if quick else 1_000_000)
+    rounds: int = options.rounds or (1 if quick else 3)
+    print(f"pages: {machine()}")
+    with tempfile.TemporaryDirectory(prefix="isocenter-bench-") as name:
+        workspace = Path(name)
+        series = make_series(workspace / "ct", "CT", count=50, size=512, modality="CT")
+        stands: dict[int, tuple[Stand, Any]] = {}
+        try:
+            for count in (options.small, large):
+                stand = Stand(workspace / f"with-{count}", count)
+                stand.start()
+                stands[count] = (stand, None)
+                print(f"{count} studies: {stand.fill(min(count, 100_000))}", file=sys.stderr)
+                stands[count] = (stand, stand.client())
+            times = measure_pages(stands, series, rounds=rounds, requests=12 if quick else 40)
+            rates = measure_intake(stands, series, rounds=rounds, seconds=5 if quick else 12)
+        finally:
+            for stand, _ in stands.values():
+                stand.stop()
+    report(times, rates, options.small, large)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
