@@ -13,6 +13,7 @@ from typing import Any, cast
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import URLPattern, URLResolver, path, re_path
 from ninja.operation import Operation, PathView
+from ninja.utils import replace_path_param_notation
 
 from isocenter.apps.accounts.rights import Right
 from isocenter.apps.api import views
@@ -23,10 +24,10 @@ from isocenter.apps.api.guard import Token
 
 def _operations() -> Iterator[URLPattern]:
     for router in views.the_api()._get_bound_routers():
-        paths = router.urls_paths(router.prefix)
-        for operations, pattern in zip(router.path_operations.values(), paths, strict=True):
-            pattern.callback = _marked(pattern.callback, operations)
-            yield pattern
+        for place, operations in router.path_operations.items():
+            route = replace_path_param_notation(place).lstrip("/")
+            name = operations.operations[0].view_func.__name__.replace("_", "-")
+            yield path(route, _marked(operations.get_view(), operations), name=f"api-{name}")
 
 
 def _marked(view: Any, operations: PathView) -> Any:
