@@ -12,6 +12,7 @@ from isocenter.apps.api import (
     quarantine,
     routes,
     runs,
+    studies,
     system,
 )
 from isocenter.apps.api.content import JsonParser
@@ -29,6 +30,7 @@ Fields that tell who a patient is are null without the right `view-identified`.
 """
 
 AREAS = (
+    studies.router,
     runs.router,
     routes.router,
     pipelines.router,

@@ -67,8 +67,3 @@ def signed_in() -> Token:
 def actor(request: HttpRequest) -> str:
     """Who is written into the audit."""
     return principal_of(request).name
-
-
-def may_identify(request: HttpRequest) -> bool:
-    """Whether who asks may know whose studies they are."""
-    return principal_of(request).may(Right.VIEW_IDENTIFIED)

@@ -54,6 +54,25 @@ def newest_first(
     return {"items": [row_of(row) for row in shown], "next": following}
 
 
+def by_number(
+    rows: QuerySet[Row], paging: Paging, row_of: Callable[[Row], Mapping[str, Any]]
+) -> dict[str, Any]:
+    """A page of rows in the order of the primary key.
+
+    Raises:
+        BadCursor: the cursor is none of this list.
+    """
+    if paging.cursor:
+        values = decode(paging.cursor)
+        if len(values) != 1 or not isinstance(values[0], int) or not 0 <= values[0] < 1 << 63:
+            raise BadCursor
+        rows = rows.filter(pk__gt=values[0])
+    found: Sequence[Row] = list(rows.order_by("pk")[: paging.limit + 1])
+    shown = found[: paging.limit]
+    following = encode([shown[-1].pk]) if len(found) > paging.limit else None
+    return {"items": [row_of(row) for row in shown], "next": following}
+
+
 def whole(items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """A list that has one page."""
     return {"items": list(items), "next": None}

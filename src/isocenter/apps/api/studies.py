@@ -1,0 +1,289 @@
+"""Studies: what is here, and what can be done with it."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any, Literal
+
+from django.http import HttpRequest
+from ninja import Query, Router
+from pydantic import Field
+
+from isocenter.apps.accounts.access import principal_of
+from isocenter.apps.accounts.rights import Right
+from isocenter.apps.api.guard import actor, needs
+from isocenter.apps.api.identity import may_identify, shown_to
+from isocenter.apps.api.paging import BadCursor, by_number
+from isocenter.apps.api.schemas import Command, Moment, PageOf, Paging, Row, with_problems
+from isocenter.apps.archive import queries, services
+from isocenter.apps.archive.models import Instance
+from isocenter.apps.archive.queries import Cursor, WorklistFilter
+from isocenter.apps.audit.kinds import Kind
+from isocenter.apps.audit.services import record, record_view
+from isocenter.runtime.web.sealed import seal, unseal
+
+router = Router(tags=["studies"])
+
+StudyState = Literal["receiving", "waiting", "complete", "held"]
+_UID = 255
+_NUMBER = (1 << 31) - 1
+
+
+class SourceRow(Row):
+    """Who sent a study last."""
+
+    kind: str
+    calling_ae_title: str
+    called_ae_title: str
+    address: str
+
+
+class _Study(Row):
+
+    study_uid: str
+    state: str
+    instances: int
+    series: int
+    modalities: list[str]
+    revision: int = Field(description="the newest; 0: none yet")
+    waiting_for: list[str]
+    warnings: list[str]
+    patient_id: str | None
+    patient_name: str | None
+    study_date: str
+    study_description: str
+    accession_number: str | None
+    source: SourceRow | None
+    received_at: Moment
+    last_received_at: Moment
+    complete_at: Moment
+    due_at: Moment = Field(description="when completion looks at it again")
+
+
+class StudyRow(_Study):
+    """A study. What tells who the patient is, is null without the right `view-identified`."""
+
+    flags: list[str] = Field(description="codes, for example of two patients in one study")
+
+
+class FlagRow(Row):
+    """Something that a person should see."""
+
+    code: str
+    text: str
+
+
+class SeriesRow(Row):
+    """A series of a study."""
+
+    series_uid: str
+    modality: str
+    series_number: int | None
+    series_description: str
+    instances: int
+    derived: bool = Field(description="made by a run")
+
+
+class RevisionRow(Row):
+    """State of a study at one completion."""
+
+    number: int
+    reason: str
+    missing: list[str]
+    instances: int
+    digest: str
+    created_at: Moment
+
+
+class StudyDetail(_Study):
+    """A study with its series and revisions."""
+
+    flags: list[FlagRow]
+    series_list: list[SeriesRow]
+    revisions: list[RevisionRow]
+
+
+class InstanceRow(Row):
+    """An instance of a study."""
+
+    sop_uid: str
+    sop_class_uid: str
+    series_uid: str
+    modality: str
+    instance_number: int | None
+    rows: int | None
+    columns: int | None
+    frames: int | None
+    transfer_syntax_uid: str
+    size: int
+    digest: str = Field(description="SHA-256 of the data set, without file meta")
+    derived: bool
+    received_at: Moment
+
+
+class StudyPage(PageOf[StudyRow]):
+    """A part of the studies that match."""
+
+    total: int = Field(description="how many match; 1001 stands for more than 1000")
+
+
+class StudyFilter(Paging):
+    """What tells nobody who the patient is. Texts are beginnings of words."""
+
+    state: list[StudyState] = Field([], description="given several times: any of them")
+    modality: list[str] = Field([], max_length=32, description="any of them is in the study")
+    description: str = Field("", max_length=128)
+    source: str = Field("", max_length=16, description="beginning of the calling AE title")
+    study_from: date | None = Field(None, description="first study date")
+    study_to: date | None = Field(None, description="last study date")
+    received_from: date | None = Field(None, description="first day of reception (UTC)")
+    received_to: date | None = Field(None, description="last day of reception (UTC)")
+    instances_min: int | None = Field(None, ge=0, le=_NUMBER)
+    instances_max: int | None = Field(None, ge=0, le=_NUMBER)
+    flagged: bool = Field(False, description="only those with a flag")
+    failed: bool = Field(False, description="only those with a failed run or delivery")
+    sort: str = Field("", max_length=32, description=f"one of {', '.join(queries.SORTS)}; - before")
+
+
+class StudySearch(StudyFilter, Command):
+    """Everything that the worklist's search has. Sent as a body, so that no name stands in an
+    address; without the right `view-identified` what would tell a name is not searched."""
+
+    text: str = Field("", max_length=128, description="words of any column, or beginning of a UID")
+    patient_name: str = Field("", max_length=128)
+    patient_id: str = Field("", max_length=128)
+    patient_birth_date: str = Field("", max_length=10)
+    accession_number: str = Field("", max_length=128)
+
+
+class InstanceFilter(Paging):
+    """Which instances."""
+
+    series_uid: str = Field("", max_length=_UID)
+
+
+class Completed(Row):
+    """The revision that a study has now."""
+
+    study_uid: str
+    revision: int
+    instances: int
+
+
+@router.get("/studies", response=with_problems(StudyPage), auth=needs(Right.VIEW))
+def list_studies(request: HttpRequest, given: Query[StudyFilter]) -> Any:
+    """Studies, the last received first unless `sort` says otherwise."""
+    return _search(request, given)
+
+
+@router.post("/studies/search", response=with_problems(StudyPage), auth=needs(Right.VIEW))
+def search_studies(request: HttpRequest, search: StudySearch) -> Any:
+    """The same with every column of the worklist."""
+    return _search(request, search)
+
+
+@router.get("/studies/{study_uid}", response=with_problems(StudyDetail), auth=needs(Right.VIEW))
+def get_study(request: HttpRequest, study_uid: str) -> Any:
+    """One study with its series and revisions."""
+    detail = queries.study_detail(study_uid)
+    record_view(principal_of(request), study_uid)
+    return shown_to(request, detail)
+
+
+@router.get(
+    "/studies/{study_uid}/series", response=with_problems(PageOf[SeriesRow]), auth=needs(Right.VIEW)
+)
+def list_series(request: HttpRequest, study_uid: str) -> Any:
+    """The series of a study, those that runs made behind the others."""
+    return {"items": queries.series_rows(queries.study(study_uid)), "next": None}
+
+
+@router.get(
+    "/studies/{study_uid}/instances",
+    response=with_problems(PageOf[InstanceRow]),
+    auth=needs(Right.VIEW),
+)
+def list_instances(request: HttpRequest, study_uid: str, given: Query[InstanceFilter]) -> Any:
+    """The instances of a study, in the order in which they came."""
+    found = Instance.objects.filter(study=queries.study(study_uid)).select_related("series")
+    if given.series_uid:
+        found = found.filter(series__series_uid=given.series_uid)
+    return by_number(found, given, _instance_row)
+
+
+@router.post(
+    "/studies/{study_uid}/complete", response=with_problems(Completed), auth=needs(Right.RUN)
+)
+def complete_study(request: HttpRequest, study_uid: str) -> Any:
+    """Complete a study by hand, whatever it waits for; every enabled route is asked."""
+    revision = services.force_complete(study_uid, actor=actor(request))
+    return {
+        "study_uid": study_uid,
+        "revision": revision.number,
+        "instances": revision.instance_count,
+    }
+
+
+def _search(request: HttpRequest, given: StudyFilter) -> dict[str, Any]:
+    asked = WorklistFilter(
+        text=getattr(given, "text", ""),
+        patient_name=getattr(given, "patient_name", ""),
+        patient_id=getattr(given, "patient_id", ""),
+        patient_birth_date=getattr(given, "patient_birth_date", ""),
+        accession_number=getattr(given, "accession_number", ""),
+        study_description=given.description,
+        study_from=given.study_from,
+        study_to=given.study_to,
+        received_from=given.received_from,
+        received_to=given.received_to,
+        modalities=tuple(given.modality),
+        states=tuple(given.state),
+        source=given.source,
+        flagged=given.flagged,
+        failed=given.failed,
+        instances_min=given.instances_min,
+        instances_max=given.instances_max,
+        sort=given.sort,
+    )
+    page = queries.worklist(
+        asked, identified=may_identify(request), cursor=_place(given.cursor), limit=given.limit
+    )
+    if searched := asked.searched():
+        record(Kind.STUDY_QUERIED, actor=actor(request), fields=searched, found=page.total)
+    return {
+        "items": [shown_to(request, queries.study_row(row)) for row in page.studies],
+        # Sealed: the place in a list by name is a name.
+        "next": seal(page.next.as_dict()) if page.next else None,
+        "total": page.total,
+    }
+
+
+def _place(text: str) -> Cursor | None:
+    """
+    Raises:
+        BadCursor: it is none.
+    """
+    if not text:
+        return None
+    place = Cursor.from_dict(unseal(text))
+    if place is None:
+        raise BadCursor
+    return place
+
+
+def _instance_row(row: Instance) -> dict[str, Any]:
+    return {
+        "sop_uid": row.sop_uid,
+        "sop_class_uid": row.sop_class_uid,
+        "series_uid": row.series.series_uid,
+        "modality": row.modality,
+        "instance_number": row.instance_number,
+        "rows": row.rows,
+        "columns": row.columns,
+        "frames": row.number_of_frames,
+        "transfer_syntax_uid": row.transfer_syntax_uid,
+        "size": row.size,
+        "digest": row.digest,
+        "derived": row.is_derived,
+        "received_at": row.received_at.isoformat(),
+    }
