@@ -63,9 +63,12 @@ def load_settings(config: Path | None = None, **overrides: Any) -> Settings:
     for layer in layers:
         _merge(merged, layer.values)
     try:
-        return Settings(**merged)
+        settings = Settings(**merged)
     except ValidationError as error:
         raise ConfigurationError(_explain(error, layers)) from None
+    for layer in layers:
+        settings.places.update(layer.places)
+    return settings
 
 
 def config_path(config: Path | None, command_line: Layer, environment: Layer) -> Path | None:

@@ -15,6 +15,7 @@ from pydantic import (
     Field,
     HttpUrl,
     IPvAnyNetwork,
+    PrivateAttr,
     field_validator,
     model_validator,
 )
@@ -229,6 +230,13 @@ class Settings(BaseSettings):
     reports: Reports = Reports()
     logs: Logs = Logs()
     limits: Limits = Limits()
+
+    _places: dict[tuple[str, ...], str] = PrivateAttr(default_factory=dict)
+
+    @property
+    def places(self) -> dict[tuple[str, ...], str]:
+        """Where each key was written, for those that are no defaults; `configuration` fills it."""
+        return self._places
 
     @field_validator("data_dir", mode="after")
     @classmethod

@@ -68,8 +68,8 @@ def _section_model(field: FieldInfo) -> type[BaseModel] | None:
 
 def _section(title: str, text: str, model: type[BaseModel], prefix: str) -> str:
     rows = [
-        f"| `{prefix}{name}` | {_kind(field.annotation)}{_bounds(field)} | {_default(name, field)} "
-        f"| {_cell(field.description or '')} |"
+        f"| `{prefix}{name}` | {kind_text(field.annotation)}{bounds_text(field)} "
+        f"| {default_text(name, field)} | {_cell(field.description or '')} |"
         for name, field in model.model_fields.items()
         if _section_model(field) is None
     ]
@@ -88,24 +88,24 @@ _NAMES: dict[object, str] = {
 }
 
 
-def _kind(annotation: Any) -> str:
+def kind_text(annotation: Any) -> str:
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
-        return _kind(arguments[0])
+        return kind_text(arguments[0])
     if origin in (typing.Union, types.UnionType):
-        return " or ".join(_kind(argument) for argument in arguments)
+        return " or ".join(kind_text(argument) for argument in arguments)
     if origin is typing.Literal:
         return " or ".join(f"`{argument}`" for argument in arguments)
     if origin is tuple:
-        return f"list of {_kind(arguments[0])}"
+        return f"list of {kind_text(arguments[0])}"
     if origin is dict:
-        return f"{_kind(arguments[0])} → {_kind(arguments[1])}"
+        return f"{kind_text(arguments[0])} → {kind_text(arguments[1])}"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return ", ".join(f"`{name}`" for name in annotation.model_fields)
     return _NAMES.get(annotation, "network" if "Network" in str(annotation) else "text")
 
 
-def _bounds(field: FieldInfo) -> str:
+def bounds_text(field: FieldInfo) -> str:
     low = high = ""
     for rule in field.metadata:
         if isinstance(rule, annotated_types.Ge):
@@ -120,7 +120,7 @@ def _bounds(field: FieldInfo) -> str:
     return f", {said}" if said else ""
 
 
-def _default(name: str, field: FieldInfo) -> str:
+def default_text(name: str, field: FieldInfo) -> str:
     if name == "data_dir":
         return "`/var/lib/isocenter` as root, else `~/.local/share/isocenter`"
     value = field.default

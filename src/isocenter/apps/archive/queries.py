@@ -14,6 +14,8 @@ from django.db.models import Q
 from isocenter.apps.archive.facts import study_facts
 from isocenter.apps.archive.models import Instance, Revision, Series, Source, Study
 from isocenter.apps.archive.worklist import (
+    IDENTIFYING,
+    SORTS,
     Cursor,
     WorklistFilter,
     WorklistPage,
@@ -24,6 +26,8 @@ from isocenter.apps.archive.worklist import (
 from isocenter.core.errors import NotFound
 
 __all__ = [
+    "IDENTIFYING",
+    "SORTS",
     "Cursor",
     "InstanceInfo",
     "WorklistFilter",

@@ -20,21 +20,54 @@ class Standing:
     runs: dict[str, int] = field(default_factory=dict)
     deliveries: dict[str, int] = field(default_factory=dict)
 
-    @staticmethod
-    def _count(counts: dict[str, int], states: Iterable[str]) -> int:
-        return sum(counts.get(state, 0) for state in states)
-
     @property
     def failed(self) -> int:
-        return self._count(self.runs, ("failed",)) + self._count(self.deliveries, ("failed",))
+        return _count(self, ("failed",))
 
     @property
     def working(self) -> int:
-        return self._count(self.runs, _WORKING) + self._count(self.deliveries, _WORKING)
+        return _count(self, _WORKING)
 
     @property
     def waiting(self) -> int:
-        return self._count(self.runs, _WAITING) + self._count(self.deliveries, _WAITING)
+        return _count(self, _WAITING)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether something was done, and nothing is left or failed."""
+        return _count(self, ("done",)) > 0 and not (self.failed or self.working or self.waiting)
+
+    @property
+    def failed_text(self) -> str:
+        return _text(self, ("failed",), "failed")
+
+    @property
+    def working_text(self) -> str:
+        return _text(self, _WORKING, "at work")
+
+    @property
+    def waiting_text(self) -> str:
+        return _text(self, _WAITING, "waiting")
+
+    @property
+    def done_text(self) -> str:
+        return _text(self, ("done",), "done")
+
+
+def _count(standing: Standing, states: Iterable[str]) -> int:
+    return sum(standing.runs.get(state, 0) + standing.deliveries.get(state, 0) for state in states)
+
+
+def _text(standing: Standing, states: Iterable[str], word: str) -> str:
+    """``1 run, 2 deliveries failed``."""
+    runs = sum(standing.runs.get(state, 0) for state in states)
+    deliveries = sum(standing.deliveries.get(state, 0) for state in states)
+    parts = []
+    if runs:
+        parts.append(f"{runs} run{'s' if runs > 1 else ''}")
+    if deliveries:
+        parts.append(f"{deliveries} deliver{'ies' if deliveries > 1 else 'y'}")
+    return f"{', '.join(parts)} {word}"
 
 
 def standing(studies: Collection[int]) -> dict[int, Standing]:
