@@ -13,6 +13,8 @@ from isocenter.runtime.settings import Settings
 from isocenter.runtime.state_files import process_identity, write_state
 
 BACKLOG = 256
+POOL_SIZE = 12
+POOL_WAIT_S = 10
 GRACE_S = 3
 
 
@@ -24,6 +26,7 @@ def run_web(settings: Settings) -> None:
     """
     import os
 
+    use_connection_pool()
     from isocenter.runtime.web.asgi import application
 
     layout = Layout(settings.data_dir)
@@ -45,6 +48,23 @@ def run_web(settings: Settings) -> None:
     write_state(state_file, {"host": host, "port": port, **process_identity(os.getpid())})
     with listener:
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def use_connection_pool() -> None:
+    """Take connections of the database from a pool.
+
+    Django answers each request in a thread of its own here: a connection that a thread keeps
+    would serve one request, and stay open after it.
+    """
+    from django.db import connections
+
+    database = connections.settings["default"]
+    database["CONN_MAX_AGE"] = 0
+    database["CONN_HEALTH_CHECKS"] = True
+    database["OPTIONS"] = {
+        **database.get("OPTIONS", {}),
+        "pool": {"min_size": 1, "max_size": POOL_SIZE, "timeout": POOL_WAIT_S, "max_idle": 120},
+    }
 
 
 def listen(host: str, port: int) -> socket.socket:
