@@ -6,7 +6,7 @@ STUDY  ?=
 DATA   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test peers bench crash lint format docs lock migrations clean
+.PHONY: help setup demo run test peers bench crash lint format docs screenshots lock migrations clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,6 +49,9 @@ format: setup  ## Let ruff put the style right
 
 docs: setup  ## Write the generated pages anew
 	$(BIN)/isocenter config reference > docs/reference/configuration.md
+
+screenshots: setup  ## Take the pictures of the docs anew (needs Chromium)
+	$(BIN)/python scripts/screenshots.py
 
 migrations: setup  ## Write the migrations that the models need
 	DJANGO_SETTINGS_MODULE=isocenter.runtime.django $(BIN)/django-admin makemigrations

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
@@ -94,17 +95,22 @@ def by_key(key: str) -> OddStudy:
 def write_odd_studies(folder: Path) -> None:
     """One small CT series for each of `STUDIES`."""
     folder.mkdir(parents=True, exist_ok=True)
-    for odd in STUDIES:
-        phantom = head_phantom(
-            odd.key, slices=3, rows=64, columns=64, spacing_mm=4.0, slice_distance_mm=40.0
-        )
-        series = generate_uid(entropy_srcs=[odd.key, "series"])
-        for number, image in enumerate(phantom.images, start=1):
-            _disguise(image, odd)
-            image.SeriesInstanceUID = series
-            image.SOPInstanceUID = generate_uid(entropy_srcs=[odd.key, str(number)])
-            image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
-            image.save_as(folder / f"{odd.key}-{number}.dcm", enforce_file_format=True)
+    with disable_value_validation():  # names are longer than they may be, as they are in life
+        for odd in STUDIES:
+            _write(folder, odd)
+
+
+def _write(folder: Path, odd: OddStudy) -> None:
+    phantom = head_phantom(
+        odd.key, slices=3, rows=64, columns=64, spacing_mm=4.0, slice_distance_mm=40.0
+    )
+    series = generate_uid(entropy_srcs=[odd.key, "series"])
+    for number, image in enumerate(phantom.images, start=1):
+        _disguise(image, odd)
+        image.SeriesInstanceUID = series
+        image.SOPInstanceUID = generate_uid(entropy_srcs=[odd.key, str(number)])
+        image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
+        image.save_as(folder / f"{odd.key}-{number}.dcm", enforce_file_format=True)
 
 
 def _disguise(ds: Dataset, odd: OddStudy) -> None:
@@ -119,10 +125,11 @@ def write_many_series(folder: Path, count: int = MANY_SERIES) -> str:
     """One study with ``count`` series of one picture each; returns its UID."""
     folder.mkdir(parents=True, exist_ok=True)
     modalities = ("MR", "CT", "PT", "SC", "US")
-    for number in range(1, count + 1):
-        ds = _picture(number)
-        ds.Modality = modalities[number % len(modalities)]
-        ds.save_as(folder / f"series-{number:03d}.dcm", enforce_file_format=True)
+    with disable_value_validation():
+        for number in range(1, count + 1):
+            ds = _picture(number)
+            ds.Modality = modalities[number % len(modalities)]
+            ds.save_as(folder / f"series-{number:03d}.dcm", enforce_file_format=True)
     return MANY_SERIES_UID
 
 

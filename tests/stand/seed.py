@@ -49,7 +49,7 @@ routes:
   - name: night-copy
     description: Switched off while the research disk is changed
     enabled: false
-    condition: '"MR" in ModalitiesInStudy and StudyDescription contains "research"'
+    condition: '"MR" in ModalitiesInStudy and StudyDescription ~ "research"'
     pipeline: copy
     destinations: [archive-node, pacs-that-is-down]
 """
