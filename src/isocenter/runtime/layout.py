@@ -52,6 +52,16 @@ class Layout:
         return self.root / "reports"
 
     @property
+    def thumbnails(self) -> Path:
+        """Small pictures: ``thumbnails/<study>/<series>.png``. Can be made again at any time."""
+        return self.root / "thumbnails"
+
+    @property
+    def uploads(self) -> Path:
+        """Uploaded bytes that are not in the spool yet; nothing here has been acknowledged."""
+        return self.root / "uploads"
+
+    @property
     def logs(self) -> Path:
         return self.root / "logs"
 
@@ -66,6 +76,8 @@ class Layout:
             self.runs,
             self.quarantine,
             self.reports,
+            self.thumbnails,
+            self.uploads,
             self.logs,
         ):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -12,12 +12,13 @@ from django.utils.module_loading import autodiscover_modules
 from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
 
-__all__ = ["DELIVERIES", "MAINTENANCE", "QUEUES", "RUNS", "app", "load_tasks"]
+__all__ = ["DELIVERIES", "MAINTENANCE", "QUEUES", "RUNS", "THUMBNAILS", "app", "load_tasks"]
 
 RUNS = "runs"
 DELIVERIES = "deliveries"
 MAINTENANCE = "maintenance"
-QUEUES = (RUNS, DELIVERIES, MAINTENANCE)
+THUMBNAILS = "thumbnails"
+QUEUES = (RUNS, DELIVERIES, MAINTENANCE, THUMBNAILS)
 
 # The database was restarted under a job. That says nothing about the job.
 DATABASE_LOST = RetryStrategy(

@@ -22,7 +22,7 @@ from procrastinate.psycopg_connector import PsycopgConnector
 from procrastinate.worker import Worker
 
 from isocenter.runtime.maintenance import Maintenance
-from isocenter.runtime.queue import DELIVERIES, MAINTENANCE, RUNS, load_tasks
+from isocenter.runtime.queue import DELIVERIES, MAINTENANCE, RUNS, THUMBNAILS, load_tasks
 from isocenter.runtime.queue import app as queue_app
 from isocenter.runtime.settings import Settings
 
@@ -31,6 +31,7 @@ log = structlog.get_logger(__name__)
 GRACE_S = 5.0
 POLLING_S = 1.0  # new jobs are announced; polling finds those whose time has come
 MAINTENANCE_JOBS = 2
+THUMBNAIL_JOBS = 1  # pictures may come later than everything else
 START_AGAIN = 1
 
 
@@ -54,6 +55,7 @@ async def _work(settings: Settings) -> int:
         RUNS: settings.workers.runs,
         DELIVERIES: settings.workers.deliveries,
         MAINTENANCE: MAINTENANCE_JOBS,
+        THUMBNAILS: THUMBNAIL_JOBS,
     }
     # Jobs run in the loop's own pool, whose usual size (CPUs + 4) would cut the limits.
     pool = ThreadPoolExecutor(sum(limits.values()) + 4, thread_name_prefix="job")

@@ -11,13 +11,13 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
-from isocenter.apps.archive import facts, rows
+from isocenter.apps.archive import facts, rows, thumbnails
 from isocenter.apps.archive.completion import Outcome, Plan, Rule, SourceCount, Waiter, plan
 from isocenter.apps.archive.models import Revision, Source, Study
 from isocenter.apps.archive.revisions import ensure_revision
 from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.audit.services import record
-from isocenter.runtime.queue import MAINTENANCE, app
+from isocenter.runtime.queue import MAINTENANCE, THUMBNAILS, app
 
 log = structlog.get_logger(__name__)
 
@@ -77,6 +77,7 @@ def look_at(
     waiters = _waiters(study, overrides, awaited)
     decided = plan(facts.content(study, naming=naming, source=_source_count(study)), waiters, now)
     was_held = study.state == Study.State.HELD
+    was_coming_in = study.state == Study.State.RECEIVING
     study.state = decided.state
     study.waiting_for = list(decided.waiting_for)
     study.due_at = decided.due_at
@@ -89,6 +90,8 @@ def look_at(
     study.save()
     if study.state == Study.State.HELD and not was_held:
         record(Kind.STUDY_HELD, study_uid=study_uid, waiting_for=study.waiting_for)
+    if was_coming_in and study.state != Study.State.RECEIVING:
+        thumbnails.want(study_uid)
 
 
 def _waiters(
@@ -215,6 +218,14 @@ def count_source(study_uid: str) -> None:
     except NetworkError as error:
         log.warning("source_not_asked", node=node.name, study_uid=study_uid, reason=str(error))
     answered(study_uid, node.name, counted)
+
+
+@app.task(queue=THUMBNAILS, name="archive.render_thumbnails")
+def render_thumbnails(study_uid: str) -> None:
+    """Render the thumbnails that a study lacks."""
+    from isocenter.apps.archive.thumbnail_rendering import render
+
+    render(study_uid)
 
 
 def answered(study_uid: str, node_name: str, counted: int | None) -> None:

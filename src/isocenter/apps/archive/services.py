@@ -9,7 +9,7 @@ from pathlib import Path
 from django.db import transaction
 from django.utils import timezone
 
-from isocenter.apps.archive import facts, rows
+from isocenter.apps.archive import facts, rows, thumbnails
 from isocenter.apps.archive.incoming import FilePayload, Incoming, Origin, Verdict
 from isocenter.apps.archive.ingest import ingest_records
 from isocenter.apps.archive.models import Revision, Source, Study
@@ -61,6 +61,7 @@ def store_derived(files: Sequence[DerivedFile], study: Study) -> list[Verdict]:
     verdicts: list[Verdict] = []
     for first in range(0, len(incoming), _AT_ONCE):
         verdicts += ingest_records(incoming[first : first + _AT_ONCE])
+    thumbnails.want(study.study_uid)
     return verdicts
 
 
@@ -116,5 +117,6 @@ def force_complete(study_uid: str, *, actor: str = "") -> Revision:
             by_hand=True,
             missing=missing,
         )
+        thumbnails.want(study_uid)
         evaluate(revision)
     return revision
