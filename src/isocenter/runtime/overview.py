@@ -12,11 +12,12 @@ from importlib import metadata
 from typing import Any
 
 from isocenter import __version__
-from isocenter.runtime.health import Check, check_all, work_counts
+from isocenter.runtime.health import Check, check_all
 from isocenter.runtime.layout import Layout
 from isocenter.runtime.settings import Settings
 from isocenter.runtime.state_files import live_process, read_state
 
+COUNTED_ROWS = 50_000
 _PACKAGES = ("Django", "pydicom", "pynetdicom", "highdicom", "numpy", "procrastinate", "psycopg")
 _QUEUES = """
     select queue_name,
@@ -58,12 +59,21 @@ class Disk:
 
 
 @dataclass(frozen=True)
+class Count:
+    """How many rows are in a state; about as many, where counting them would take long."""
+
+    state: str
+    number: int
+    is_about: bool = False
+
+
+@dataclass(frozen=True)
 class Overview:
     """Everything that the system page shows. What the database did not tell is empty."""
 
     checks: Mapping[str, Check]
     disk: Disk
-    counts: Mapping[str, Mapping[str, int]]
+    counts: Mapping[str, list[Count]]
     queues: list[dict[str, Any]]
     workers: list[dict[str, Any]]
     parts: list[dict[str, Any]]
@@ -89,7 +99,7 @@ def overview(settings: Settings, layout: Layout) -> Overview:
     return Overview(
         checks=checks,
         disk=Disk(usage.total, usage.free, settings.storage.reserve_mb << 20),
-        counts=work_counts() if answers else {},
+        counts=counts() if answers else {},
         queues=_rows(_QUEUES) if answers else [],
         workers=_rows(_WORKERS) if answers else [],
         parts=_parts(state) if is_up else [],
@@ -100,6 +110,36 @@ def overview(settings: Settings, layout: Layout) -> Overview:
         load=os.getloadavg(),
         processors=os.cpu_count() or 1,
     )
+
+
+def counts() -> dict[str, list[Count]]:
+    """Studies, runs, deliveries and what is in quarantine, by state."""
+    from isocenter.apps.archive.models import Study
+    from isocenter.apps.routing.models import Delivery, QuarantineItem, Run
+
+    return {
+        "studies": _count(Study, ended="complete"),
+        "runs": _count(Run, ended="done"),
+        "deliveries": _count(Delivery, ended="done"),
+        "quarantine": _count(QuarantineItem, ended="resolved"),
+    }
+
+
+def _count(model: Any, *, ended: str) -> list[Count]:
+    """Exactly, or all but those that ended well, of which a full table has most."""
+    from django.db import models
+
+    (about,) = _rows(
+        "select reltuples::bigint as rows from pg_class where relname = %s", model._meta.db_table
+    )
+    states = [str(value) for value in model.State.values]
+    found = model._default_manager.values_list("state").annotate(n=models.Count("pk"))
+    if about["rows"] < COUNTED_ROWS:
+        return [Count(str(state), number) for state, number in found.order_by("state")]
+    others = found.filter(state__in=[state for state in states if state != ended])
+    shown = [Count(str(state), number) for state, number in others.order_by("state")]
+    rest = about["rows"] - sum(count.number for count in shown)
+    return [Count(ended, max(0, rest), is_about=True), *shown]
 
 
 def versions() -> dict[str, str]:
@@ -138,11 +178,11 @@ def _server_version() -> str:
     return str(_rows("select current_setting('server_version') as version")[0]["version"])
 
 
-def _rows(statement: str) -> list[dict[str, Any]]:
+def _rows(statement: str, *parameters: Any) -> list[dict[str, Any]]:
     from django.db import connection
 
     with connection.cursor() as cursor:
-        cursor.execute(statement)
+        cursor.execute(statement, parameters or None)
         names = [column.name for column in cursor.description or ()]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 

@@ -88,7 +88,7 @@ def _row(settings: Settings, path: KeyPath, value: Any, known: FieldInfo) -> InF
     return InForce(
         key=".".join(path),
         value=_shown(path, value),
-        default=default_text(path[-1], known).strip("`"),
+        default=default_text(path[-1], known).replace("`", ""),
         kind=f"{kind_text(known.annotation)}{bounds_text(known)}".replace("`", ""),
         description=known.description or "",
         place=_place(settings, path),

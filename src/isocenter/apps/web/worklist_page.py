@@ -58,9 +58,9 @@ _COLUMNS = (
     Column("Modalities"),
     Column("Description", "", "study_description"),
     Column("Accession", "d-none d-xl-table-cell", "accession_number"),
-    Column("Instances", "text-end", "instances"),
+    Column("Instances", "text-end d-none d-lg-table-cell", "instances"),
     Column("From", "d-none d-xl-table-cell"),
-    Column("Received", "", "received"),
+    Column("Received", "d-none d-lg-table-cell", "received"),
     Column("State"),
     Column("Runs"),
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 from django import template
 from django.forms import BoundField, CheckboxInput, CheckboxSelectMultiple, RadioSelect, Select
+from django.forms.boundfield import BoundWidget
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -107,6 +108,13 @@ def control(field: BoundField) -> SafeString:
     if field.errors:
         attributes |= {"aria-invalid": "true", "aria-describedby": f"{field.auto_id}-error"}
     return field.as_widget(attrs=attributes)
+
+
+@register.filter
+def choice_control(choice: BoundWidget) -> SafeString:
+    """One box of a list of boxes, with the class of the layout."""
+    choice.data["attrs"]["class"] = "form-check-input"
+    return choice.tag()
 
 
 @register.filter

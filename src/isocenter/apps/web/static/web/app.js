@@ -117,6 +117,23 @@ document.addEventListener("htmx:afterOnLoad", () => {
 document.addEventListener("htmx:afterSwap", (event) => tellTimes(event.detail.target));
 document.addEventListener("htmx:load", (event) => tellTimes(event.detail.elt));
 
+// A table that has to be scrolled sideways can be, by keyboard too. ----------------------------
+function reach(root) {
+  for (const box of root.querySelectorAll(".table-responsive")) {
+    const scrolls = box.scrollWidth > box.clientWidth;
+    if (scrolls && !box.querySelector("a, button, input")) {
+      const title = box.closest(".card")?.querySelector(".card-title")?.textContent.trim();
+      box.tabIndex = 0;
+      box.setAttribute("role", "region");
+      box.setAttribute("aria-label", title || "Table");
+    } else if (box.getAttribute("role") === "region") {
+      for (const name of ["tabindex", "role", "aria-label"]) box.removeAttribute(name);
+    }
+  }
+}
+document.addEventListener("htmx:load", (event) => reach(event.detail.elt));
+window.addEventListener("resize", () => reach(document));
+
 // Choices that act at once: <select data-submit>. ---------------------------------------------
 document.addEventListener("change", (event) => {
   if (event.target.matches("[data-submit]")) event.target.form.requestSubmit();
@@ -124,4 +141,5 @@ document.addEventListener("change", (event) => {
 
 markTheme();
 tellTimes(document);
+reach(document);
 setInterval(() => tellTimes(document), 10_000);
