@@ -20,12 +20,11 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 import httpx
 from stand.feeding import Feeding
@@ -43,19 +42,16 @@ LEAST_INTAKE = 0.85  # with pages beside without
 LEAST_INGEST = 0.9  # large index beside small
 
 
+Chooser = Callable[[random.Random, int], str]
+
+
 @dataclass(frozen=True)
 class Page:
-    """One kind of page; ``path`` makes the address of one request."""
+    """One kind of page: an address, or what is searched for with the worklist's form."""
 
     name: str
-    path: Callable[[random.Random, int], str]
-
-
-def _search(**fields: Callable[[random.Random, int], str]) -> Callable[[random.Random, int], str]:
-    def path(chance: random.Random, count: int) -> str:
-        return "/?" + urlencode({key: value(chance, count) for key, value in fields.items()})
-
-    return path
+    path: Chooser | None = None
+    search: Mapping[str, Chooser] = field(default_factory=dict)
 
 
 def _name(chance: random.Random, count: int) -> str:
@@ -66,21 +62,29 @@ def _day(chance: random.Random, count: int) -> str:
     return f"20{chance.randint(16, 25)}-{chance.randint(1, 12):02d}-{chance.randint(1, 28):02d}"
 
 
+def _patient_id(chance: random.Random, count: int) -> str:
+    return f"P{chance.randint(1, count // 2):07d}"
+
+
+def _description(chance: random.Random, count: int) -> str:
+    return chance.choice(("head", "prostate", "planning", "follow-up", "whole body", "breast"))
+
+
+def _study(chance: random.Random, count: int) -> str:
+    return f"/studies/{million.ROOT}{chance.randint(1, count)}/"
+
+
 PAGES = (
     Page("worklist", lambda chance, count: "/"),
-    Page("study page", lambda chance, count: f"/studies/{million.ROOT}{chance.randint(1, count)}/"),
-    Page("search: name", _search(patient_name=_name)),
-    Page(
-        "search: patient ID",
-        _search(patient_id=lambda chance, count: f"P{chance.randint(1, count // 2):07d}"),
-    ),
-    Page("search: description", _search(study_description=lambda c, n: c.choice(_WORDS))),
-    Page("search: a day", _search(study_from=_day, study_to=lambda c, n: "2026-01-01")),
-    Page("search: name, sorted", _search(patient_name=_name, sort=lambda c, n: "patient_name")),
+    Page("study page", _study),
+    Page("search: name", search={"patient_name": _name}),
+    Page("search: patient ID", search={"patient_id": _patient_id}),
+    Page("search: description", search={"study_description": _description}),
+    Page("search: from a day on", search={"study_from": _day}),
+    Page("search: name, sorted", search={"patient_name": _name, "sort": lambda c, n: "instances"}),
     Page("runs", lambda chance, count: "/runs/"),
     Page("events", lambda chance, count: "/events/"),
 )
-_WORDS = ("head", "prostate", "planning", "follow-up", "whole body", "breast", "thorax contrast")
 
 
 class Stand(Isocenter):
@@ -117,6 +121,7 @@ class Stand(Isocenter):
         return httpx.Client(
             base_url=f"http://127.0.0.1:{state['http']['port']}",
             headers={"Authorization": f"Bearer {json.loads(made.stdout)['token']}"},
+            follow_redirects=True,
             timeout=60,
         )
 
@@ -131,13 +136,15 @@ class Stand(Isocenter):
                 path.unlink(missing_ok=True)
 
 
-def ask(client: httpx.Client, path: str) -> float:
-    """Milliseconds until the whole page is here."""
+def ask(client: httpx.Client, page: Page, chance: random.Random, count: int) -> float:
+    """Milliseconds until the whole page is here; of a search, with the redirect to its result."""
+    fields = {key: choose(chance, count) for key, choose in page.search.items()}
+    path = page.path(chance, count) if page.path else "/"
     began = time.perf_counter()
-    answer = client.get(path)
+    answer = client.post(path, data=fields) if fields else client.get(path)
     took = (time.perf_counter() - began) * 1000
     if answer.status_code != 200:
-        raise RuntimeError(f"{path} answered {answer.status_code}: {answer.text[:500]}")
+        raise RuntimeError(f"{page.name}: {path} answered {answer.status_code}")
     return took
 
 
@@ -162,9 +169,9 @@ def measure_pages(
             ) as feeding:
                 time.sleep(SETTLE_S)
                 for page in PAGES:
-                    ask(client, page.path(chance, count))  # what is compiled once counts for nobody
+                    ask(client, page, chance, count)  # what is compiled once counts for nobody
                     for _ in range(requests):
-                        times[page.name, count].append(ask(client, page.path(chance, count)))
+                        times[page.name, count].append(ask(client, page, chance, count))
             print(
                 f"round {number + 1}: {count} studies, meanwhile {feeding.per_second:.0f} slices/s",
                 file=sys.stderr,
@@ -183,7 +190,7 @@ def pages_asked(client: httpx.Client, count: int, per_second: float) -> Iterator
     def work() -> None:
         due = time.monotonic()
         while not stop.is_set():
-            took.append(ask(client, chance.choice(PAGES).path(chance, count)))
+            took.append(ask(client, chance.choice(PAGES), chance, count))
             due += 1 / per_second
             stop.wait(max(0.0, due - time.monotonic()))
 

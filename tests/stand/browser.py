@@ -32,7 +32,7 @@ FOCUS = """() => {
 OVERFLOW = """() => {
   const width = document.documentElement.clientWidth;
   if (document.documentElement.scrollWidth <= width + 1) return [];
-  return [...document.querySelectorAll('body *')].filter(e => {
+  const found = [...document.querySelectorAll('body *')].filter(e => {
     const box = e.getBoundingClientRect();
     let parent = e.parentElement;
     for (; parent && parent !== document.body; parent = parent.parentElement)
@@ -40,6 +40,7 @@ OVERFLOW = """() => {
         return false;
     return box.width && box.right > width + 1;
   }).slice(0, 5).map(e => e.outerHTML.slice(0, 160));
+  return found.length ? found : [`${document.documentElement.scrollWidth} px of ${width}`];
 }"""
 
 

@@ -77,7 +77,6 @@ def people() -> dict[str, Any]:
     users = {role: person(f"{role}-1", role, full_name=f"{role.title()} One") for role in ROLES}
     person("waiting-for-yes", "student", is_approved=False, full_name="Newly Registered")
     person("left-last-year", "staff", is_active=False, full_name="Former Colleague")
-    person("locked-out", "physician", locked_until=now + FAR, failed_sign_ins=10)
     person("x" * 64, "student", full_name="د. محمد عبد الرحمن الطويل جدا " * 4)
     group, _ = Group.objects.get_or_create(
         name="Radiotherapy research", defaults={"description": "Contours and doses of the trials"}
