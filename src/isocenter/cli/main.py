@@ -41,6 +41,7 @@ COMMANDS: dict[str, Entry] = {
     "routes": Entry("routes", "Routes and pipelines."),
     "runs": Entry("runs", "Runs of pipelines."),
     "quarantine": Entry("quarantine", "What could not be done."),
+    "audit": Entry("audit", "Events: list, export, verify."),
     "nodes": Entry("nodes", "Systems that we talk to."),
 }
 

@@ -52,6 +52,7 @@ class Kind(StrEnum):
 
     RETENTION_DELETED = auto()
     STUDY_DELETED = auto()
+    SERIES_DELETED = auto()
     STUDY_PROTECTED = auto()
     STUDY_UNPROTECTED = auto()
 
@@ -83,3 +84,88 @@ class Kind(StrEnum):
     SETTING_CHANGED = auto()
 
     EVENTS_EXPORTED = auto()
+
+
+def text_of(kind: str) -> str:
+    """A kind for people: "Instance stored"."""
+    return "C-ECHO" if kind == Kind.C_ECHO else kind.replace("_", " ").capitalize()
+
+
+# What belongs together, as filters offer it. Every kind is in exactly one.
+GROUPS: dict[str, tuple[Kind, ...]] = {
+    "Reception": (
+        Kind.ASSOCIATION_ACCEPTED,
+        Kind.ASSOCIATION_REJECTED,
+        Kind.ASSOCIATION_RELEASED,
+        Kind.ASSOCIATION_ABORTED,
+        Kind.C_ECHO,
+        Kind.INSTANCE_STORED,
+        Kind.INSTANCE_DUPLICATE,
+        Kind.INSTANCE_REPLACED,
+        Kind.INSTANCE_REJECTED,
+        Kind.SPOOL_DAMAGED,
+        Kind.RECEPTION_PAUSED,
+        Kind.RECEPTION_RESUMED,
+        Kind.DISK_LOW,
+    ),
+    "Studies": (
+        Kind.STUDY_FLAGGED,
+        Kind.STUDY_COMPLETE,
+        Kind.STUDY_FORCED,
+        Kind.STUDY_HELD,
+        Kind.STUDY_REOPENED,
+        Kind.STUDY_PROTECTED,
+        Kind.STUDY_UNPROTECTED,
+        Kind.STUDY_DELETED,
+        Kind.SERIES_DELETED,
+        Kind.RETENTION_DELETED,
+    ),
+    "Access": (
+        Kind.STUDY_VIEWED,
+        Kind.STUDY_QUERIED,
+        Kind.STUDY_DOWNLOADED,
+        Kind.STUDY_UPLOADED,
+        Kind.EVENTS_EXPORTED,
+        Kind.ACCESS_REFUSED,
+    ),
+    "Processing": (
+        Kind.PROCESSING_START,
+        Kind.PROCESSING_SUCCESS,
+        Kind.PROCESSING_FAILED,
+        Kind.PROCESSING_CANCELLED,
+        Kind.RUN_STARTED,
+        Kind.RUN_RETRIED,
+        Kind.RUN_CANCELLED,
+    ),
+    "Sending": (
+        Kind.SENDING_START,
+        Kind.SENDING_SUCCESS,
+        Kind.SENDING_FAILED,
+        Kind.SENDING_RETRY,
+        Kind.NODE_SILENT,
+        Kind.NODE_ANSWERS,
+    ),
+    "Quarantine": (
+        Kind.QUARANTINED,
+        Kind.RELEASED,
+        Kind.QUARANTINE_RETRIED,
+        Kind.QUARANTINE_DELETED,
+    ),
+    "People": (
+        Kind.SIGNED_IN,
+        Kind.SIGN_IN_FAILED,
+        Kind.SIGNED_OUT,
+        Kind.ACCOUNT_LOCKED,
+        Kind.ACCOUNT_CHANGED,
+        Kind.GROUP_CHANGED,
+        Kind.TOKEN_CREATED,
+        Kind.TOKEN_REVOKED,
+        Kind.REGISTERED,
+    ),
+    "Configuration": (
+        Kind.ROUTE_CHANGED,
+        Kind.PIPELINE_CHANGED,
+        Kind.NODE_CHANGED,
+        Kind.SETTING_CHANGED,
+    ),
+}

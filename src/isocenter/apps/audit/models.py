@@ -35,3 +35,6 @@ class EventSeal(models.Model):
     count = models.IntegerField()
     last_turn = models.BigIntegerField()
     last_id = models.BigIntegerField()
+
+    class Meta:
+        indexes = [models.Index(fields=["last_turn", "last_id"], name="seal_place")]

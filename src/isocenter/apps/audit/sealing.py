@@ -9,7 +9,7 @@ in behind a seal, and each is covered exactly once, in the order (turn, id).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -156,14 +156,19 @@ def go_on_growing() -> bool:
     return True
 
 
-def seals_between(first: Place, last: Place) -> Iterator[EventSeal]:
-    """The seals that end behind ``first`` and begin before ``last``, in their order."""
-    for seal in EventSeal.objects.filter(last_turn__gte=first.turn).order_by("number").iterator():
-        if place_of(seal) < first:
-            continue
-        yield seal
-        if place_of(seal) >= last:
-            return
+def turn_of(event_id: int) -> int:
+    """The turn of an event that is there."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT turn FROM audit_event WHERE id = %s", [event_id])
+        return int(cursor.fetchone()[0])
+
+
+def seals_from(place: Place, *, limit: int) -> list[EventSeal]:
+    """The seal that covers an event at this place, and those after it."""
+    found = EventSeal.objects.filter(last_turn__gte=place.turn).exclude(
+        last_turn=place.turn, last_id__lt=place.id
+    )
+    return list(found.order_by("last_turn", "last_id")[:limit])
 
 
 def as_line(seal: EventSeal) -> dict[str, Any]:

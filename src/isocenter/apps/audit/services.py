@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -14,9 +14,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from isocenter.apps.accounts.rights import Principal
-from isocenter.apps.audit import sealing, verifying
+from isocenter.apps.audit import exporting, sealing, verifying
 from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.audit.models import Event
+from isocenter.apps.audit.queries import EventFilter
 from isocenter.apps.audit.transaction_log import TransactionLog
 from isocenter.apps.audit.verifying import Verification
 
@@ -116,7 +117,7 @@ def go_on_growing() -> bool:
 
 
 def verify(
-    *, with_log: bool = True, on_progress: verifying.Progress = lambda events: None
+    *, with_log: bool = True, on_progress: verifying.Progress = lambda seals, events: None
 ) -> Verification:
     """Walk the chain of all events up to the first place that is wrong.
 
@@ -124,6 +125,26 @@ def verify(
         with_log: compare the seals with the transaction log's too.
     """
     return verifying.verify(transaction_log() if with_log else None, on_progress)
+
+
+def export(
+    wanted: EventFilter,
+    form: str = "jsonl",
+    *,
+    actor: str,
+    on_progress: exporting.Progress = lambda events: None,
+) -> Iterator[bytes]:
+    """Events as pieces of a file, ``jsonl`` or ``csv``, streamed; that it was asked for is an
+    event too.
+
+    Raises:
+        ConfigurationError: another form.
+    """
+    pieces = exporting.export(wanted, form, on_progress=on_progress)
+    record_many(
+        [Entry(Kind.EVENTS_EXPORTED, actor=actor, detail={"form": form, **wanted.as_dict()})]
+    )
+    return pieces
 
 
 def _write_events(events: list[Event]) -> None:

@@ -17,7 +17,7 @@ from isocenter.apps.audit.transaction_log import TransactionLog
 _EVENTS_AT_ONCE = 5000
 _LINES_AT_ONCE = 1000
 
-Progress = Callable[[int], None]
+Progress = Callable[[int, int], None]  # seals, events so far
 
 
 @dataclass(frozen=True)
@@ -82,13 +82,15 @@ class _Walk:
     problem: Problem | None = field(default=None)
 
 
-def verify(log: TransactionLog | None, on_progress: Progress = lambda events: None) -> Verification:
+def verify(
+    log: TransactionLog | None, on_progress: Progress = lambda seals, events: None
+) -> Verification:
     """Walk the whole chain, in bounded memory, up to the first place that is wrong.
 
     Args:
         log: the transaction log, which knows of each seal too, so that seals cannot be cut off
             at the end; None leaves that out.
-        on_progress: told how many events have been checked.
+        on_progress: told how many seals and events have been checked.
     """
     walk = _Walk()
     _walk_seals(walk, on_progress)
@@ -103,13 +105,13 @@ def _walk_seals(walk: _Walk, on_progress: Progress) -> None:
     for seal in EventSeal.objects.order_by("number").iterator(chunk_size=500):
         walk.problem = _wrong_link(seal, walk.seals + 1, before, previous_hash)
         if walk.problem is None:
-            walk.problem = _wrong_content(seal, before, lambda: on_progress(walk.events))
+            walk.problem = _wrong_content(seal, before)
         if walk.problem is not None:
             return
         walk.seals += 1
         walk.events += seal.count
         before, previous_hash = sealing.place_of(seal), seal.hash
-        on_progress(walk.events)
+        on_progress(walk.seals, walk.events)
 
 
 def _wrong_link(seal: EventSeal, number: int, before: Place, hash_before: str) -> Problem | None:
@@ -128,7 +130,7 @@ def _wrong_link(seal: EventSeal, number: int, before: Place, hash_before: str) -
     return None
 
 
-def _wrong_content(seal: EventSeal, before: Place, tick: Callable[[], None]) -> Problem | None:
+def _wrong_content(seal: EventSeal, before: Place) -> Problem | None:
     """Hash the events under a seal as they are now."""
     end = sealing.place_of(seal)
     digest = hashlib.sha256(chain.canonical(sealing.head_of(seal).as_dict()))
@@ -141,7 +143,6 @@ def _wrong_content(seal: EventSeal, before: Place, tick: Callable[[], None]) -> 
         if len(events) < _EVENTS_AT_ONCE:
             break
         place = events[-1].place
-        tick()
     if count != seal.count:
         what = "events were removed" if count < seal.count else "events were put in"
         text = f"seal {seal.number} covers {seal.count} events, and {count} are there: {what}"
