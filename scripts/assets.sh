@@ -32,8 +32,8 @@ echo "Fetching what the pages are made of ..."
 modules=frontend/node_modules
 rm -rf "$target"
 mkdir -p "$target/fonts"
-cp "$modules/@tabler/core/dist/css/tabler.min.css" "$target/tabler.min.css"
 # Source maps are not served; a browser that looks for them would find nothing.
+sed '/^\/\*# sourceMappingURL=/d' "$modules/@tabler/core/dist/css/tabler.min.css" >"$target/tabler.min.css"
 sed '/^\/\/# sourceMappingURL=/d' "$modules/@tabler/core/dist/js/tabler.min.js" >"$target/tabler.min.js"
 sed 's/,url("[^"]*\.woff?[^"]*") format("woff"),url("[^"]*\.ttf[^"]*") format("truetype")//' \
     "$modules/@tabler/icons-webfont/dist/tabler-icons.min.css" >"$target/tabler-icons.min.css"

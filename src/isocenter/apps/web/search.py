@@ -64,6 +64,10 @@ class SearchForm(forms.Form):
     failed = forms.BooleanField(label="Has failed runs or deliveries", required=False)
     sort = forms.CharField(required=False, max_length=32, widget=forms.HiddenInput)
 
+    def hide_identity(self) -> None:
+        """For those who may not see identities: they search by the rest."""
+        self.fields["text"].widget.attrs["placeholder"] = "Description, modality or UID"
+
     def clean(self) -> dict[str, Any]:
         values = super().clean() or {}
         for low, high in (

@@ -55,6 +55,8 @@ def _page(
         "saved": saved_with_urls(saved_filters(principal), principal),
         "groups": groups_of(principal),
     }
+    if not identified:
+        form.hide_identity()
     if asked is None:
         context |= {"has_errors": True}
         return render(request, "web/worklist.html", context, status=400)
