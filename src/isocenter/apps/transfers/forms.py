@@ -26,7 +26,11 @@ class NodeForm(forms.Form):
         help_text="Routes and people call it so. Letters, digits, - and _.",
         widget=forms.TextInput(attrs=_plain()),
     )
-    kind = forms.ChoiceField(choices=_KINDS, widget=forms.RadioSelect, initial=Node.Kind.DIMSE)
+    kind = forms.ChoiceField(
+        choices=_KINDS,
+        widget=forms.RadioSelect(attrs={"class": "form-check-input"}),
+        initial=Node.Kind.DIMSE,
+    )
     enabled = forms.BooleanField(
         required=False, initial=True, label="Switched on", help_text="Off: nothing is sent there."
     )

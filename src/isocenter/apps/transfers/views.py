@@ -38,8 +38,7 @@ def node_new(request: HttpRequest) -> HttpResponse:
         services.set_node(name, form.values(), actor=principal_of(request).name, is_new=True)
         messages.success(request, f"{name} is kept. Test it now.")
         return redirect("node", name=name)
-    status = 422 if form.errors else 200
-    return render(request, "transfers/node.html", {"form": form, "is_new": True}, status=status)
+    return render(request, "transfers/node.html", {"form": form, "is_new": True})
 
 
 @needs(Right.MANAGE_NODES)
@@ -53,7 +52,7 @@ def node(request: HttpRequest, name: str) -> HttpResponse:
         messages.success(request, f"{name} is kept.")
         return redirect("node", name=name)
     context = {"form": form, **_shown(row, queries.deliveries()), "routes": queries.routes_to(name)}
-    return render(request, "transfers/node.html", context, status=422 if form.errors else 200)
+    return render(request, "transfers/node.html", context)
 
 
 @needs(Right.MANAGE_NODES)

@@ -269,7 +269,8 @@ def _connect(peer: Peer, line: Line) -> socket.socket:
             f"{peer} did not take the connection in {peer.timeout_s:g} s"
         ) from None
     except (OSError, OverflowError) as error:
-        raise NetworkError(f"{peer} cannot be reached: {error}") from error
+        reason = getattr(error, "strerror", None) or error  # without its number
+        raise NetworkError(f"{peer} cannot be reached: {reason}") from error
     if peer.tls is None:
         return sock
     try:
