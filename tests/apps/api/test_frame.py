@@ -25,19 +25,9 @@ Caller = Any
 
 # Every operation with what it needs; a new one without a row here fails.
 RIGHTS: dict[str, Right | None] = {
-    "GET account": None,
-    "POST account/password": None,
-    "PUT account/group": None,
-    "GET account/tokens": None,
-    "POST account/tokens": None,
-    "DELETE account/tokens/{prefix}": None,
     "GET events": Right.VIEW_EVENTS,
-    "POST events/export": Right.VIEW_EVENTS,
-    "GET groups": Right.MANAGE_PEOPLE,
-    "POST groups": Right.MANAGE_PEOPLE,
-    "GET groups/{name}": Right.MANAGE_PEOPLE,
-    "PUT groups/{name}": Right.MANAGE_PEOPLE,
-    "DELETE groups/{name}": Right.MANAGE_PEOPLE,
+    "GET events/export": Right.VIEW_EVENTS,
+    "GET events/{event_id}": Right.VIEW_EVENTS,
     "GET nodes": Right.MANAGE_NODES,
     "POST nodes": Right.MANAGE_NODES,
     "GET nodes/{name}": Right.MANAGE_NODES,
@@ -51,6 +41,7 @@ RIGHTS: dict[str, Right | None] = {
     "GET quarantine": Right.VIEW,
     "GET quarantine/{item_id}": Right.VIEW,
     "DELETE quarantine/{item_id}": Right.DELETE,
+    "GET quarantine/{item_id}/export": Right.QUARANTINE,
     "POST quarantine/{item_id}/retry": Right.QUARANTINE,
     "POST quarantine/{item_id}/release": Right.QUARANTINE,
     "GET routes": Right.VIEW,
@@ -76,8 +67,13 @@ RIGHTS: dict[str, Right | None] = {
     "GET studies/{study_uid}": Right.VIEW,
     "GET studies/{study_uid}/series": Right.VIEW,
     "GET studies/{study_uid}/instances": Right.VIEW,
+    "GET studies/{study_uid}/series/{series_uid}/thumbnail": Right.VIEW,
     "POST studies/{study_uid}/complete": Right.RUN,
-    "GET system": Right.MANAGE_SYSTEM,
+    "PUT studies/{study_uid}/protection": Right.DELETE,
+    "DELETE studies/{study_uid}": Right.DELETE,
+    "DELETE studies/{study_uid}/series/{series_uid}": Right.DELETE,
+    "GET system": Right.VIEW_EVENTS,
+    "POST uploads": Right.UPLOAD,
     "GET version": None,
 }
 
@@ -104,6 +100,8 @@ def address(path: str) -> str:
         path.replace("{run_id}", "12345678")
         .replace("{item_id}", "12345678")
         .replace("{study_uid}", "1.2.3")
+        .replace("{series_uid}", "1.2.3.4")
+        .replace("{event_id}", "1")
         .replace("{name}", "nothing")
         .replace("{prefix}", "iso_nothing0")
     )
@@ -145,7 +143,7 @@ def test_a_wrong_token_is_no_session(caller: Callable[..., Caller]) -> None:
     assert somebody.get("studies").status_code == 401
 
 
-def test_a_session_needs_the_csrf_token_to_change_something(transactional_db: None) -> None:
+def test_a_session_needs_the_csrf_token_to_change_something(db: None) -> None:
     user = User.objects.create(username="someone", role="administrator")
     client = Client(enforce_csrf_checks=True)
     client.force_login(user)
@@ -161,9 +159,8 @@ def test_a_session_needs_the_csrf_token_to_change_something(transactional_db: No
     assert answer.status_code == 200
 
 
-def test_the_description_is_for_those_who_are_signed_in(caller: Callable[..., Caller]) -> None:
-    assert caller("").get("openapi.json").status_code == 302
-    description = caller("student").get("openapi.json").json()
+def test_the_description_has_every_operation(caller: Callable[..., Caller]) -> None:
+    description = caller("").get("openapi.json").json()
     assert description["openapi"].startswith("3.1")
     described = {
         f"{method.upper()} {path.removeprefix('/api/v1/')}"
@@ -254,7 +251,7 @@ def test_an_unexpected_error_shows_a_number_and_no_trace(
     assert "secret name" not in answer.content.decode()
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db
 def test_a_list_is_complete_although_rows_share_a_time() -> None:
     now = timezone.now()
     for number in range(7):
@@ -275,25 +272,9 @@ def test_a_list_is_complete_although_rows_share_a_time() -> None:
 
 LISTS = ("studies", "runs", "quarantine", "events", "studies/1.2/instances", "routes/export")
 NAMES = [
-    "limit",
-    "cursor",
-    "state",
-    "kind",
-    "study_uid",
-    "route",
-    "pipeline",
-    "actor",
-    "since",
-    "until",
-    "modality",
-    "source",
-    "sort",
-    "study_from",
-    "received_to",
-    "instances_min",
-    "flagged",
-    "name",
-    "step",
+    *("limit", "cursor", "state", "kind", "study_uid", "route", "pipeline", "actor", "since"),
+    *("until", "modality", "source", "sort", "study_from", "received_to", "instances_min"),
+    *("flagged", "name", "step"),
 ]
 VALUES = st.one_of(
     st.text(max_size=40),

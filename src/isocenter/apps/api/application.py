@@ -14,6 +14,7 @@ from isocenter.apps.api import (
     runs,
     studies,
     system,
+    uploads,
 )
 from isocenter.apps.api.content import JsonParser
 from isocenter.apps.api.errors import add_handlers
@@ -37,6 +38,7 @@ AREAS = (
     nodes.router,
     quarantine.router,
     events.router,
+    uploads.router,
     system.router,
 )
 

@@ -24,7 +24,9 @@ from isocenter.core.errors import (
     NotAllowed,
     NotFound,
     PipelineError,
+    Refused,
     RoutingError,
+    SpoolError,
 )
 
 log = structlog.get_logger(__name__)
@@ -40,6 +42,8 @@ _STATUS: tuple[tuple[type[IsocenterError], int], ...] = (
     (NotAllowed, 403),
     (NotFound, 404),
     (Conflict, 409),
+    (Refused, 409),
+    (SpoolError, 503),
     (ConfigurationError, 422),
     (RoutingError, 422),
     (NetworkError, 502),

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import tempfile
 import uuid
+from pathlib import Path
 from typing import Any, Literal
 
-from django.http import HttpRequest
+from django.conf import settings
+from django.http import FileResponse, HttpRequest
 from ninja import Query, Router
 from pydantic import Field
 
+from isocenter.apps.accounts.access import principal_of
 from isocenter.apps.accounts.rights import Right
 from isocenter.apps.api.guard import actor, needs
 from isocenter.apps.api.paging import newest_first
 from isocenter.apps.api.schemas import Moment, PageOf, Paging, Row, with_problems
+from isocenter.apps.audit.kinds import Kind
+from isocenter.apps.audit.services import record
 from isocenter.apps.routing import queries, rows, services
 from isocenter.apps.routing.models import QuarantineItem
 
@@ -75,6 +81,34 @@ def get_item(request: HttpRequest, item_id: str) -> Any:
         "trace": item.trace,
         "files": queries.quarantined_files(item),
     }
+
+
+@router.get(
+    "/quarantine/{item_id}/export",
+    response=with_problems(bytes),
+    auth=needs(Right.QUARANTINE),
+    openapi_extra={"responses": {200: {"content": {"application/zip": {}}}}},
+)
+def export_item(request: HttpRequest, item_id: str) -> Any:
+    """What is kept for an item, as a ZIP. It names the patient: `view-identified` is needed."""
+    principal_of(request).require(Right.VIEW_IDENTIFIED)
+    item = queries.quarantine_item(item_id)
+    with tempfile.TemporaryDirectory(prefix="export-", dir=settings.LAYOUT.quarantine) as folder:
+        target = Path(folder, "item.zip")
+        services.export_quarantined(item.pk, target)
+        stream = target.open("rb")  # lives on without its name
+    record(
+        Kind.STUDY_DOWNLOADED,
+        study_uid=item.study_uid,
+        actor=actor(request),
+        quarantine=str(item.pk),
+    )
+    return FileResponse(
+        stream,
+        content_type="application/zip",
+        as_attachment=True,
+        filename=f"quarantine-{item.pk}.zip",
+    )
 
 
 @router.post(

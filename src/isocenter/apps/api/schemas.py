@@ -66,5 +66,5 @@ Moment = Annotated[str | None, Field(json_schema_extra={"format": "date-time"})]
 
 def with_problems(success: Any, status: int = 200) -> dict[Any, Any]:
     """Answers of an operation, for its description."""
-    refused = dict.fromkeys((400, 401, 403, 404, 422), Problem)
+    refused = dict.fromkeys((400, 401, 403, 404, 409, 422), Problem)
     return {status: success, **refused}

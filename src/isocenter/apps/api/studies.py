@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Any, Literal
 
-from django.http import HttpRequest
+from django.http import FileResponse, HttpRequest
 from ninja import Query, Router
 from pydantic import Field
 
@@ -20,6 +20,7 @@ from isocenter.apps.archive.models import Instance
 from isocenter.apps.archive.queries import Cursor, WorklistFilter
 from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.audit.services import record, record_view
+from isocenter.core.errors import NotFound
 from isocenter.runtime.web.sealed import seal, unseal
 
 router = Router(tags=["studies"])
@@ -39,7 +40,6 @@ class SourceRow(Row):
 
 
 class _Study(Row):
-
     study_uid: str
     state: str
     instances: int
@@ -58,6 +58,7 @@ class _Study(Row):
     last_received_at: Moment
     complete_at: Moment
     due_at: Moment = Field(description="when completion looks at it again")
+    protected: bool = Field(description="nobody and no retention deletes it")
 
 
 class StudyRow(_Study):
@@ -162,6 +163,22 @@ class InstanceFilter(Paging):
     series_uid: str = Field("", max_length=_UID)
 
 
+class Protection(Command):
+    """Whether it is protected from now on."""
+
+    protected: bool
+
+
+class Deleted(Row):
+    """What was deleted."""
+
+    instances: int
+    bytes: int
+    runs: int = 0
+    deliveries: int = 0
+    quarantine: int = 0
+
+
 class Completed(Row):
     """The revision that a study has now."""
 
@@ -211,6 +228,25 @@ def list_instances(request: HttpRequest, study_uid: str, given: Query[InstanceFi
     return by_number(found, given, _instance_row)
 
 
+@router.get(
+    "/studies/{study_uid}/series/{series_uid}/thumbnail",
+    response=with_problems(bytes),
+    auth=needs(Right.VIEW),
+    openapi_extra={"responses": {200: {"content": {"image/png": {}}}}},
+)
+def get_thumbnail(request: HttpRequest, study_uid: str, series_uid: str) -> Any:
+    """A small picture of a series (PNG). There is none for what has no image, while it is not
+    rendered yet, and, without `view-identified`, where it may name the patient."""
+    found = queries.thumbnail(study_uid, series_uid, identified=may_identify(request))
+    if found.path is None:
+        raise NotFound(f"the picture is {found.state}", hint=found.reason)
+    try:
+        stream = found.path.open("rb")
+    except FileNotFoundError:
+        raise NotFound("the picture is pending") from None
+    return FileResponse(stream, content_type="image/png")
+
+
 @router.post(
     "/studies/{study_uid}/complete", response=with_problems(Completed), auth=needs(Right.RUN)
 )
@@ -222,6 +258,32 @@ def complete_study(request: HttpRequest, study_uid: str) -> Any:
         "revision": revision.number,
         "instances": revision.instance_count,
     }
+
+
+@router.put(
+    "/studies/{study_uid}/protection", response=with_problems(StudyRow), auth=needs(Right.DELETE)
+)
+def protect_study(request: HttpRequest, study_uid: str, protection: Protection) -> Any:
+    """Keep a study from being deleted by anybody and by retention; or stop that."""
+    services.protect(study_uid, protection.protected, actor=actor(request))
+    return shown_to(request, queries.study_row(queries.study(study_uid)))
+
+
+@router.delete("/studies/{study_uid}", response=with_problems(Deleted), auth=needs(Right.DELETE))
+def delete_study(request: HttpRequest, study_uid: str) -> Any:
+    """Delete a study: instances, runs, outputs, deliveries, what of it is in quarantine. Its
+    events stay. Refused (409) while it is protected or something works on it."""
+    return services.delete_study(study_uid, actor=actor(request))
+
+
+@router.delete(
+    "/studies/{study_uid}/series/{series_uid}",
+    response=with_problems(Deleted),
+    auth=needs(Right.DELETE),
+)
+def delete_series(request: HttpRequest, study_uid: str, series_uid: str) -> Any:
+    """Delete one series; with the last one the study goes too."""
+    return services.delete_series(study_uid, series_uid, actor=actor(request))
 
 
 def _search(request: HttpRequest, given: StudyFilter) -> dict[str, Any]:

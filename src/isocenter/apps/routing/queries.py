@@ -13,6 +13,13 @@ from django.db.models import Count, Max, Sum
 from isocenter.apps.archive import queries as archive
 from isocenter.apps.archive.models import Study
 from isocenter.apps.routing.conditions import check, explain
+from isocenter.apps.routing.forgetting import (
+    busy_studies,
+    held,
+    old_runs,
+    open_work,
+    quarantined_studies,
+)
 from isocenter.apps.routing.matching import condition_facts, matching
 from isocenter.apps.routing.models import (
     Artifact,
@@ -32,19 +39,24 @@ from isocenter.runtime.settings import CompletionRule
 __all__ = [
     "Standing",
     "awaited_modalities",
+    "busy_studies",
     "completion_rules",
     "delivered_to",
     "deliveries_by_node",
     "deliveries_of",
     "delivery_counts",
     "evaluated_revisions",
+    "held",
     "is_artifact",
     "log_of",
+    "old_runs",
+    "open_work",
     "pipeline",
     "quarantine_item",
     "quarantine_items",
     "quarantine_size",
     "quarantined_files",
+    "quarantined_studies",
     "route",
     "routes",
     "routes_to",
