@@ -100,11 +100,12 @@ def test_ingest_commits_only_what_is_synced_and_discards_only_what_is_committed(
     running = platform({"storage": {"segment_mb": 1, "reserve_mb": 0}})
     # One sender at a time: the second goes on in the first one's segment, fills it and so ends it.
     more = head_phantom("d", slices=60, rows=128, columns=128).write(tmp_path / "d")
+    big = head_phantom("e", slices=3, rows=512, columns=512).write(tmp_path / "e")  # direct
     with traced(running.runtime["parts"]["ingest"]["pid"], trace):
-        for batch in (files, more):
+        for batch in (files, more, big):
             assert dcmsend(running.dicom_port, batch).wait(60) == 0
         running.wait_for(
-            lambda: sum(s["instances"] for s in running.json("studies", "list")) == 31 + 61
+            lambda: sum(s["instances"] for s in running.json("studies", "list")) == 31 + 61 + 4
         )
 
     root = running.data_dir.resolve()
@@ -131,6 +132,6 @@ def test_ingest_commits_only_what_is_synced_and_discards_only_what_is_committed(
         if from_spool:
             discards += 1
             assert not uncommitted, "a segment went before its instances were committed"
-    assert placed == 31 + 61
+    assert placed == 31 + 61 + 4
     assert commits > 0
     assert discards > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,27 @@ def test_a_file_system_without_direct_writes_is_served(
 
     monkeypatch.setattr(os, "open", refuse)
     content = os.urandom(DIRECT + 5)
+    with Copies() as copies:
+        copy = copies.create(tmp_path / "copy", len(content))
+        copy.write(content)
+        copy.finish()
+        copies.sync()
+
+    assert (tmp_path / "copy").read_bytes() == content
+
+
+def test_a_file_system_that_wants_another_alignment_is_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.write
+
+    def refuse(descriptor: int, content: Any) -> int:
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_DIRECT and len(content) % 65536:
+            raise OSError(errno.EINVAL, "whole blocks of 64 KiB only")
+        return real(descriptor, content)
+
+    monkeypatch.setattr(os, "write", refuse)
+    content = os.urandom(BUFFER + DIRECT + 5)
     with Copies() as copies:
         copy = copies.create(tmp_path / "copy", len(content))
         copy.write(content)

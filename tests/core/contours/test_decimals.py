@@ -69,6 +69,12 @@ def test_texts_longer_than_a_group_are_read() -> None:
     check([b"1", text, b"2.5", text])
 
 
+@pytest.mark.parametrize("piece", [b"1\\", b"1.5 \\", b"1\\\\", b"1\0\\"])
+def test_one_text_of_many_groups_is_read_as_float_reads_it(piece: bytes) -> None:
+    text = piece * (600_000 // len(piece)) + b"-2"
+    check([b"1", text])
+
+
 @pytest.mark.parametrize("text", [b"0x10", b"1e", b"1_000", b"one"])
 def test_what_is_no_number_is_none(text: bytes) -> None:
     assert exact_decimals(text) is None

@@ -74,6 +74,12 @@ def test_contours_outside_and_over_the_edge_are_reported() -> None:
     )
 
 
+def test_crossing_contours_outside_the_image_are_reported() -> None:
+    mask = drawn(stack(0, 3), box(-30, 5, 10, 0), box(-25, 7, 10, 0))
+    assert mask.voxels == 0
+    assert mask.warnings[0] == "2 contour(s) lie outside the image"
+
+
 def test_copies_count_once_and_are_reported() -> None:
     mask = drawn(stack(0, 3), box(2, 2, 4, 0), box(2, 2, 4, 0))
     assert mask.voxels == 16

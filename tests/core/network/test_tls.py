@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import ipaddress
 import socket
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,6 +121,21 @@ def test_a_silent_handshake_is_cut_off(receive: Callable[..., Receiving], server
     with socket.create_connection(("127.0.0.1", receiving.port)) as silent:
         silent.settimeout(5)
         assert silent.recv(1) == b""
+
+
+def test_silent_handshakes_keep_nobody_out(
+    receive: Callable[..., Receiving], server: Identity
+) -> None:
+    tls = server_context(server.certificate, server.key)
+    receiving = receive(tls=tls, acse_timeout_s=30, max_associations=2)
+    before = threading.active_count()
+    with contextlib.ExitStack() as crowd:
+        for _ in range(150):
+            silent = crowd.enter_context(socket.socket())
+            silent.bind(("127.0.0.2", 0))
+            silent.connect(("127.0.0.1", receiving.port))
+        echo(peer_of(receiving, ClientTls(ca=server.certificate)))
+        assert threading.active_count() - before < 100, "the crowd is not bounded"
 
 
 def test_files_that_do_not_belong_together(server: Identity, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ and the sync at the end finds little left to do.
 from __future__ import annotations
 
 import errno
+import fcntl
 import mmap
 import os
 import threading
@@ -101,6 +102,7 @@ class DirectCopy(Copy):
         self._buffer = _buffer_of_this_thread()
         self._filled = 0
         self._length = 0
+        self._written = 0
 
     def write(self, piece: bytes) -> None:
         view = memoryview(piece)
@@ -122,7 +124,18 @@ class DirectCopy(Copy):
             os.ftruncate(self._descriptor, self._length)
 
     def _flush(self) -> None:
-        _write_all(self._descriptor, self._buffer[: self._filled])
+        piece = self._buffer[: self._filled]
+        try:
+            _write_all(self._descriptor, piece)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            # It let us open and wants another alignment: through the cache, then.
+            flags = fcntl.fcntl(self._descriptor, fcntl.F_GETFL)
+            fcntl.fcntl(self._descriptor, fcntl.F_SETFL, flags & ~_DIRECT)
+            os.lseek(self._descriptor, self._written, os.SEEK_SET)
+            _write_all(self._descriptor, piece)
+        self._written += self._filled
         self._filled = 0
 
 

@@ -46,8 +46,24 @@ def decimals(texts: Sequence[bytes]) -> list[Floats | None]:
     """
     found: list[Floats | None] = []
     for group in _groups([text.rstrip(b" \0") for text in texts]):
-        found += _group_decimals(group)
+        found += [_long(group[0])] if len(group[0]) > 2 * _GROUP else _group_decimals(group)
     return found
+
+
+def _long(text: bytes) -> Floats | None:
+    """One text that is longer than a group, piece by piece."""
+    pieces: list[Floats] = []
+    start = 0
+    while start <= len(text):
+        stop = text.rfind(b"\\", start, start + _GROUP) if len(text) - start > _GROUP else len(text)
+        if stop <= start or text[stop - 1] in b"\\\0":  # an end of a piece would be passed over
+            return exact_decimals(text)
+        (values,) = _group_decimals([text[start:stop]])
+        if values is None:
+            return None
+        pieces.append(values)
+        start = stop + 1
+    return np.concatenate(pieces)
 
 
 def exact_decimals(text: bytes) -> Floats | None:

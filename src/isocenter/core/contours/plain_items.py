@@ -107,6 +107,7 @@ class _Walker:
     def __init__(self, data: bytes, implicit: bool, bounds: Bounds) -> None:
         self._data = data
         self._bounds = bounds
+        self._max_depth = bounds.max_depth
         self._elements = 0
         self._encoding = PLAIN[""]
         self._head: Callable[[int], tuple[int, bytes, int, int]]
@@ -135,6 +136,9 @@ class _Walker:
             position = start + length
             if tag == _ITEM_END and is_open and not length:
                 return values, position
+            if length == _UNDEFINED and self._is_sequence(tag, vr) and depth < self._max_depth:
+                _, position = self._items(start, limit, True, depth + 1)  # of no interest
+                continue
             if length == _UNDEFINED or position > limit or tag >> 16 == 0xFFFE:
                 raise _NotPlain
             if tag in _VALUES:
@@ -142,6 +146,10 @@ class _Walker:
         if is_open:
             raise _NotPlain
         return values, position
+
+    def _is_sequence(self, tag: int, vr: bytes) -> bool:
+        """Whether what has this head, and no length where that is allowed, is a sequence."""
+        return vr == (b"" if self._implicit else b"SQ") and tag >> 16 not in (0x7FE0, 0xFFFE)
 
     def _sequence(
         self, tag: int, vr: bytes, length: int, start: int, limit: int, depth: int, values: Item
@@ -151,7 +159,7 @@ class _Walker:
         end = limit if is_open else start + length
         if end > limit or keyword in values or depth >= self._bounds.max_depth:
             raise _NotPlain
-        if vr != (b"" if self._implicit else b"SQ"):
+        if not self._is_sequence(tag, vr):
             raise _NotPlain
         values[keyword], end = self._items(start, end, is_open, depth + 1)
         return end

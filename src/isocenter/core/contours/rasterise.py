@@ -42,9 +42,9 @@ class Window:
         return self.height <= 0 or self.width <= 0
 
     def union(self, other: Window) -> Window:
-        """The smallest window that holds both."""
+        """The smallest window that holds both; of two empty ones, one without size."""
         if self.is_empty:
-            return other
+            return EMPTY if other.is_empty else other
         if other.is_empty:
             return self
         row, column = min(self.row, other.row), min(self.column, other.column)

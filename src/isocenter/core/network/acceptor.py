@@ -62,7 +62,8 @@ class _Peer:
 
     def cut(self) -> None:
         with contextlib.suppress(OSError):
-            self.sock.shutdown(socket.SHUT_RDWR)
+            # Of the TCP connection, whatever state TLS on it is in.
+            socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
 
 
 class Acceptor:
@@ -240,8 +241,7 @@ class Acceptor:
     def _talk(self, peer: _Peer) -> None:
         try:
             if self._config.tls is not None:
-                peer.sock.settimeout(self._config.acse_timeout_s)
-                peer.sock = self._config.tls.wrap_socket(peer.sock, server_side=True)
+                self._begin_tls(peer, self._config.tls)
             association = self._association(peer)
             with self._lock:
                 peer.association = association
@@ -252,6 +252,15 @@ class Acceptor:
         except OSError as error:  # of the TLS handshake; association.run() raises none
             detail = {"address": peer.address, "text": f"TLS: {error}"[:500]}
             self._events(NetworkEvent("ASSOCIATION_REJECTED", detail))
+
+    def _begin_tls(self, peer: _Peer, context: ssl.SSLContext) -> None:
+        """The handshake; the peer can be cut while it goes on."""
+        peer.sock.settimeout(self._config.acse_timeout_s)
+        # Wrapping takes the descriptor over: who holds the plain socket cannot cut it any more.
+        peer.sock = context.wrap_socket(peer.sock, server_side=True, do_handshake_on_connect=False)
+        if peer.is_cut or self._is_stopping:
+            raise OSError("cut before the handshake")
+        peer.sock.do_handshake()
 
     def _association(self, peer: _Peer) -> Association:
         config = self._config
