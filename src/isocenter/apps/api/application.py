@@ -6,8 +6,11 @@ from ninja import NinjaAPI
 
 from isocenter import __version__
 from isocenter.apps.api import (
+    account,
     events,
+    groups,
     nodes,
+    people,
     pipelines,
     quarantine,
     routes,
@@ -38,6 +41,9 @@ AREAS = (
     nodes.router,
     quarantine.router,
     events.router,
+    people.router,
+    groups.router,
+    account.router,
     uploads.router,
     system.router,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import structlog
@@ -99,7 +99,10 @@ def _problems(error: IsocenterError) -> Iterator[dict[str, Any]]:
     """Each place that is wrong: of a definition with several errors, or of a form's fields."""
     for inner in getattr(error, "errors", ()):
         yield {"path": inner.path, "error": str(inner.args[0]), "hint": inner.hint}
-    for field, text in getattr(error, "problems", {}).items():
+    found = getattr(error, "problems", {})
+    # By field; a weak password has sentences about the one field that it is.
+    places = found.items() if isinstance(found, Mapping) else (("", text) for text in found)
+    for field, text in places:
         yield {"path": field, "error": text, "hint": ""}
 
 
