@@ -1,27 +1,32 @@
 """The worklist: studies by every column, sorted, page by page, fast at a million of them.
 
-How it stays fast. Words are looked up in the index of ``words`` (migration ``0002_worklist``).
-Where at most `MOST` studies match, their sort keys are read in one pass, in whatever order is
-quickest, and sorted here: their number bounds the time. Where more match, PostgreSQL walks the
-index of the sort order until a page is full, which is soon, since so many match.
+How it stays fast, whatever is searched for:
+
+1. The index of the sort order is walked for `WALK` rows. What much matches fills its page there.
+2. Else few match. Their sort keys, `MOST` at most, are read in one pass, words by the index of
+   ``words`` (migration ``0002_worklist``), and sorted here.
+3. Where even that is too much (all of them lie far back in the order), the walk goes on.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from django.db.models import BooleanField, F, Q, QuerySet
+from django.db import connection
+from django.db.models import BooleanField, ExpressionWrapper, F, Q, QuerySet
 from django.db.models.expressions import Combinable, RawSQL
 from django.db.models.functions import Collate, Upper
 
 from isocenter.apps.archive.models import Source, Study
 from isocenter.core.errors import ConfigurationError
 
-MOST = 1_000  # counted; beyond it "more than"
+MOST = 5_000  # counted; beyond it "about"
+WALK = 20_000
 PAGE = 50
 _NEW_MOST = 100
 
@@ -140,19 +145,16 @@ class WorklistPage:
     """Some studies, and the way on.
 
     Attributes:
-        total: how many match, at most `MOST` + 1, which stands for "more".
+        total: how many match; ``is_about``: many, and reckoned.
         newest: the highest row number there is, to ask `new_since` for.
     """
 
     studies: list[Study] = field(default_factory=list)
     total: int = 0
+    is_about: bool = False
     previous: Cursor | None = None
     next: Cursor | None = None
     newest: int = 0
-
-    @property
-    def has_more_than_counted(self) -> bool:
-        return self.total > MOST
 
 
 def worklist(
@@ -173,17 +175,24 @@ def worklist(
     place = _place(cursor, name)
     cursor = cursor if place else None
     descends = asked.order.startswith("-") != (cursor is not None and cursor.backwards)
-    found: QuerySet[Any] = matching(asked, identified=identified).annotate(sort_key=SORTS[name])
-    keys = [] if asked.is_empty else list(_keys(found)[: MOST + 1])
-    if asked.is_empty or len(keys) > MOST:
-        taken = list(_walk(found, place, descends=descends)[: limit + 1])
-        total = len(keys) or Study.objects.order_by()[: MOST + 1].count()
-    else:
-        taken = _pick(keys, place, limit + 1, descends=descends)
-        total = len(keys)
+    condition = _condition(asked, identified=identified)
+    everything: QuerySet[Any] = Study.objects.annotate(sort_key=SORTS[name])
+    found = everything.filter(condition)
+    walk = _walk(everything, place, descends=descends)
+    taken = list(walk[: limit + 1]) if asked.is_empty else _walked(walk, condition, limit + 1)
+    total: tuple[int, bool] | None = None
+    if len(taken) <= limit and not asked.is_empty:
+        keys = list(_keys(found)[: MOST + 1])
+        if len(keys) > MOST:
+            taken = list(_walk(found, place, descends=descends)[: limit + 1])
+        else:
+            taken = _pick(keys, place, limit + 1, descends=descends)
+            total = len(keys), False
+    count, is_about = total or _count(found)
     newest = Study.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
     shown, before, after = _slice(taken, limit, cursor)
-    return WorklistPage(rows_now([row for _, row in shown]), total, before, after, newest)
+    studies = rows_now([row for _, row in shown])
+    return WorklistPage(studies, count, is_about, before, after, newest)
 
 
 _Key = tuple[Any, int]  # what is sorted by, and the number of the row
@@ -203,6 +212,30 @@ def _walk(found: QuerySet[Any], place: _Key | None, *, descends: bool) -> QueryS
         )
     sign = "-" if descends else ""
     return _keys(found).order_by(f"{sign}sort_key", f"{sign}pk")
+
+
+def _walked(walk: QuerySet[Any, _Key], condition: Q, count: int) -> list[_Key]:
+    """The first that match among the next `WALK` rows of an order."""
+    rows = walk.annotate(
+        row=F("pk"), matches=ExpressionWrapper(condition, output_field=BooleanField())
+    ).values_list("sort_key", "row", "matches")[:WALK]
+    statement, parameters = rows.query.sql_with_params()
+    # Outside of the limit, where PostgreSQL cannot take the condition to another index.
+    parts = ("SELECT sort_key, row FROM (", statement, ") AS walked WHERE matches LIMIT %s")
+    with connection.cursor() as cursor:
+        cursor.execute("".join(parts), (*parameters, count))
+        return [(key, row) for key, row in cursor.fetchall()]
+
+
+def _count(found: QuerySet[Any]) -> tuple[int, bool]:
+    """How many there are; from `MOST` on as PostgreSQL reckons by its statistics."""
+    plan = json.loads(found.order_by().explain(format="json"))
+    reckoned = int(plan[0]["Plan"]["Plan Rows"])
+    if reckoned <= MOST:
+        counted = found.order_by()[: MOST + 1].count()
+        if counted <= MOST:
+            return counted, False
+    return max(reckoned, MOST), True
 
 
 def _pick(keys: list[_Key], place: _Key | None, count: int, *, descends: bool) -> list[_Key]:
@@ -263,18 +296,18 @@ def matching(asked: WorklistFilter, *, identified: bool) -> QuerySet[Study]:
     Raises:
         ConfigurationError: a state that does not exist.
     """
-    found: QuerySet[Study] = Study.objects.all()
-    for condition in (
-        *_texts(asked, identified=identified),
-        *_dates(asked),
-        *_rest(asked),
-    ):
-        found = found.filter(condition)
-    return found
+    return Study.objects.filter(_condition(asked, identified=identified))
 
 
-def _texts(asked: WorklistFilter, *, identified: bool) -> list[Any]:
-    conditions: list[Any] = []
+def _condition(asked: WorklistFilter, *, identified: bool) -> Q:
+    condition = Q()
+    for part in (*_texts(asked, identified=identified), *_dates(asked), *_rest(asked)):
+        condition &= part
+    return condition
+
+
+def _texts(asked: WorklistFilter, *, identified: bool) -> list[Q]:
+    conditions: list[Q] = []
     text = asked.text.strip()
     if _UID.fullmatch(text):
         conditions.append(Q(study_uid__startswith=text))
@@ -298,12 +331,13 @@ def _words(text: str) -> list[str]:
     return [word.lower() for word in _WORD.findall(text)]
 
 
-def _words_match(each: Sequence[str]) -> list[Any]:
+def _words_match(each: Sequence[str]) -> list[Q]:
     """All of these parts of a tsquery; letters and digits are all that words have in them."""
     if not each:
         return []
     query = " & ".join(each)
-    return [RawSQL('"archive_study"."words" @@ %s::tsquery', [query], output_field=BooleanField())]
+    sql = '"archive_study"."words" @@ %s::tsquery'
+    return [Q(RawSQL(sql, [query], output_field=BooleanField()))]
 
 
 def _dates(asked: WorklistFilter) -> list[Q]:
@@ -341,7 +375,8 @@ def _rest(asked: WorklistFilter) -> list[Q]:
     if asked.source:
         # As numbers: PostgreSQL then knows how much each of them sent.
         senders = Source.objects.filter(calling_ae_title__istartswith=asked.source.strip())
-        conditions.append(Q(source__in=list(senders.values_list("pk", flat=True))))
+        numbers = list(senders.values_list("pk", flat=True)) or [0]
+        conditions.append(Q(source__in=numbers))
     if asked.flagged:
         conditions.append(~Q(flags=[]))
     if asked.failed:

@@ -173,8 +173,8 @@ def digest_of(rows: Sequence[Row], new: int) -> str:
 
 
 def _count_text(found: WorklistPage) -> str:
-    if found.has_more_than_counted:
-        return f"more than {found.total - 1:,} studies"
+    if found.is_about:
+        return f"about {round(found.total, 2 - len(str(found.total))):,} studies"
     return "1 study" if found.total == 1 else f"{found.total:,} studies"
 
 
