@@ -33,8 +33,8 @@ peers:  ## Install DCMTK, Orthanc, dicom3tools and Chromium, which tests talk to
 bench: setup  ## Benchmarks, short form
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script --quick || exit 1; done
 
-crash: setup  ## Kill tests, long form
-	$(BIN)/python -m pytest tests/crash --crash-kills=200 --timeout=7200
+crash: setup  ## Kill and power-cut tests, long form
+	$(BIN)/python -m pytest tests/crash --crash-kills=200 --power-cuts=all --timeout=7200
 
 lint: setup  ## Style, types, import contracts, migrations
 	$(BIN)/ruff check .

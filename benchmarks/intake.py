@@ -148,6 +148,11 @@ def claims(
         ("CT, 1 association, storescp (syncs nothing)", versus("storescp", "CT", 1), 0.65),
         ("CT, 4 associations, storescp (syncs nothing)", versus("storescp", "CT", 4), 0.65),
         ("CT until indexed, 1 association, Orthanc", versus("Orthanc", "CT", 1, indexed=True), 1.5),
+        (
+            "CT until indexed, 4 associations, Orthanc",
+            versus("Orthanc", "CT", 4, indexed=True),
+            1.5,
+        ),
         ("MR, 4 associations, Orthanc tuned", versus("Orthanc tuned", "MR", 4), 1.5),
         (
             "CT, 8 associations against 1",
