@@ -75,15 +75,12 @@ def _empty_append_only_tables() -> None:
     """The audit's triggers refuse TRUNCATE; between two tests it has to be done all the same."""
     from django.db.backends.postgresql.operations import DatabaseOperations
 
+    from append_only import unguarded
+
     flush = DatabaseOperations.sql_flush
 
     def sql_flush(self: Any, *arguments: Any, **options: Any) -> list[str]:
-        tables = ("audit_event", "audit_eventseal")
-        return [
-            *(f"ALTER TABLE {table} DISABLE TRIGGER USER" for table in tables),
-            *flush(self, *arguments, **options),
-            *(f"ALTER TABLE {table} ENABLE TRIGGER USER" for table in tables),
-        ]
+        return unguarded(*flush(self, *arguments, **options))
 
     DatabaseOperations.sql_flush = sql_flush
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 
+from append_only import unguarded
 from crash.disk_model import tosses
 from crash.disk_recorder import DiskRecorder, PowerCut
 from isocenter.core.dicom.part10 import FileMeta, encode_file_meta

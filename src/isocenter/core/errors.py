@@ -27,6 +27,7 @@
     │   ├── ConditionError         carries position and suggestion
     │   └── PipelineError          carries the path of the wrong key
     ├── NotFound                   no such study, run, node, route
+    ├── Refused                    not as things stand: protected, or still at work
     └── NotAllowed                 who asks lacks a right
 
 Every message says what was found, where, and what to do. Messages never carry a patient's
@@ -196,6 +197,10 @@ class PipelineError(RoutingError):
 
 class NotFound(IsocenterError):
     """No such study, run, node or route."""
+
+
+class Refused(IsocenterError):
+    """Not as things stand: it is protected, or something is still at work on it."""
 
 
 class NotAllowed(IsocenterError):

@@ -62,6 +62,11 @@ class Layout:
         return self.root / "uploads"
 
     @property
+    def exports(self) -> Path:
+        """Files made for somebody to fetch; retention may have an end for them."""
+        return self.root / "exports"
+
+    @property
     def logs(self) -> Path:
         return self.root / "logs"
 

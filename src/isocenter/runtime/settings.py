@@ -173,6 +173,21 @@ class Quarantine(Section):
     retention_days: int | None = Field(None, ge=1, description="empty: for ever")
 
 
+class Retention(Section):
+    """How long things are kept. Protected studies, and those with work that is not done, stay."""
+
+    originals_days: int | None = Field(
+        None, ge=1, description="what was received, after the last of its study; empty: for ever"
+    )
+    derived_days: int | None = Field(
+        None, ge=1, description="what runs made, in the archive and beside it; empty: for ever"
+    )
+    quarantine_days: int | None = Field(None, ge=1, description="empty: quarantine.retention_days")
+    exports_days: int | None = Field(
+        None, ge=1, description="files in exports/ of the data directory; empty: for ever"
+    )
+
+
 class Reports(Section):
     """Run reports."""
 
@@ -227,6 +242,7 @@ class Settings(BaseSettings):
     delivery: Delivery = Delivery()
     nodes: Nodes = Nodes()
     quarantine: Quarantine = Quarantine()
+    retention: Retention = Retention()
     reports: Reports = Reports()
     logs: Logs = Logs()
     limits: Limits = Limits()
@@ -237,6 +253,11 @@ class Settings(BaseSettings):
     def places(self) -> dict[tuple[str, ...], str]:
         """Where each key was written, for those that are no defaults; `configuration` fills it."""
         return self._places
+
+    @property
+    def quarantine_days(self) -> int | None:
+        """How long the quarantine keeps what it holds, wherever that was set."""
+        return self.retention.quarantine_days or self.quarantine.retention_days
 
     @field_validator("data_dir", mode="after")
     @classmethod

@@ -122,20 +122,28 @@ async def _finish(app: App, workers: list[Worker], tasks: list[asyncio.Task[Any]
 
 def _sweep() -> Callable[[], None]:
     """What the apps want done every few seconds, on a connection that is alive."""
+    from isocenter.apps.archive.services import RetentionRounds, finish_deletions
     from isocenter.apps.audit.services import seal_events
     from isocenter.apps.routing.jobs import sweep as sweep_routing
+
+    retention = RetentionRounds()
 
     def sweep() -> None:
         close_old_connections()
         try:
-            for each in (sweep_routing, seal_events):
+            for each in (
+                sweep_routing,
+                seal_events,
+                finish_deletions,
+                retention.sweep_when_due,
+            ):
                 try:
                     each()
                 except (OperationalError, InterfaceError):
                     raise
                 except Exception:
                     # What one cannot do must not keep the others from theirs.
-                    log.exception("sweep failed", what=each.__module__)
+                    log.exception("sweep failed", what=each.__qualname__)
         finally:
             close_old_connections()
 

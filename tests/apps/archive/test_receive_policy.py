@@ -41,7 +41,7 @@ def test_a_disk_below_its_reserve_pauses_and_resumes(
     assert write_receive_policy() is None
     assert snapshot(installation)["paused"] is None
     kinds = list(Event.objects.order_by("id").values_list("kind", flat=True))
-    assert kinds == ["RECEPTION_PAUSED", "RECEPTION_RESUMED"]
+    assert kinds == ["DISK_LOW", "RECEPTION_PAUSED", "RECEPTION_RESUMED"]
 
 
 def test_a_full_quarantine_pauses(

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from append_only import unguarded
 from isocenter.apps.audit import sealing, services
 from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.audit.models import Event, EventSeal
@@ -31,12 +32,8 @@ def record(count: int = 1, **detail: Any) -> None:
 def raw(*statements: str) -> None:
     """What somebody with the database's password and no scruples can do."""
     with transaction.atomic(), connection.cursor() as cursor:
-        for what in ("DISABLE", "ENABLE"):
-            for table in ("audit_event", "audit_eventseal"):
-                cursor.execute(f"ALTER TABLE {table} {what} TRIGGER USER")
-            if what == "DISABLE":
-                for statement in statements:
-                    cursor.execute(statement)
+        for statement in unguarded(*statements):
+            cursor.execute(statement)
 
 
 @pytest.mark.parametrize("table", ["audit_event", "audit_eventseal"])

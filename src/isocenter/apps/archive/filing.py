@@ -49,12 +49,19 @@ class Filer:
         for staged, relative in moves:
             target = self._archive / relative
             if target.parent not in series_folders:
+                self._forget_if_gone(target.parent)
                 target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 series_folders[target.parent] = None
             staged.rename(target)
         for folder in series_folders:
             sync_folder(folder)
         self._sync_parents(series_folders)
+
+    def _forget_if_gone(self, series_folder: Path) -> None:
+        """A folder that a deletion removed is made anew, and its name must be synced again."""
+        if not series_folder.is_dir():
+            self._durable.pop(series_folder, None)
+            self._durable.pop(series_folder.parent, None)
 
     def _sync_parents(self, series_folders: Iterable[Path]) -> None:
         new = [folder for folder in series_folders if folder not in self._durable]

@@ -71,6 +71,9 @@ class Study(models.Model):
     remote_instances = models.IntegerField(null=True)  # what the source node counts; null: unknown
     remote_asked_at = models.DateTimeField(null=True)
     remote_checked_at = models.DateTimeField(null=True)
+    protected = models.BooleanField(default=False)  # neither a person nor retention deletes it
+    protected_by = models.CharField(max_length=255, default="")  # who said so last, either way
+    protected_at = models.DateTimeField(null=True)
 
     class Meta:
         indexes = [
@@ -96,7 +99,12 @@ class Series(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["study", "series_uid"], name="series_once")]
-        indexes = [models.Index(fields=["series_uid"], name="series_uid")]
+        indexes = [
+            models.Index(fields=["series_uid"], name="series_uid"),
+            models.Index(
+                fields=["study"], name="series_derived", condition=models.Q(is_derived=True)
+            ),
+        ]
 
 
 class Instance(models.Model):
@@ -148,3 +156,14 @@ class SpoolCursor(models.Model):
 
     name = models.CharField(max_length=255, unique=True)
     offset = models.BigIntegerField()
+
+
+class Tombstone(models.Model):
+    """Files whose rows are gone: written in the transaction that deletes the rows, gone itself
+    when the last file is. A crash between them is made good by the next sweep."""
+
+    study_uid = models.CharField(max_length=255, default="")
+    instances = models.JSONField(default=list)  # paths relative to the archive
+    paths = models.JSONField(default=list)  # files and folders, relative to the data directory
+    reports = models.JSONField(default=list)  # absolute: their folder can be set
+    at = models.DateTimeField()

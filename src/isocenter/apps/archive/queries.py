@@ -11,8 +11,12 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Q
 
+from isocenter.apps.archive.disk import DiskState, disk_state
 from isocenter.apps.archive.facts import study_facts
 from isocenter.apps.archive.models import Instance, Revision, Series, Source, Study
+from isocenter.apps.archive.retention import Candidate as RetentionCandidate
+from isocenter.apps.archive.retention import plan as retention_plan
+from isocenter.apps.archive.thumbnails import thumbnail, thumbnails
 from isocenter.apps.archive.worklist import (
     IDENTIFYING,
     SORTS,
@@ -29,11 +33,15 @@ __all__ = [
     "IDENTIFYING",
     "SORTS",
     "Cursor",
+    "DiskState",
     "InstanceInfo",
+    "RetentionCandidate",
     "WorklistFilter",
     "WorklistPage",
+    "disk_state",
     "inputs",
     "new_since",
+    "retention_plan",
     "rows_now",
     "series_rows",
     "studies",
@@ -41,6 +49,8 @@ __all__ = [
     "study_detail",
     "study_facts",
     "study_row",
+    "thumbnail",
+    "thumbnails",
     "worklist",
 ]
 
@@ -154,6 +164,7 @@ def study_row(row: Study) -> dict[str, Any]:
         "last_received_at": row.last_received_at.isoformat(),
         "complete_at": row.complete_at.isoformat() if row.complete_at else None,
         "due_at": row.due_at.isoformat() if row.due_at else None,
+        "protected": row.protected,
     }
 
 

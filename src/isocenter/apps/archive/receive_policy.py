@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ from typing import Any
 
 from django.conf import settings
 
+from isocenter.apps.archive.disk import warn_when_low
 from isocenter.apps.archive.filing import sync_folder
 from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.audit.services import record
@@ -31,6 +33,8 @@ def write_receive_policy() -> str | None:
     policy = _policy(paused)
     if policy != before:
         _write(path, policy)
+    with contextlib.suppress(OSError):  # a full disk must pause reception, whatever else it stops
+        warn_when_low()
     if bool(paused) != bool(was_paused):
         kind = Kind.RECEPTION_PAUSED if paused else Kind.RECEPTION_RESUMED
         record(kind, reason=paused or "")

@@ -10,10 +10,18 @@ from django.db import transaction
 from django.utils import timezone
 
 from isocenter.apps.archive import facts, rows, thumbnails
+from isocenter.apps.archive.deletion import (
+    delete_series,
+    delete_study,
+    finish_deletions,
+    protect,
+)
 from isocenter.apps.archive.incoming import FilePayload, Incoming, Origin, Verdict
 from isocenter.apps.archive.ingest import ingest_records
 from isocenter.apps.archive.models import Revision, Source, Study
 from isocenter.apps.archive.receive_policy import write_receive_policy
+from isocenter.apps.archive.retention import Rounds as RetentionRounds
+from isocenter.apps.archive.retention import sweep as sweep_retention
 from isocenter.apps.archive.revisions import ensure_revision
 from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.audit.services import record
@@ -21,9 +29,15 @@ from isocenter.core.errors import NotFound
 
 __all__ = [
     "DerivedFile",
+    "RetentionRounds",
     "Verdict",
+    "delete_series",
+    "delete_study",
+    "finish_deletions",
     "force_complete",
+    "protect",
     "store_derived",
+    "sweep_retention",
     "take_in",
     "write_receive_policy",
 ]

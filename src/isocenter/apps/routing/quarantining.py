@@ -19,10 +19,12 @@ from pathlib import Path
 import structlog
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 
 from isocenter.apps.archive import queries as archive
 from isocenter.apps.archive import services as archive_services
+from isocenter.apps.archive.models import Study
 from isocenter.apps.audit import services as audit
 from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.routing import artifacts
@@ -135,11 +137,13 @@ def close(
 
 def delete_expired() -> int:
     """Delete what is older than the retention time, where one is set, and folders of no item."""
-    days = settings.ISOCENTER.quarantine.retention_days
+    days = settings.ISOCENTER.quarantine_days
     deleted = 0
     if days is not None:
         expired = QuarantineItem.objects.filter(
-            state=QuarantineItem.State.HELD, last_at__lt=Now() - timedelta(days=days)
+            ~Exists(Study.objects.filter(study_uid=OuterRef("study_uid"), protected=True)),
+            state=QuarantineItem.State.HELD,
+            last_at__lt=Now() - timedelta(days=days),
         )
         for item in expired[:100]:
             close(

@@ -10,6 +10,8 @@ from isocenter.apps.routing.definitions import (
     set_enabled,
 )
 from isocenter.apps.routing.evaluation import evaluate, start_run
+from isocenter.apps.routing.forgetting import drop_reports
+from isocenter.apps.routing.forgetting import forget as forget_study
 from isocenter.apps.routing.quarantine_control import (
     delete as delete_quarantined,
 )
@@ -41,9 +43,11 @@ __all__ = [
     "cancel_run",
     "check_yaml",
     "delete_quarantined",
+    "drop_reports",
     "evaluate",
     "export_quarantined",
     "export_yaml",
+    "forget_study",
     "prioritise",
     "quarantine_delivery",
     "quarantine_instance",
