@@ -18,8 +18,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import BooleanField, ExpressionWrapper, F, Q, QuerySet
-from django.db.models.expressions import Combinable, RawSQL
+from django.db.models import BooleanField, ExpressionWrapper, F, Func, Q, QuerySet, Value
+from django.db.models.expressions import Combinable
 from django.db.models.functions import Collate, Upper
 
 from isocenter.apps.archive.models import Source, Study
@@ -336,8 +336,8 @@ def _words_match(each: Sequence[str]) -> list[Q]:
     if not each:
         return []
     query = " & ".join(each)
-    sql = '"archive_study"."words" @@ %s::tsquery'
-    return [Q(RawSQL(sql, [query], output_field=BooleanField()))]
+    template = '"archive_study"."words" @@ %(expressions)s::tsquery'
+    return [Q(Func(Value(query), template=template, output_field=BooleanField()))]
 
 
 def _dates(asked: WorklistFilter) -> list[Q]:
