@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.conf import settings
-
-from isocenter.runtime.health import disk
-from isocenter.runtime.state_files import read_state
+from isocenter.apps.archive.queries import disk_state
+from isocenter.apps.web.wording import size
 
 
 @dataclass(frozen=True)
@@ -21,27 +19,14 @@ class Notice:
 
 def notices() -> list[Notice]:
     """Read from a small file and the file system: cheap enough for every page."""
-    found = []
-    paused = read_state(settings.LAYOUT.run / "receive-policy.json").get("paused")
-    if paused:
-        found.append(
-            Notice("danger", "Reception is paused.", f"Senders are told to try later: {paused}.")
-        )
     try:
-        state = disk(settings.ISOCENTER, settings.LAYOUT)
-    except OSError:
-        return found
-    free, reserve = state.facts["free_mb"], state.facts["reserve_mb"]
-    if not paused and not state.ok:
-        found.append(
-            Notice("danger", "The disk is full.", f"{free} MB free, the reserve is {reserve} MB.")
-        )
-    elif state.ok and free < 2 * reserve:
-        found.append(
-            Notice(
-                "warning",
-                "The disk is nearly full.",
-                f"{free} MB free; reception pauses at {reserve} MB.",
-            )
-        )
-    return found
+        state = disk_state()
+    except OSError as error:
+        return [Notice("danger", "The data directory cannot be read.", error.strerror or "")]
+    if state.paused:
+        text = f"Senders are told to try later: {state.paused}."
+        return [Notice("danger", "Reception is paused.", text)]
+    if state.is_low:
+        text = f"{size(state.free_bytes)} free; reception pauses at {size(state.reserve_bytes)}."
+        return [Notice("warning", "The disk is nearly full.", text)]
+    return []
