@@ -90,6 +90,7 @@ RIGHTS: dict[str, Right | None] = {
     "POST runs/{run_id}/cancel": Right.RUN,
     "POST runs/{run_id}/retry": Right.RUN,
     "POST runs/{run_id}/priority": Right.RUN,
+    "POST runs/{run_id}/deliveries/{delivery_id}/retry": Right.RUN,
     "GET settings": Right.MANAGE_SYSTEM,
     "GET studies": Right.VIEW,
     "POST studies/search": Right.VIEW,
@@ -98,6 +99,8 @@ RIGHTS: dict[str, Right | None] = {
     "GET studies/{study_uid}/instances": Right.VIEW,
     "GET studies/{study_uid}/series/{series_uid}/thumbnail": Right.VIEW,
     "POST studies/{study_uid}/complete": Right.RUN,
+    "GET studies/{study_uid}/download": Right.DOWNLOAD,
+    "GET studies/{study_uid}/outputs/{output_id}": Right.VIEW,
     "PUT studies/{study_uid}/protection": Right.DELETE,
     "DELETE studies/{study_uid}": Right.DELETE,
     "DELETE studies/{study_uid}/series/{series_uid}": Right.DELETE,
@@ -105,6 +108,10 @@ RIGHTS: dict[str, Right | None] = {
     "POST uploads": Right.UPLOAD,
     "GET version": None,
 }
+
+
+#: They need `view-identified` besides.
+WITH_IDENTITY = ("studies/{study_uid}/download", "quarantine/{item_id}/export")
 
 
 def operations() -> Iterator[tuple[str, str, Right | None]]:
@@ -134,6 +141,8 @@ def address(path: str) -> str:
         .replace("{name}", "nothing")
         .replace("{prefix}", "iso_nothing0")
         .replace("{session_id}", "nothing")
+        .replace("{delivery_id}", "1")
+        .replace("{output_id}", "1")
         .replace("{person}", "nobody")
         .replace("{node}", "nothing")
     )
@@ -157,6 +166,8 @@ def test_each_role_gets_what_its_rights_say(caller: Callable[..., Caller], role:
     for method, path, right in OPERATIONS:
         answer = somebody.call(method, address(path), {})
         is_allowed = right is None or right in ROLE_RIGHTS[role]
+        if path in WITH_IDENTITY:
+            is_allowed = is_allowed and Right.VIEW_IDENTIFIED in ROLE_RIGHTS[role]
         assert (answer.status_code != 403) == is_allowed, f"{role}: {method} {path}"
         assert answer.status_code < 500, f"{role}: {method} {path}: {answer.content!r}"
 

@@ -45,6 +45,14 @@ def test_events(admin: Caller, db: None) -> None:
     assert admin.get(f"events/{one['id']}").json() == one
 
 
+def test_events_are_exported(admin: Caller) -> None:
+    record("C_ECHO", actor="someone")
+    answer = admin.get("events/export", form="csv")
+    assert b"actor" in b"".join(answer.streaming_content)
+    assert admin.get("events", kind="EVENTS_EXPORTED").json()["items"]
+    assert admin.get("events/export", form="xml").status_code == 422
+
+
 def test_settings_say_where_they_were_written(admin: Caller) -> None:
     found = {row["key"]: row for row in admin.get("settings").json()["items"]}
     assert found["receiver.port"]["value"] == "11112"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from isocenter.apps.archive.models import Study
 from isocenter.apps.audit.models import Event
-from isocenter.apps.routing.models import Run
+from isocenter.apps.routing.models import Artifact, Run
 from isocenter.core.phantoms import head_phantom
 
 Caller = Any
@@ -166,3 +169,40 @@ def test_uploads(admin: Caller, caller: Callable[..., Caller], tmp_path: Path) -
     ]
     assert len(found[0]["study_uids"]) == 1
     assert caller("student").send_files("uploads", files).status_code == 403
+
+
+def test_a_study_is_downloaded(
+    admin: Caller, caller: Callable[..., Caller], study_uid: str
+) -> None:
+    answer = admin.get(f"studies/{study_uid}/download")
+    content = zipfile.ZipFile(io.BytesIO(b"".join(answer.streaming_content)))
+    assert len(content.namelist()) == 6
+    event = Event.objects.get(kind="STUDY_DOWNLOADED")
+    assert (event.actor, event.detail["instances"]) == ("a-administrator", 6)
+    assert caller("researcher").get(f"studies/{study_uid}/download").status_code == 403
+
+
+def test_what_a_run_made_is_for_those_who_may_have_it(
+    admin: Caller, caller: Callable[..., Caller], study_uid: str
+) -> None:
+    admin.post("runs", {"study_uid": study_uid, "pipeline": "rt-overlay"})
+    run = Run.objects.get()
+    file = settings.LAYOUT.runs / "made.dcm"
+    file.write_bytes(b"an overlay")
+    Artifact.objects.create(
+        run=run,
+        step=run.steps.first(),
+        study=run.study,
+        kind="overlay",
+        path=file.name,
+        size=10,
+        digest="0" * 64,
+        sop_uid="1.2.3",
+    )
+    overlay = {"id": Artifact.objects.get().pk, "size": 10}
+    path = f"studies/{study_uid}/outputs/{overlay['id']}"
+    content = b"".join(admin.get(path).streaming_content)
+    assert len(content) == overlay["size"]
+    assert caller("researcher").get(path).status_code == 403
+    assert caller("student").get(path).status_code == 403
+    assert admin.get(f"studies/1.2.3/outputs/{overlay['id']}").status_code == 404

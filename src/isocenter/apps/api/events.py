@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from django.http import HttpRequest, StreamingHttpResponse
+from django.http import HttpRequest
 from ninja import Query, Router, Schema
 from pydantic import Field
 
 from isocenter.apps.accounts.rights import Right
 from isocenter.apps.api.guard import actor, needs
 from isocenter.apps.api.schemas import Moment, PageOf, Paging, Row, with_problems
-from isocenter.apps.api.streaming import threaded
+from isocenter.apps.api.streaming import streamed
 from isocenter.apps.audit import queries, services
 from isocenter.apps.audit.kinds import Kind
 
@@ -81,10 +81,11 @@ def list_events(request: HttpRequest, given: Query[EventFilter]) -> Any:
 def export_events(request: HttpRequest, given: Query[EventExport]) -> Any:
     """The events that match, the oldest first, as a file. That somebody did is an event too."""
     pieces = services.export(given.wanted(), given.form, actor=actor(request))
-    return StreamingHttpResponse(
-        threaded(pieces),
+    return streamed(
+        request,
+        pieces,
         content_type=_FORMS[given.form],
-        headers={"Content-Disposition": f'attachment; filename="isocenter-events.{given.form}"'},
+        filename=f"isocenter-events.{given.form}",
     )
 
 

@@ -12,6 +12,8 @@ from ninja.utils import check_csrf
 
 from isocenter.apps.accounts.access import principal_of
 from isocenter.apps.accounts.rights import Principal, Right
+from isocenter.apps.audit.kinds import Kind
+from isocenter.apps.audit.services import record
 from isocenter.core.errors import NotAllowed
 
 
@@ -49,7 +51,14 @@ class Token(AuthBase):
                 "this request of a session has no CSRF token",
                 hint="send X-CSRFToken, or use a token instead of the session",
             )
-        if self.right is not None:
+        if self.right is not None and not principal.may(self.right):
+            record(
+                Kind.ACCESS_REFUSED,
+                actor=principal.name,
+                right=str(self.right),
+                method=request.method,
+                path=request.path[:200],
+            )
             principal.require(self.right)
         return principal
 

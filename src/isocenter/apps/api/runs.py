@@ -15,9 +15,11 @@ from isocenter.apps.accounts.rights import Principal, Right
 from isocenter.apps.api.guard import actor, needs
 from isocenter.apps.api.paging import newest_first
 from isocenter.apps.api.schemas import Command, Moment, PageOf, Paging, Row, with_problems
+from isocenter.apps.audit.kinds import Kind
+from isocenter.apps.audit.services import record
 from isocenter.apps.routing import queries, rows, services
 from isocenter.apps.routing.models import Run
-from isocenter.core.errors import ConfigurationError, NotAllowed
+from isocenter.core.errors import ConfigurationError, NotAllowed, NotFound
 
 router = Router(tags=["runs"])
 
@@ -59,6 +61,7 @@ class StepRow(Row):
 class ArtifactRow(Row):
     """What a step made."""
 
+    id: int = Field(description="to get its file: `studies/{study_uid}/outputs/{id}`")
     kind: str
     role: str
     state: str
@@ -202,6 +205,30 @@ def retry_run(request: HttpRequest, run_id: str, retry: RetryRun | None = None) 
 def prioritise_run(request: HttpRequest, run_id: str, priority: Priority) -> Any:
     """Set the priority of a run that is not over."""
     return rows.run_row(services.prioritise(run_id, priority.priority))
+
+
+@router.post(
+    "/runs/{run_id}/deliveries/{delivery_id}/retry",
+    response=with_problems(DeliveryRow),
+    auth=needs(Right.RUN),
+)
+def retry_delivery(request: HttpRequest, run_id: str, delivery_id: str) -> Any:
+    """Send again what a delivery that is over did not send."""
+    run = queries.run(run_id)
+    found = [row for row in queries.deliveries_of(run) if str(row.pk) == delivery_id]
+    if not found:
+        raise NotFound(f"run {run.pk} has no delivery {delivery_id}")
+    services.retry_delivery(found[0])
+    record(
+        Kind.SENDING_RETRY,
+        study_uid=run.study.study_uid,
+        actor=actor(request),
+        run=str(run.pk),
+        node=found[0].node_name,
+        by_hand=True,
+    )
+    found[0].refresh_from_db()
+    return rows.delivery_row(found[0])
 
 
 def may_send(principal: Principal, nodes: Sequence[str]) -> None:

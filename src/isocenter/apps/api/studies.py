@@ -22,6 +22,7 @@ from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.audit.services import record, record_view
 from isocenter.core.errors import NotFound
 from isocenter.runtime.web.sealed import seal, unseal
+from isocenter.runtime.web.streaming import streamed
 
 router = Router(tags=["studies"])
 
@@ -260,6 +261,52 @@ def complete_study(request: HttpRequest, study_uid: str) -> Any:
     }
 
 
+@router.get(
+    "/studies/{study_uid}/download",
+    response=with_problems(bytes),
+    auth=needs(Right.DOWNLOAD),
+    openapi_extra={"responses": {200: {"content": {"application/zip": {}}}}},
+)
+def download_study(request: HttpRequest, study_uid: str) -> Any:
+    """All instances of a study as they are stored, those that runs made too, as a ZIP. They name
+    the patient: `view-identified` is needed."""
+    principal_of(request).require(Right.VIEW_IDENTIFIED)
+    files = services.zip_files(queries.study(study_uid))
+    _downloaded(
+        request,
+        study_uid,
+        what="study",
+        instances=len(files),
+        bytes=sum(file.size for file in files),
+    )
+    response = streamed(request, services.zip_pieces(files), content_type="application/zip")
+    response.headers["Content-Disposition"] = f'attachment; filename="{_file_name(study_uid)}.zip"'
+    return response
+
+
+@router.get(
+    "/studies/{study_uid}/outputs/{output_id}",
+    response=with_problems(bytes),
+    auth=needs(Right.VIEW),
+    openapi_extra={"responses": {200: {"content": {"application/octet-stream": {}}}}},
+)
+def get_output(request: HttpRequest, study_uid: str, output_id: str) -> Any:
+    """A file that a run made (`artifacts` of the run have its id). Pictures are for those who may
+    look; other files need `download`, DICOM instances `view-identified` as well."""
+    number = int(output_id) if output_id.isdecimal() and len(output_id) < 19 else 0
+    found = queries.output(study_uid, number)
+    for right in found.rights:
+        principal_of(request).require(right)
+    if not found.is_picture:
+        _downloaded(request, study_uid, what=found.kind, bytes=found.size)
+    return FileResponse(
+        found.path.open("rb"),
+        content_type=found.content_type,
+        as_attachment=not found.is_picture,
+        filename=found.path.name,
+    )
+
+
 @router.put(
     "/studies/{study_uid}/protection", response=with_problems(StudyRow), auth=needs(Right.DELETE)
 )
@@ -284,6 +331,15 @@ def delete_study(request: HttpRequest, study_uid: str) -> Any:
 def delete_series(request: HttpRequest, study_uid: str, series_uid: str) -> Any:
     """Delete one series; with the last one the study goes too."""
     return services.delete_series(study_uid, series_uid, actor=actor(request))
+
+
+def _downloaded(request: HttpRequest, study_uid: str, **detail: Any) -> None:
+    record(Kind.STUDY_DOWNLOADED, study_uid=study_uid, actor=actor(request), **detail)
+
+
+def _file_name(study_uid: str) -> str:
+    """UIDs come from outside, and some are none."""
+    return "".join(letter for letter in study_uid if letter in "0123456789.") or "study"
 
 
 def _search(request: HttpRequest, given: StudyFilter) -> dict[str, Any]:

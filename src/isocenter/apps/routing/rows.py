@@ -73,6 +73,7 @@ def step_row(step: RunStep) -> dict[str, Any]:
 def artifact_row(made: Artifact) -> dict[str, Any]:
     """An output of a run; ``reused_from`` names the run that made it, when that is another."""
     return {
+        "id": made.pk,
         "kind": made.kind,
         "role": made.role,
         "state": str(made.state),
