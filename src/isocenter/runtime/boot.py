@@ -146,7 +146,7 @@ def django_settings() -> dict[str, Any]:
         "USE_TZ": True,
         "TIME_ZONE": "UTC",
         "LANGUAGE_CODE": "en-us",
-        "ALLOWED_HOSTS": allowed_hosts(ours.web.host),
+        "ALLOWED_HOSTS": allowed_hosts(ours),
         "DATABASES": {
             "default": {
                 "ENGINE": "django.db.backends.postgresql",
@@ -161,7 +161,6 @@ def django_settings() -> dict[str, Any]:
             "django.contrib.contenttypes",
             "django.contrib.postgres",
             "django.contrib.messages",
-            "django.contrib.sessions",
             "django.contrib.staticfiles",
             "procrastinate.contrib.django",
             "isocenter.apps.audit",
@@ -191,10 +190,14 @@ def django_settings() -> dict[str, Any]:
         "AUTHENTICATION_BACKENDS": ["django.contrib.auth.backends.ModelBackend"],
         "LOGIN_URL": "sign-in",
         "MESSAGE_STORAGE": "django.contrib.messages.storage.session.SessionStorage",
+        "AUTH_PASSWORD_VALIDATORS": password_validators(ours),
+        "SESSION_ENGINE": "isocenter.apps.accounts.sessions",
         "SESSION_COOKIE_NAME": "isocenter_session",
         "SESSION_COOKIE_SAMESITE": "Lax",
-        "SESSION_COOKIE_AGE": 12 * 3600,
+        "SESSION_COOKIE_AGE": round(ours.accounts.session_hours * 3600),
+        **_under_public_url(ours),
         "CSRF_COOKIE_NAME": "isocenter_csrf",
+        "FILE_UPLOAD_TEMP_DIR": str(layout.uploads),  # on the data disk, not in memory
         "STATIC_URL": "/static/",
         "WHITENOISE_USE_FINDERS": True,
         "WHITENOISE_AUTOREFRESH": False,
@@ -227,11 +230,42 @@ def django_settings() -> dict[str, Any]:
     }
 
 
-def allowed_hosts(host: str) -> list[str]:
+def allowed_hosts(settings: Settings) -> list[str]:
     """Names that a request may come under; on loopback only those of loopback."""
-    if host in ("127.0.0.1", "localhost", "::1"):
-        return ["127.0.0.1", "localhost", "[::1]"]
+    url = settings.web.public_url
+    public = [url.host] if url is not None and url.host else []
+    if settings.web.host in ("127.0.0.1", "localhost", "::1"):
+        return ["127.0.0.1", "localhost", "[::1]", *public]
     return ["*"]
+
+
+def password_validators(settings: Settings) -> list[dict[str, Any]]:
+    """Long enough, not like the name, not among the common ones, not of digits alone."""
+    base = "django.contrib.auth.password_validation"
+    attributes = ("username", "full_name", "email")
+    length = settings.accounts.password_length
+    return [
+        {
+            "NAME": f"{base}.UserAttributeSimilarityValidator",
+            "OPTIONS": {"user_attributes": attributes},
+        },
+        {"NAME": f"{base}.MinimumLengthValidator", "OPTIONS": {"min_length": length}},
+        {"NAME": f"{base}.CommonPasswordValidator"},
+        {"NAME": f"{base}.NumericPasswordValidator"},
+    ]
+
+
+def _under_public_url(settings: Settings) -> dict[str, Any]:
+    url = settings.web.public_url
+    if url is None:
+        return {}
+    is_secure = url.scheme == "https"
+    port = "" if url.port in (None, 443 if is_secure else 80) else f":{url.port}"
+    return {
+        "SESSION_COOKIE_SECURE": is_secure,
+        "CSRF_COOKIE_SECURE": is_secure,
+        "CSRF_TRUSTED_ORIGINS": [f"{url.scheme}://{url.host}{port}"],
+    }
 
 
 def _secret_key(layout: Layout) -> str:

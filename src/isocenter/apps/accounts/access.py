@@ -12,6 +12,8 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 
 from isocenter.apps.accounts.rights import Principal, Right
+from isocenter.apps.audit.kinds import Kind
+from isocenter.apps.audit.services import record
 
 View = Callable[..., HttpResponseBase]
 
@@ -59,7 +61,14 @@ def _guard(view: View, right: Right | None) -> View:
 
 
 def refused(request: HttpRequest, right: Right) -> HttpResponse:
-    """The page that says what is lacking (403)."""
+    """The page that says what is lacking (403), and an event."""
+    record(
+        Kind.ACCESS_REFUSED,
+        actor=principal_of(request).name,
+        right=str(right),
+        method=request.method,
+        path=request.path[:200],
+    )
     return render(request, "accounts/refused.html", {"right": str(right)}, status=403)
 
 

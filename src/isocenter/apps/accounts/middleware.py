@@ -1,14 +1,21 @@
-"""Finds out who asks: a token in the request, else a session."""
+"""Finds out who asks: a token in the request, else a session.
+
+Somebody whose password was given to them sees nothing before they have chosen their own.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from urllib.parse import urlencode
 
-from django.http import HttpRequest, HttpResponseBase, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.shortcuts import redirect
+from django.urls import reverse
 
 from isocenter.apps.accounts.queries import principal_of_user
 from isocenter.apps.accounts.rights import Principal
 from isocenter.apps.accounts.services import principal_of_token
+from isocenter.apps.accounts.sessions import keep_alive
 
 
 class Authentication:
@@ -24,11 +31,14 @@ class Authentication:
         token = token_in(request)
         if token is None:
             request.principal = _of_session(request)  # type: ignore[attr-defined]
-            return self.get_response(request)
+            return _to_password(request) or self.get_response(request)
         principal = principal_of_token(token)
         if principal is None:
             return JsonResponse(
-                {"error": "this token is not valid, has expired or was revoked"},
+                {
+                    "error": "this token is not valid, has expired or was revoked",
+                    "hint": "make a new one: isocenter token create",
+                },
                 status=401,
                 headers={"WWW-Authenticate": "Bearer"},
             )
@@ -48,4 +58,24 @@ def _of_session(request: HttpRequest) -> Principal:
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
         return Principal()
+    keep_alive(request)
     return principal_of_user(user)
+
+
+def _to_password(request: HttpRequest) -> HttpResponseBase | None:
+    """Where somebody has to go who must choose a password; None for all others."""
+    if not getattr(getattr(request, "user", None), "must_change_password", False):
+        return None
+    page = reverse("password")
+    if request.path in (page, reverse("sign-out")) or request.path.startswith("/health/"):
+        return None
+    if request.path.startswith("/api/"):
+        return JsonResponse(
+            {"error": "this account has to choose a password first", "hint": f"open {page}"},
+            status=403,
+        )
+    if request.headers.get("HX-Request"):
+        return HttpResponse(status=204, headers={"HX-Redirect": page})
+    if request.method in ("GET", "HEAD"):
+        page += "?" + urlencode({"next": request.get_full_path()})
+    return redirect(page)

@@ -1,4 +1,4 @@
-"""People, their groups, what groups may use, and tokens."""
+"""People, their groups, what groups may use, tokens and sessions."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
 from django.db.models.functions import Lower
 
@@ -41,8 +42,6 @@ class User(AbstractBaseUser):
     )
     must_change_password = models.BooleanField(default=False)
     password_changed_at = models.DateTimeField(null=True, blank=True)
-    failed_sign_ins = models.IntegerField(default=0)
-    locked_until = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects: ClassVar[UserManager] = UserManager()
@@ -89,3 +88,29 @@ class Token(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
+
+
+class Session(AbstractBaseSession):
+    """A browser that somebody signed in with. ``expire_date`` is what idle time leaves."""
+
+    user = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="sessions")
+    started_at = models.DateTimeField()
+    last_seen_at = models.DateTimeField()
+    address = models.CharField(max_length=64, default="")
+    browser = models.CharField(max_length=255, default="")
+
+
+class SignInLimit(models.Model):
+    """Failed attempts of one name or one address; names are kept as digests.
+
+    Names that nobody has are counted like others, so that the answers are the same. What people
+    type as their name is now and then their password: it is never kept.
+    """
+
+    key = models.CharField(max_length=64, primary_key=True)
+    failures = models.IntegerField(default=0)
+    first_at = models.DateTimeField()
+    locked_until = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["first_at"], name="sign_in_limit_age")]

@@ -120,6 +120,12 @@ class Principal:
             raise NotAllowed(f"{who} lacks the right {right}", hint="ask an administrator")
 
 
+# Whoever may read the database's password on the machine itself may do everything.
+COMMAND_LINE = Principal(
+    name="cli", role="administrator", rights=frozenset(Right), sources=None, destinations=None
+)
+
+
 def rights_for(
     role: str, group_rights: Iterable[str] = (), scopes: Iterable[str] | None = None
 ) -> frozenset[Right]:
@@ -134,6 +140,20 @@ def rights_for(
         *(SCOPES.get(scope, frozenset()) for scope in scopes)
     )
     return rights & allowed
+
+
+def require_to_give(principal: Principal, rights: Iterable[Right]) -> None:
+    """Nobody gives, or has power over, more than they have themselves.
+
+    Raises:
+        NotAllowed: some of these rights are not theirs.
+    """
+    lacking = sorted(set(rights) - principal.rights)
+    if lacking:
+        raise NotAllowed(
+            f"{principal.name} lacks {', '.join(lacking)}, and nobody gives what they have not",
+            hint="ask an administrator",
+        )
 
 
 def is_free_of_node_grants(role: str) -> bool:

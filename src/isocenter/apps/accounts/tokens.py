@@ -1,0 +1,163 @@
+"""Tokens: what programs sign in with. Shown once, kept as a hash."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from isocenter.apps.accounts.models import Token, User
+from isocenter.apps.accounts.queries import principal_of_user
+from isocenter.apps.accounts.rights import SCOPES, Principal, Right, require_to_give
+from isocenter.apps.audit.kinds import Kind
+from isocenter.apps.audit.services import record
+from isocenter.core.errors import ConfigurationError, NotAllowed, NotFound
+
+_USED_EVERY = timedelta(minutes=1)  # how exactly the last use is kept
+_PREFIX = 12
+
+
+@dataclass(frozen=True)
+class NewToken:
+    """A token as its owner sees it once."""
+
+    row: Token
+    text: str
+
+
+def create_token(
+    user: User,
+    scopes: Sequence[str],
+    *,
+    name: str = "",
+    expires_at: datetime | None = None,
+    by: Principal | None = None,
+) -> NewToken:
+    """Make a token.
+
+    Args:
+        expires_at: None: never; see `default_expiry`.
+        by: who asks; None: its owner. Who signed in with a token gives no more than that has.
+
+    Raises:
+        ConfigurationError: a scope that does not exist, or none; a person who cannot sign in.
+        NotAllowed: ``by`` makes no tokens for this user, or has less than the scopes.
+    """
+    unknown = sorted(set(scopes) - set(SCOPES))
+    if unknown or not scopes:
+        raise ConfigurationError(
+            f"no scope {', '.join(unknown)}" if unknown else "a token needs a scope",
+            hint=f"scopes are {', '.join(SCOPES)}",
+        )
+    if not (user.is_active and user.is_approved):
+        raise ConfigurationError(f"{user.username} is disabled or not approved")
+    if len(name) > 64 or "\x00" in name:
+        raise ConfigurationError("a token's name has at most 64 characters")
+    maker = by or principal_of_user(user)
+    _require_power(maker, user)
+    require_to_give(maker, principal_of_user(user, scopes=scopes).rights)
+    text = f"iso_{secrets.token_urlsafe(32)}"
+    with transaction.atomic():
+        row = Token.objects.create(
+            user=user,
+            name=name.strip(),
+            prefix=text[:_PREFIX],
+            digest=_digest(text),
+            scopes=sorted(set(scopes)),
+            expires_at=expires_at,
+        )
+        record(
+            Kind.TOKEN_CREATED,
+            actor=maker.name,
+            account=user.username,
+            token=row.prefix,
+            scopes=row.scopes,
+            expires_at=expires_at.isoformat() if expires_at else None,
+        )
+    return NewToken(row, text)
+
+
+def default_expiry() -> datetime | None:
+    """When a token ends that nobody gave another time (setting ``accounts.token_days``)."""
+    days = settings.ISOCENTER.accounts.token_days
+    return timezone.now() + timedelta(days=days) if days else None
+
+
+def expiry_after(days: int) -> datetime | None:
+    """So many days from now; 0: never."""
+    return timezone.now() + timedelta(days=days) if days else None
+
+
+def revoke_token(prefix: str, *, by: Principal, owner: str | None = None) -> Token:
+    """End a token at once.
+
+    Args:
+        owner: name of the person it has to belong to; None: anybody.
+
+    Raises:
+        NotFound: no such token.
+        NotAllowed: it is somebody else's, and ``by`` does not manage people.
+    """
+    with transaction.atomic():
+        found = Token.objects.select_for_update(of=("self",)).select_related("user")
+        token = found.filter(prefix=prefix).first()
+        if token is None or (owner is not None and token.user.username != owner):
+            raise NotFound(f"no token {prefix[:_PREFIX]}")
+        if token.user_id != by.user_id:
+            by.require(Right.MANAGE_PEOPLE)
+        if token.revoked_at is None:
+            token.revoked_at = timezone.now()
+            token.save(update_fields=["revoked_at"])
+            record(
+                Kind.TOKEN_REVOKED,
+                actor=by.name,
+                account=token.user.username,
+                token=token.prefix,
+            )
+    return token
+
+
+def principal_of_token(text: str) -> Principal | None:
+    """Who shows this token; None when it is not valid (any more)."""
+    if "\x00" in text:
+        return None
+    now = timezone.now()
+    found = (
+        Token.objects.select_related("user")
+        .filter(prefix=text[:_PREFIX], revoked_at__isnull=True)
+        .first()
+    )
+    if found is None or not secrets.compare_digest(found.digest, _digest(text)):
+        return None
+    user = found.user
+    if (found.expires_at and found.expires_at <= now) or not (user.is_active and user.is_approved):
+        return None
+    if found.last_used_at is None or now - found.last_used_at > _USED_EVERY:
+        Token.objects.filter(pk=found.pk).update(last_used_at=now)
+    return principal_of_user(user, scopes=_scopes(found.scopes), token=found.prefix)
+
+
+def _require_power(maker: Principal, user: User) -> None:
+    """Tokens are for oneself, and for services: nobody acts in the name of another person."""
+    if maker.user_id == user.pk or maker.user_id is None:  # the command line may
+        return
+    maker.require(Right.MANAGE_PEOPLE)
+    if user.role != User.Role.SERVICE:
+        raise NotAllowed(
+            f"a token of {user.username} is made by {user.username} alone",
+            hint="make a service account for a program",
+        )
+
+
+def _scopes(names: Iterable[str]) -> list[str]:
+    return [name for name in names if name in SCOPES]
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
