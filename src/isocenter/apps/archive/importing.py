@@ -24,6 +24,7 @@ from isocenter.apps.archive.import_sources import (
     ZipBoundsError,
     find,
 )
+from isocenter.apps.archive.indexing import entry_of
 from isocenter.apps.archive.spool import Spool, SpoolWriter
 from isocenter.core.dicom.part10 import FileMeta, encode_file_meta, read_file_meta
 from isocenter.core.dicom.scanner import scan_header
@@ -39,6 +40,7 @@ class ImportReport:
 
     imported: int = 0
     bytes: int = 0
+    studies: dict[str, int] = field(default_factory=dict)  # Study Instance UID -> instances
     skipped: list[Note] = field(default_factory=list)  # no DICOM
     failed: list[Note] = field(default_factory=list)  # DICOM that could not be taken
     missing: list[str] = field(default_factory=list)  # named by a DICOMDIR, not there
@@ -61,7 +63,7 @@ def spool_import(
     """Put all DICOM files at these paths into the spool; they are durable when it returns.
 
     Args:
-        kind: ``import`` or ``watch``.
+        kind: one of ``archive.models.Source.Kind``.
         on_found: told how many files will be looked at, once per path.
         on_file: told the name of each file when it is done.
 
@@ -77,15 +79,38 @@ def spool_import(
             on_found(len(found.candidates))
             report.skipped += found.skipped
             report.missing += found.missing
-            for candidate in found.candidates:
-                if not spool.has_room():
-                    raise SpoolError(
-                        "the disk has less than its reserve left",
-                        hint="storage.reserve_mb; free some space",
-                    )
-                _take(candidate, writer, _Label(kind, address), report)
-                on_file(candidate.name)
+            _take_all(found.candidates, spool, writer, _Label(kind, address), report, on_file)
     return report
+
+
+def spool_stream(candidate: Candidate, spool: Spool, *, kind: str) -> ImportReport:
+    """Put one DICOM file that is a stream into the spool; it is durable when it returns.
+
+    Raises:
+        SpoolError: the spool takes no more.
+    """
+    report = ImportReport()
+    with spool.writer() as writer:
+        _take_all([candidate], spool, writer, _Label(kind, ""), report, lambda name: None)
+    return report
+
+
+def _take_all(
+    candidates: Iterable[Candidate],
+    spool: Spool,
+    writer: SpoolWriter,
+    label: _Label,
+    report: ImportReport,
+    on_file: Callable[[str], None],
+) -> None:
+    for candidate in candidates:
+        if not spool.has_room():
+            raise SpoolError(
+                "the disk has less than its reserve left",
+                hint="storage.reserve_mb; free some space",
+            )
+        _take(candidate, writer, label, report)
+        on_file(candidate.name)
 
 
 @dataclass(frozen=True)
@@ -99,7 +124,7 @@ class _Label:
 def _take(candidate: Candidate, writer: SpoolWriter, label: _Label, report: ImportReport) -> None:
     try:
         with candidate.open() as stream:
-            size = _copy(stream, writer, label)
+            size, study_uid = _copy(stream, writer, label)
     except NotDicomError:
         report.skipped.append(Note(candidate.name, "no DICOM file"))
     except _DirectoryError:
@@ -113,13 +138,16 @@ def _take(candidate: Candidate, writer: SpoolWriter, label: _Label, report: Impo
     else:
         report.imported += 1
         report.bytes += size
+        if study_uid:
+            report.studies[study_uid] = report.studies.get(study_uid, 0) + 1
 
 
 class _DirectoryError(Exception):
     """A DICOMDIR, which is no instance."""
 
 
-def _copy(stream: Readable, writer: SpoolWriter, label: _Label) -> int:
+def _copy(stream: Readable, writer: SpoolWriter, label: _Label) -> tuple[int, str]:
+    """Returns the file's size, and the study that the index will hold it under."""
     start = _read_start(stream)
     meta, offset = read_file_meta(io.BytesIO(start))
     if meta.sop_class_uid == MEDIA_DIRECTORY:
@@ -139,7 +167,17 @@ def _copy(stream: Readable, writer: SpoolWriter, label: _Label) -> int:
             record.write(piece)
         size = record.length
         record.commit()
-    return size
+    return size, _study_uid(meta, start, offset)
+
+
+def _study_uid(meta: FileMeta, start: bytes, offset: int) -> str:
+    """Empty where the data set cannot be read; ingest will say why."""
+    try:
+        header = scan_header(start, offset=offset, transfer_syntax_uid=meta.transfer_syntax_uid)
+    except DicomError:
+        return ""
+    entry = entry_of(header, command_sop_uid=meta.sop_instance_uid)
+    return entry.study_uid if entry else ""
 
 
 def _read_start(stream: Readable) -> bytes:

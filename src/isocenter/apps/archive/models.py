@@ -13,6 +13,7 @@ class Source(models.Model):
         DIMSE = "dimse"
         IMPORT = "import"
         WATCH = "watch"
+        UPLOAD = "upload"
         DERIVED = "derived"
 
     kind = models.CharField(max_length=16, choices=Kind)

@@ -23,6 +23,8 @@ from isocenter.apps.archive.receive_policy import write_receive_policy
 from isocenter.apps.archive.retention import Rounds as RetentionRounds
 from isocenter.apps.archive.retention import sweep as sweep_retention
 from isocenter.apps.archive.revisions import ensure_revision
+from isocenter.apps.archive.study_zip import zip_files, zip_pieces
+from isocenter.apps.archive.uploads import Upload, take_upload
 from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.audit.services import record
 from isocenter.core.errors import NotFound
@@ -30,6 +32,7 @@ from isocenter.core.errors import NotFound
 __all__ = [
     "DerivedFile",
     "RetentionRounds",
+    "Upload",
     "Verdict",
     "delete_series",
     "delete_study",
@@ -39,7 +42,10 @@ __all__ = [
     "store_derived",
     "sweep_retention",
     "take_in",
+    "take_upload",
     "write_receive_policy",
+    "zip_files",
+    "zip_pieces",
 ]
 
 _AT_ONCE = 256

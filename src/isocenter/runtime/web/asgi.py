@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from django.core.asgi import get_asgi_application
+from isocenter.runtime.web.bodies import BoundedHandler
 
-application = get_asgi_application()
+application = BoundedHandler()
