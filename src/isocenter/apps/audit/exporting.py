@@ -46,7 +46,8 @@ def export(
     """
     if form not in FORMATS:
         raise ConfigurationError(f"{form!r} is no form of export", hint="jsonl or csv")
-    pieces = _as_jsonl(wanted) if form == "jsonl" else _as_csv(wanted)
+    below = sealing.decided()  # now, not when the first piece is asked for
+    pieces = _as_jsonl(wanted, below) if form == "jsonl" else _as_csv(wanted, below)
     return _counted(pieces, on_progress)
 
 
@@ -58,9 +59,9 @@ def _counted(pieces: Iterator[tuple[int, bytes]], on_progress: Progress) -> Iter
         on_progress(done)
 
 
-def _as_jsonl(wanted: EventFilter) -> Iterator[tuple[int, bytes]]:
+def _as_jsonl(wanted: EventFilter, below: int) -> Iterator[tuple[int, bytes]]:
     open_seal: EventSeal | None = None
-    for group in _groups(wanted):
+    for group in _groups(wanted, below):
         lines: list[bytes] = []
         for event, seal in group:
             if open_seal is not None and (seal is None or seal.number != open_seal.number):
@@ -76,11 +77,11 @@ def _seal_line(seal: EventSeal) -> bytes:
     return chain.canonical(sealing.head_of(seal).as_dict() | {"hash": seal.hash})
 
 
-def _as_csv(wanted: EventFilter) -> Iterator[tuple[int, bytes]]:
+def _as_csv(wanted: EventFilter, below: int) -> Iterator[tuple[int, bytes]]:
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     writer.writerow(_COLUMNS)
-    for group in _groups(wanted):
+    for group in _groups(wanted, below):
         for event, seal in group:
             row = event.as_dict() | {"seal": seal.number if seal else ""}
             row["detail"] = json.dumps(event.detail, ensure_ascii=False, sort_keys=True)
@@ -97,10 +98,10 @@ def _cell(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
-def _groups(wanted: EventFilter) -> Iterator[list[tuple[Link, EventSeal | None]]]:
+def _groups(wanted: EventFilter, below: int) -> Iterator[list[tuple[Link, EventSeal | None]]]:
     """Events with their seals, some thousand at a time."""
     where, values = _condition(wanted)
-    below, place = sealing.decided(), chain.START
+    place = chain.START
     seals = _Seals()
     while True:
         events = sealing.links(place, below, limit=_AT_ONCE, where=where, values=values)
