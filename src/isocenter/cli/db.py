@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from isocenter.cli.platform import ConfigOption, DataDirOption, connect, fail
+from isocenter.cli.platform import ConfigOption, DataDirOption, JsonOption, connect, emit, fail
 from isocenter.core.errors import ConfigurationError
 from isocenter.runtime.settings import Settings
 
@@ -18,6 +18,7 @@ app = typer.Typer(no_args_is_help=True)
 def start(data_dir: DataDirOption = None, config: ConfigOption = None) -> None:
     """Start the embedded database in the background and bring its tables up to date."""
     from isocenter.runtime.boot import boot_with
+    from isocenter.runtime.first_administrator import administrator_lines, first_administrator
     from isocenter.runtime.layout import Layout
     from isocenter.runtime.migrate import migrate as bring_up_to_date
     from isocenter.runtime.postgres import EmbeddedPostgres
@@ -30,8 +31,11 @@ def start(data_dir: DataDirOption = None, config: ConfigOption = None) -> None:
         address = server.start()
         boot_with(settings, address.url)
         bring_up_to_date()
+        made = first_administrator()
     typer.echo(f"PostgreSQL runs on {address.host} port {address.port}, data in {server.data}")
     typer.echo("address with password: isocenter db url; stop it: isocenter db stop")
+    for line in administrator_lines(made):
+        typer.echo(line)
 
 
 @app.command()
@@ -58,13 +62,22 @@ def url(data_dir: DataDirOption = None, config: ConfigOption = None) -> None:
 
 
 @app.command()
-def migrate(data_dir: DataDirOption = None, config: ConfigOption = None) -> None:
-    """Bring the tables of the running database up to date."""
+def migrate(
+    data_dir: DataDirOption = None, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """Bring the tables of the running database up to date; a new one gets its administrator."""
+    from isocenter.runtime.first_administrator import administrator_lines, first_administrator
     from isocenter.runtime.migrate import migrate as bring_up_to_date
 
     connect(data_dir, config)
     applied = bring_up_to_date()
+    made = first_administrator()
+    if as_json:
+        emit({"applied": applied, "administrator": made}, as_json)
+        return
     typer.echo(f"{applied} migrations applied" if applied else "up to date")
+    for line in administrator_lines(made):
+        typer.echo(line)
 
 
 @app.command(hidden=True, context_settings={"ignore_unknown_options": True})

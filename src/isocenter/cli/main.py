@@ -42,6 +42,9 @@ COMMANDS: dict[str, Entry] = {
     "runs": Entry("runs", "Runs of pipelines."),
     "quarantine": Entry("quarantine", "What could not be done."),
     "audit": Entry("audit", "Events: list, export, verify."),
+    "user": Entry("user", "People: make, change, approve, disable, passwords."),
+    "group": Entry("group", "Groups of people, their rights and nodes."),
+    "token": Entry("token", "Tokens that programs sign in with."),
     "nodes": Entry("nodes", "Systems that we talk to."),
 }
 

@@ -7,13 +7,15 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
 from isocenter.core.errors import ConfigurationError
+from isocenter.runtime.first_administrator import is_sign_in
 from isocenter.runtime.layout import Layout
 
 READY_TIMEOUT_S = 120
@@ -41,24 +43,39 @@ class DemoPlatform:
 
     def __init__(self, folder: Path) -> None:
         self.layout = Layout(folder)
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[str] | None = None
         self._log = folder.with_suffix(".log")
+        self._listener: threading.Thread | None = None
+        self.sign_in = ""  # how to, as `isocenter up` says it once; it gets into no file
 
     def __enter__(self) -> DemoPlatform:
         self.layout.create()
         self.layout.config_file.write_text(CONFIGURATION, encoding="utf-8")
         # Settings of the machine's own installation must not reach the demonstration.
         environment = {k: v for k, v in os.environ.items() if not k.startswith("ISOCENTER_")}
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "isocenter.cli.main", "up", "--data-dir", self._folder],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-                env=environment,
-            )
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "isocenter.cli.main", "up", "--data-dir", self._folder],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            env=environment,
+            text=True,
+            errors="replace",
+        )
+        self._listener = threading.Thread(target=self._listen, args=(self._process.stdout,))
+        self._listener.start()
         return self
+
+    def _listen(self, said: IO[str]) -> None:
+        """Keep what the platform says, but for the password."""
+        with said, self._log.open("w", encoding="utf-8") as log:
+            for line in said:
+                if is_sign_in(line):
+                    self.sign_in = " ".join(line.split())
+                else:
+                    log.write(line)
+                    log.flush()
 
     def __exit__(
         self,
@@ -66,14 +83,15 @@ class DemoPlatform:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._process is None or self._process.poll() is not None:
-            return
-        self._process.send_signal(signal.SIGTERM)
-        try:
-            self._process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                self._process.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                os.killpg(self._process.pid, signal.SIGKILL)
+                self._process.wait()
+        if self._listener is not None:
+            self._listener.join(STOP_TIMEOUT_S)
 
     @property
     def _folder(self) -> str:

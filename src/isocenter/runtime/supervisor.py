@@ -29,6 +29,7 @@ import structlog
 
 from isocenter import __version__
 from isocenter.core.errors import ConfigurationError, IsocenterError
+from isocenter.runtime.first_administrator import administrator_lines
 from isocenter.runtime.health import reachable_host
 from isocenter.runtime.layout import Layout
 from isocenter.runtime.lifeline import dies_with_parent, wait_until_gone
@@ -199,12 +200,13 @@ class Supervisor:
         """In a process of its own: the supervisor stays small and without database connections."""
         if self.stop_requests:
             return
+        command = [sys.executable, "-m", "isocenter.cli.main", "db", "migrate", "--json"]
         with tempfile.TemporaryFile("w+") as said:
             child = subprocess.Popen(
-                [sys.executable, "-m", "isocenter.cli.main", "db", "migrate", *self.arguments],
+                [*command, *self.arguments],
                 env={**os.environ, **self.environment},
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,  # a password may come: it touches no file
                 stderr=said,
                 start_new_session=True,
                 preexec_fn=dies_with_parent(signal.SIGKILL),  # noqa: PLW1509
@@ -218,6 +220,10 @@ class Supervisor:
                 said.seek(0)
                 reason = said.read().strip()[-800:]
                 raise IsocenterError(f"the database could not be migrated: {reason}")
+            answer, _ = child.communicate()
+        if child.returncode == 0:
+            for line in administrator_lines(json.loads(answer)["administrator"]):
+                self.say(line)
 
     def _tend(self) -> None:
         self._tend_database()

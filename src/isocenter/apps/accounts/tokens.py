@@ -106,7 +106,7 @@ def revoke_token(prefix: str, *, by: Principal, owner: str | None = None) -> Tok
     """
     with transaction.atomic():
         found = Token.objects.select_for_update(of=("self",)).select_related("user")
-        token = found.filter(prefix=prefix).first()
+        token = None if "\x00" in prefix else found.filter(prefix=prefix[:_PREFIX]).first()
         if token is None or (owner is not None and token.user.username != owner):
             raise NotFound(f"no token {prefix[:_PREFIX]}")
         if token.user_id != by.user_id:
