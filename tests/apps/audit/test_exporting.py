@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -113,3 +114,25 @@ def test_the_seal_of_an_event(transactional_db: None) -> None:
     assert numbers == [1, 1, 2, 2, 3, 3, None]
     assert EventSeal.objects.count() == 3
     assert sealing.unsealed() == 1
+
+
+def test_the_program_in_the_guide_proves_an_export(
+    transactional_db: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guide = Path(__file__).parents[3] / "docs" / "guides" / "audit.md"
+    program = guide.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    for studies in (("1", "2"), ("3",)):
+        record(*studies)
+        services.seal_events()
+    whole = b"".join(exporting.export(EventFilter()))
+    monkeypatch.chdir(tmp_path)
+    Path("events.jsonl").write_bytes(whole)
+    exec(program)
+    for changed in (
+        whole.replace(b"someone", b"another", 1),
+        b"".join(whole.splitlines(keepends=True)[1:]),
+        whole.replace(b'"seal":2', b'"seal":3'),
+    ):
+        Path("events.jsonl").write_bytes(changed)
+        with pytest.raises(AssertionError, match="is broken"):
+            exec(program)
