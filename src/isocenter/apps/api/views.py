@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 from ninja import NinjaAPI
@@ -20,11 +21,17 @@ def the_api() -> NinjaAPI:
     return build()
 
 
+@cache
+def _description() -> bytes:
+    schema = the_api().get_openapi_schema(path_prefix="/api/v1/")
+    return json.dumps(schema, ensure_ascii=False).encode()
+
+
 @public
 @require_safe
 def openapi(request: HttpRequest) -> HttpResponse:
     """OpenAPI 3.1. It is the same for everybody and everywhere, so it is no secret."""
-    return JsonResponse(the_api().get_openapi_schema(path_prefix="/api/v1/"))
+    return HttpResponse(_description(), content_type="application/json")
 
 
 @signed_in

@@ -90,6 +90,7 @@ class NodeForm(forms.Form):
     folder = forms.CharField(
         required=False,
         max_length=1024,
+        label="Path",
         help_text="On this server, outside our own data. It is made when it is not there.",
         widget=forms.TextInput(attrs=_plain(dir="ltr")),
     )

@@ -2,12 +2,18 @@
 
 const place = document.getElementById("swagger-ui");
 const token = document.querySelector('meta[name="csrf-token"]')?.content ?? "";
+const root = document.documentElement;
+
+function followTheme() {
+  root.classList.toggle("dark-mode", root.dataset.bsTheme === "dark");
+}
+new MutationObserver(followTheme).observe(root, { attributeFilter: ["data-bs-theme"] });
+followTheme();
 
 window.SwaggerUIBundle({
   url: place.dataset.openapi,
   domNode: place,
   layout: "BaseLayout",
-  deepLinking: true,
   docExpansion: "list",
   defaultModelsExpandDepth: -1,
   validatorUrl: null,
