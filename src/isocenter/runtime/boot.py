@@ -197,7 +197,8 @@ def django_settings() -> dict[str, Any]:
         "SESSION_COOKIE_AGE": round(ours.accounts.session_hours * 3600),
         **_under_public_url(ours),
         "CSRF_COOKIE_NAME": "isocenter_csrf",
-        "FILE_UPLOAD_TEMP_DIR": str(layout.uploads),  # on the data disk, not in memory
+        # On the data disk; without an installation there is none to name.
+        **({"FILE_UPLOAD_TEMP_DIR": str(layout.uploads)} if _booted else {}),
         "STATIC_URL": "/static/",
         "WHITENOISE_USE_FINDERS": True,
         "WHITENOISE_AUTOREFRESH": False,
