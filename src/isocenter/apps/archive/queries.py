@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db.models import Q
 
 from isocenter.apps.archive.disk import DiskState, disk_state
+from isocenter.apps.archive.downloads import OutputFile, output
 from isocenter.apps.archive.facts import study_facts
 from isocenter.apps.archive.models import Instance, Revision, Series, Source, Study
 from isocenter.apps.archive.retention import Candidate as RetentionCandidate
@@ -35,12 +36,14 @@ __all__ = [
     "Cursor",
     "DiskState",
     "InstanceInfo",
+    "OutputFile",
     "RetentionCandidate",
     "WorklistFilter",
     "WorklistPage",
     "disk_state",
     "inputs",
     "new_since",
+    "output",
     "retention_plan",
     "rows_now",
     "series_rows",

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any
 
-from django.db.models import Count, Max, Min, Q, Sum
+from django.db.models import Case, Count, Max, Min, Q, Sum, Value, When
 
 from isocenter.apps.archive.models import Revision, Series, Study
 from isocenter.apps.archive.thumbnails import thumbnails
@@ -28,6 +28,12 @@ FLAGS = {
     "long-value": "The files hold the whole value; lists and searches hold its start.",
     "references-unreadable": "What this object refers to is not waited for.",
     "sop-uid-differs": "It is indexed under the UID in its data set.",
+}
+KINDS = {
+    "overlay": "Overlay series",
+    "burn-in": "Series with burnt-in text",
+    "seg": "Segmentation",
+    "preview-sc": "Pictures as a DICOM series",
 }
 _BROKEN_UIDS = "The files are as they came; the index uses a UID of its own where it needs one."
 
@@ -106,12 +112,19 @@ def outputs_of(study: Study) -> dict[str, Any]:
     files = active.filter(series_uid="").exclude(kind="preview").order_by("-run__created_at", "pk")
     shown = files.values(*fields, "pk", "role", "size", "path")[:_MOST_FILES]
     return {
-        "series": list(
-            active.exclude(series_uid="")
+        "series": [
+            row | {"name": row["role"] or KINDS.get(row["kind"], row["kind"])}
+            for row in active.exclude(series_uid="")
             .values(*fields, "series_uid")
-            .annotate(count=Count("pk"), size=Sum("size"), at=Max("created_at"), role=Min("role"))
+            .annotate(roles=Count("role", distinct=True))
+            .annotate(
+                count=Count("pk"),
+                size=Sum("size"),
+                at=Max("created_at"),
+                role=Case(When(roles=1, then=Min("role")), default=Value("")),
+            )
             .order_by("-at", "series_uid")[:_MOST_FILES]
-        ),
+        ],
         "previews": list(
             pictures.values(*fields)
             .annotate(count=Count("pk"), at=Max("created_at"))
@@ -169,10 +182,13 @@ def deliveries_of(study: Study) -> list[dict[str, Any]]:
 
 
 def events_of(study: Study) -> list[Any]:
-    """The newest events."""
+    """The newest events, without those of each single instance."""
+    from isocenter.apps.audit.kinds import Kind
     from isocenter.apps.audit.queries import events
 
-    return events(study.study_uid, limit=_MOST_EVENTS)
+    of_instances = (Kind.INSTANCE_STORED, Kind.INSTANCE_DUPLICATE)
+    kinds = [kind for kind in Kind if kind not in of_instances]
+    return events(study.study_uid, kinds=kinds, limit=_MOST_EVENTS)
 
 
 def digest_of(data: object) -> str:
