@@ -197,7 +197,8 @@ def test_malformed_files_never_break_it(intake: Intake, shared_data: Path) -> No
 def test_the_page_posts_one_file(intake: Intake) -> None:
     answer = post(uploader(), "1.dcm", encoded(image(1)), path=RTL, batch="b")
     assert answer.status_code == 200
-    assert answer.json() == {
+    (item,) = answer.json()["items"]
+    assert item == {
         "name": RTL,
         "outcome": "accepted",
         "instances": 1,
@@ -206,6 +207,18 @@ def test_the_page_posts_one_file(intake: Intake) -> None:
         "reason": "",
         "notes": [],
     }
+
+
+def test_small_files_come_together(intake: Intake) -> None:
+    files = [SimpleUploadedFile("same", encoded(image(n))) for n in range(3)]
+    data = {"file": [*files, SimpleUploadedFile("x", b"no")], "path": ["a/1", "b/1", "c/1"]}
+    items = uploader().post(reverse("upload-file"), data).json()["items"]
+    assert [(item["name"], item["outcome"]) for item in items] == [
+        ("a/1", "accepted"),
+        ("b/1", "accepted"),
+        ("c/1", "accepted"),
+        ("x", "skipped"),
+    ]
 
 
 def test_a_post_without_a_file_says_so(intake: Intake) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from typing import BinaryIO, cast
 
-from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -37,22 +37,24 @@ def uploads(request: HttpRequest) -> HttpResponse:
 
 @needs(Right.UPLOAD)
 @require_POST
-def upload_file(request: HttpRequest) -> JsonResponse:
-    """Take one file; 503 when nothing is taken in now."""
-    given = request.FILES.get("file")
-    if not isinstance(given, UploadedFile):
+def upload_files(request: HttpRequest) -> JsonResponse:
+    """Take one file, or several small ones; 503 when nothing is taken in now."""
+    files, names = request.FILES.getlist("file"), request.POST.getlist("path")
+    if not files:
         return JsonResponse({"error": "no file came", "hint": "send it as `file`"}, status=400)
-    name = request.POST.get("path") or given.name or ""
+    items = []
     try:
-        upload = services.take_upload(
-            given,  # type: ignore[arg-type]
-            name,
-            actor=principal_of(request).name,
-            batch=request.POST.get("batch", "")[:_MOST_BATCH],
-        )
+        for number, file in enumerate(files):
+            upload = services.take_upload(
+                cast(BinaryIO, file),  # Django's files are streams in all but name
+                names[number] if number < len(names) else file.name or "",
+                actor=principal_of(request).name,
+                batch=request.POST.get("batch", "")[:_MOST_BATCH],
+            )
+            items.append(upload.as_json())
     except SpoolError as error:
         return JsonResponse({"error": str(error.args[0]), "hint": error.hint}, status=503)
-    return JsonResponse(upload.as_json())
+    return JsonResponse({"items": items})
 
 
 @needs(Right.UPLOAD)

@@ -47,6 +47,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="study-delivery-retry",
     ),
     path("uploads/", upload_views.uploads, name="uploads"),
-    path("uploads/files", upload_views.upload_file, name="upload-file"),
+    path("uploads/files", upload_views.upload_files, name="upload-file"),
     path("uploads/studies", upload_views.uploaded_studies, name="uploaded-studies"),
 ]

@@ -3,9 +3,12 @@
 import { dropped, walk } from "./file-walk.js";
 
 const AT_ONCE = 3;
+const PACK_FILES = 20;
+const PACK_BYTES = 8 << 20;
 const SHOWN_PROBLEMS = 500;
 const ASK_STUDIES_EVERY_MS = 2000;
 const PAUSE_MS = 10_000;
+const PATIENCE_MS = 30_000; // so long may the index take
 const TRIES = 3;
 
 const root = document.getElementById("uploader");
@@ -15,9 +18,9 @@ const maxBytes = Number(root.dataset.maxBytes);
 
 const queue = [];
 let first = 0; // of the queue; what lies before it is done with
-const active = new Map(); // job → its line
+const active = new Map(); // parcel of files → its line
 const counts = { accepted: 0, skipped: 0, failed: 0 };
-const studies = new Map(); // UID → {uploaded, known}
+const studies = new Map(); // UID → {uploaded, known, since}
 const failed = [];
 let problems = 0;
 let walking = 0;
@@ -36,7 +39,7 @@ async function add(entries) {
   try {
     for await (const { file, path } of walk(entries, (name, reason) => problem(name, reason, "failed"))) {
       if (isCancelled) break;
-      enqueue({ file, path, tries: 0, sent: 0 });
+      enqueue({ file, path });
     }
   } finally {
     walking -= 1;
@@ -68,32 +71,44 @@ function restart() {
 
 const isBusy = () => walking > 0 || active.size > 0 || first < queue.length;
 
-// Out ---------------------------------------------------------------------------------------
+// Out: small files go together, for a request costs more than they do. ------------------------------
 function next() {
-  while (!isCancelled && active.size < AT_ONCE && first < queue.length) {
-    const job = queue[first];
-    queue[first] = null;
-    first += 1;
-    send(job);
-  }
+  while (!isCancelled && active.size < AT_ONCE && first < queue.length) send(pack());
 }
 
-function send(job) {
+function pack() {
+  const jobs = [];
+  let bytes = 0;
+  while (first < queue.length && jobs.length < PACK_FILES) {
+    const job = queue[first];
+    if (jobs.length && bytes + job.file.size > PACK_BYTES) break;
+    bytes += job.file.size;
+    jobs.push(job);
+    queue[first] = null;
+    first += 1;
+  }
+  return { jobs, bytes, sent: 0, tries: 0 };
+}
+
+function send(parcel) {
   const request = new XMLHttpRequest();
   const body = new FormData();
   body.append("batch", root.dataset.batch);
-  body.append("path", job.path);
-  body.append("file", job.file, job.file.name);
-  job.request = request;
-  job.sent = 0;
-  active.set(job, line(job));
+  for (const { file, path } of parcel.jobs) {
+    body.append("path", path);
+    body.append("file", file, file.name);
+  }
+  parcel.request = request;
+  parcel.timer = null;
+  parcel.sent = 0;
+  active.set(parcel, line(parcel));
   request.upload.onprogress = (event) => {
-    job.sent = Math.min(event.loaded, job.file.size);
+    parcel.sent = Math.min(event.loaded, parcel.bytes);
     draw();
   };
-  request.onload = () => answered(job, request);
-  request.onerror = () => lost(job, "the connection broke");
-  request.onabort = () => over(job, "failed", "cancelled");
+  request.onload = () => answered(parcel, request);
+  request.onerror = () => later(parcel, "the connection broke");
+  request.onabort = () => over(parcel, "cancelled");
   request.responseType = "json";
   request.open("POST", root.dataset.url);
   request.setRequestHeader("X-CSRFToken", token);
@@ -102,65 +117,68 @@ function send(job) {
   draw();
 }
 
-function answered(job, request) {
+function answered(parcel, request) {
   const answer = request.response;
-  if (request.status === 200 && answer?.outcome) {
-    for (const note of answer.notes) problem(`${job.path} › ${note.name}`, note.reason);
-    for (const uid of answer.study_uids) {
-      const known = studies.get(uid) ?? { uploaded: 0, known: null };
-      known.uploaded += answer.study_uids.length === 1 ? answer.instances : 0;
-      studies.set(uid, known);
-    }
-    over(job, answer.outcome, answer.reason);
-  } else if (request.status === 503 && job.tries + 1 < TRIES) {
-    later(job, answer?.error ?? "nothing is taken in now");
-  } else {
+  if (request.status === 200 && answer?.items) over(parcel, "the server said nothing of it", answer.items);
+  else if (request.status === 503) later(parcel, answer?.error ?? "nothing is taken in now");
+  else {
     const reasons = { 401: "you are signed out; sign in again", 413: "it is too large" };
-    over(job, "failed", answer?.error ?? reasons[request.status] ?? `the server answered ${request.status}`);
+    over(parcel, answer?.error ?? reasons[request.status] ?? `the server answered ${request.status}`);
   }
 }
 
-function lost(job, reason) {
-  if (job.tries + 1 < TRIES && !isCancelled) later(job, reason);
-  else over(job, "failed", reason);
-}
-
-function later(job, reason) {
-  job.tries += 1;
-  job.sent = 0;
-  active.get(job).querySelector(".what").textContent = `${reason}; again soon`;
-  job.timer = setTimeout(() => {
-    active.get(job)?.remove();
-    active.delete(job);
-    send(job);
+function later(parcel, reason) {
+  parcel.tries += 1;
+  if (parcel.tries >= TRIES || isCancelled) {
+    over(parcel, reason);
+    return;
+  }
+  parcel.sent = 0;
+  active.get(parcel).querySelector(".what").textContent = `${reason}; again soon`;
+  parcel.timer = setTimeout(() => {
+    active.get(parcel)?.remove();
+    active.delete(parcel);
+    send(parcel);
   }, PAUSE_MS);
   draw();
 }
 
-function over(job, outcome, reason) {
-  active.get(job)?.remove();
-  active.delete(job);
-  doneBytes += job.file.size;
-  if (outcome === "failed") failed.push({ file: job.file, path: job.path, tries: 0, sent: 0 });
-  if (outcome === "accepted") {
-    counts.accepted += 1;
-    if (reason) problem(job.path, reason);
-  } else problem(job.path, reason, outcome);
+/** Done with: `items` says what came of each file; those that it does not name have failed. */
+function over(parcel, reason, items = []) {
+  active.get(parcel)?.remove();
+  active.delete(parcel);
+  doneBytes += parcel.bytes;
+  parcel.jobs.forEach((job, number) => {
+    const item = items[number] ?? { outcome: "failed", reason, notes: [], study_uids: [] };
+    for (const note of item.notes) problem(`${job.path} › ${note.name}`, note.reason);
+    for (const uid of item.study_uids) {
+      const known = studies.get(uid) ?? { uploaded: 0, known: null, since: 0 };
+      known.uploaded += item.study_uids.length === 1 ? item.instances : 0;
+      known.since = Date.now();
+      studies.set(uid, known);
+    }
+    if (item.outcome === "failed") failed.push(job);
+    if (item.outcome !== "accepted") problem(job.path, item.reason, item.outcome);
+    else {
+      counts.accepted += 1;
+      if (item.reason) problem(job.path, item.reason);
+    }
+  });
   next();
   draw();
 }
 
 function cancel() {
   isCancelled = true;
-  for (const job of queue.slice(first)) failed.push({ ...job, tries: 0, sent: 0 });
+  failed.push(...queue.slice(first));
   const left = queue.length - first;
   counts.failed += left;
   first = queue.length;
   if (left) row(`${left} files`, "cancelled before they were sent");
-  for (const job of [...active.keys()]) {
-    clearTimeout(job.timer);
-    if (job.request.readyState === XMLHttpRequest.DONE) over(job, "failed", "cancelled");
-    else job.request.abort();
+  for (const parcel of [...active.keys()]) {
+    clearTimeout(parcel.timer);
+    if (parcel.request.readyState === XMLHttpRequest.DONE) over(parcel, "cancelled");
+    else parcel.request.abort();
   }
   draw();
 }
@@ -177,11 +195,13 @@ function again() {
 }
 
 // What is seen ------------------------------------------------------------------------------
-function line(job) {
+function line(parcel) {
+  const { path } = parcel.jobs[0];
+  const text = parcel.jobs.length > 1 ? `${path} and ${parcel.jobs.length - 1} more` : path;
   const item = document.createElement("li");
-  const name = Object.assign(document.createElement("span"), { className: "name", dir: "auto", textContent: job.path, title: job.path });
+  const name = Object.assign(document.createElement("span"), { className: "name", dir: "auto", textContent: text, title: text });
   const bar = Object.assign(document.createElement("progress"), { max: 1, value: 0 });
-  bar.setAttribute("aria-label", job.path);
+  bar.setAttribute("aria-label", text);
   const what = Object.assign(document.createElement("span"), { className: "what text-secondary" });
   item.append(name, what, bar);
   byId("upload-active").append(item);
@@ -216,12 +236,13 @@ function paint() {
   needsDrawing = false;
   byId("upload-progress").hidden = false;
   let sent = doneBytes;
-  for (const [job, item] of active) {
-    sent += job.sent;
-    item.querySelector("progress").value = job.file.size ? job.sent / job.file.size : 0;
-    if (!job.timer && job.sent >= job.file.size) item.querySelector(".what").textContent = "being stored";
+  let waiting = queue.length - first;
+  for (const [parcel, item] of active) {
+    sent += parcel.sent;
+    waiting += parcel.jobs.length;
+    item.querySelector("progress").value = parcel.sent / parcel.bytes;
+    if (!parcel.timer && parcel.sent >= parcel.bytes) item.querySelector(".what").textContent = "being stored";
   }
-  const waiting = queue.length - first + active.size;
   for (const name of ["accepted", "skipped", "failed"]) byId(`count-${name}`).textContent = `${counts[name]} ${name}`;
   byId("count-waiting").textContent = `${waiting} waiting`;
   byId("upload-bar").value = totalBytes ? sent / totalBytes : 0;
@@ -273,7 +294,7 @@ function drawStudies() {
   if (!studies.size) return;
   byId("upload-studies").hidden = false;
   const body = byId("upload-studies").querySelector("tbody");
-  for (const [uid, { uploaded, known }] of studies) {
+  for (const [uid, { uploaded, known, since }] of studies) {
     let line = [...body.rows].find((each) => each.dataset.uid === uid);
     if (!line) {
       line = body.insertRow();
@@ -283,7 +304,7 @@ function drawStudies() {
       line.cells[1].dir = "auto";
     }
     tell(line.cells[0], study(uid, known));
-    const texts = [known?.description || "–", uploaded || "", known?.instances ?? "", known?.state ?? "being indexed"];
+    const texts = [known?.description || "–", uploaded || "", known?.instances ?? "", known?.state ?? (Date.now() - since < PATIENCE_MS ? "being indexed" : "not in the index; it may be held in quarantine")];
     texts.forEach((text, number) => { if (line.cells[number + 1].textContent !== String(text)) line.cells[number + 1].textContent = text; });
   }
 }
