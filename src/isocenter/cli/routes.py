@@ -50,6 +50,7 @@ def show(
         return
     detail: dict[str, Any] = rows.route_row(found) | {
         "description": found.description,
+        "deidentified_only": found.deidentified_only,
         "completion": dict(found.completion),
         "steps": list(found.pipeline.steps),
     }
@@ -79,7 +80,7 @@ def apply(
     connect(data_dir, config)
     from isocenter.apps.routing.services import apply_yaml
 
-    changes = apply_yaml(text, where=str(file))
+    changes = apply_yaml(text, where=str(file), actor="cli")
     rows = [{"kind": item.kind, "name": item.name, "change": item.change} for item in changes]
     emit(rows, as_json, empty="the file names nothing")
 
@@ -124,7 +125,7 @@ def enable(name: Name, data_dir: DataDirOption = None, config: ConfigOption = No
     connect(data_dir, config)
     from isocenter.apps.routing.services import set_enabled
 
-    set_enabled(name, True)
+    set_enabled(name, True, actor="cli")
     typer.echo(f"{name} is on")
 
 
@@ -139,7 +140,7 @@ def disable(
     connect(data_dir, config)
     from isocenter.apps.routing.services import set_enabled
 
-    set_enabled(name, False, reason=reason)
+    set_enabled(name, False, reason=reason, actor="cli")
     typer.echo(f"{name} is off")
 
 

@@ -122,7 +122,7 @@ def prioritise(
     connect(data_dir, config)
     from isocenter.apps.routing import rows, services
 
-    emit(rows.run_row(services.prioritise(run_id, priority)), as_json)
+    emit(rows.run_row(services.prioritise(run_id, priority, actor="cli")), as_json)
 
 
 @app.command()

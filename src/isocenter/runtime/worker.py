@@ -29,6 +29,7 @@ from isocenter.runtime.settings import Settings
 log = structlog.get_logger(__name__)
 
 GRACE_S = 5.0
+GIVE_BACK_S = 3.0
 POLLING_S = 1.0  # new jobs are announced; polling finds those whose time has come
 MAINTENANCE_JOBS = 2
 THUMBNAIL_JOBS = 1  # pictures may come later than everything else
@@ -118,6 +119,21 @@ async def _finish(app: App, workers: list[Worker], tasks: list[asyncio.Task[Any]
             await asyncio.wait_for(app.job_manager.unregister_worker(worker.worker_id), 1)
         except Exception as error:
             log.warning("worker could not sign off", reason=str(error))
+    try:
+        await asyncio.wait_for(asyncio.to_thread(_give_back), GIVE_BACK_S)
+    except Exception as error:  # others notice when the leases are over
+        log.warning("worker could not give its work back", reason=str(error))
+
+
+def _give_back() -> None:
+    """Put what is not finished back into the queue, so that nobody waits for its leases' end."""
+    from isocenter.apps.routing.jobs import give_back
+
+    close_old_connections()
+    try:
+        give_back()
+    finally:
+        close_old_connections()
 
 
 def _sweep() -> Callable[[], None]:

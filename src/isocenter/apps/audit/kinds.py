@@ -75,6 +75,7 @@ class Kind(StrEnum):
     RUN_STARTED = auto()
     RUN_RETRIED = auto()
     RUN_CANCELLED = auto()
+    RUN_PRIORITISED = auto()
 
     ROUTE_CHANGED = auto()
     PIPELINE_CHANGED = auto()
@@ -136,6 +137,7 @@ GROUPS: dict[str, tuple[Kind, ...]] = {
         Kind.RUN_STARTED,
         Kind.RUN_RETRIED,
         Kind.RUN_CANCELLED,
+        Kind.RUN_PRIORITISED,
     ),
     "Sending": (
         Kind.SENDING_START,

@@ -1,4 +1,7 @@
-"""Routes and pipelines as they are stored: applied from YAML, exported, switched on and off."""
+"""Routes and pipelines as they are stored: checked, applied from YAML, exported.
+
+Whoever changes one, and by whatever way, is in its history.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,13 @@ from typing import Any
 
 from django.db import transaction
 
-from isocenter.apps.routing import queries
+from isocenter.apps.routing import history, queries
 from isocenter.apps.routing.documents import (
     PipelineDocument,
+    PipelineErrors,
     RouteDocument,
     RoutesFile,
+    inside,
     read_yaml,
     write_yaml,
 )
@@ -20,6 +25,7 @@ from isocenter.apps.routing.models import Pipeline, Route
 from isocenter.apps.routing.pipelines import check_file, steps_as_json
 from isocenter.apps.transfers import queries as transfers
 from isocenter.apps.transfers import services as transfer_services
+from isocenter.core.errors import PipelineError
 
 
 @dataclass(frozen=True)
@@ -38,26 +44,30 @@ def check_yaml(text: str, *, where: str = "the file") -> RoutesFile:
         ConfigurationError: no YAML.
         PipelineErrors: everything that is wrong, each with its path.
     """
+    return check_definitions(read_yaml(text, where=where))
+
+
+def check_definitions(data: Mapping[str, Any]) -> RoutesFile:
+    """The same for what is no text any more.
+
+    Raises:
+        PipelineErrors: everything that is wrong, each with its path.
+    """
     return check_file(
-        read_yaml(text, where=where),
+        data,
         known_nodes=[item.name for item in transfers.nodes()],
         known_pipelines=dict(Pipeline.objects.values_list("name", "steps")),
     )
 
 
-def apply_yaml(text: str, *, where: str = "the file") -> list[Change]:
+def apply_yaml(text: str, *, where: str = "the file", actor: str = "") -> list[Change]:
     """Make and change what a file names; all of it or nothing. What it does not name stays.
 
     Raises:
         ConfigurationError, PipelineErrors: as `check_yaml`; nothing was changed.
     """
     with transaction.atomic():
-        file = check_yaml(text, where=where)
-        changes = [_apply_node(item.model_dump(exclude={"name"}), item.name) for item in file.nodes]
-        changes += [_apply_pipeline(item) for item in file.pipelines]
-        changes += [_apply_route(item) for item in file.routes]
-        _check_other_routes(file)
-    return changes
+        return apply_file(check_yaml(text, where=where), actor=actor)
 
 
 def export_yaml(names: list[str] | None = None) -> str:
@@ -77,32 +87,10 @@ def export_yaml(names: list[str] | None = None) -> str:
         pipelines = list({item.pipeline.name: item.pipeline for item in routes}.values())
     return write_yaml(
         {
-            "pipelines": [_pipeline_document(item) for item in pipelines],
+            "pipelines": [pipeline_document(item) for item in pipelines],
             "routes": [route_document(item) for item in routes],
         }
     )
-
-
-def set_enabled(name: str, is_enabled: bool, *, reason: str = "") -> Route:
-    """Switch a route on or off.
-
-    Raises:
-        NotFound: no such route.
-        PipelineErrors: it cannot work as it is; it stays off.
-    """
-    with transaction.atomic():
-        route = queries.route(name)
-        if is_enabled:
-            document = {
-                "pipelines": [_pipeline_document(route.pipeline)],
-                "routes": [route_document(route) | {"enabled": True}],
-            }
-            known = [item.name for item in transfers.nodes()]
-            check_file(document, known_nodes=known)
-        route.enabled = is_enabled
-        route.disabled_reason = "" if is_enabled else reason
-        route.save()
-    return route
 
 
 def route_document(route: Route) -> dict[str, Any]:
@@ -121,7 +109,8 @@ def route_document(route: Route) -> dict[str, Any]:
     }
 
 
-def _pipeline_document(pipeline: Pipeline) -> dict[str, Any]:
+def pipeline_document(pipeline: Pipeline) -> dict[str, Any]:
+    """A pipeline as YAML has it."""
     return {
         "name": pipeline.name,
         "description": pipeline.description,
@@ -132,60 +121,83 @@ def _pipeline_document(pipeline: Pipeline) -> dict[str, Any]:
     }
 
 
+def document_of(row: Route | Pipeline) -> dict[str, Any]:
+    """Either as YAML has it."""
+    return route_document(row) if isinstance(row, Route) else pipeline_document(row)
+
+
+def apply_file(file: RoutesFile, *, actor: str, note: str = "") -> list[Change]:
+    """Keep what a checked file names, in the caller's transaction.
+
+    Raises:
+        PipelineErrors: a route that is not in the file would not work any more.
+    """
+    nodes = [
+        _apply_node(item.model_dump(exclude={"name"}), item.name, actor) for item in file.nodes
+    ]
+    changes = [*nodes, *(_apply_pipeline(item, actor, note) for item in file.pipelines)]
+    changes += [_apply_route(item, actor, note) for item in file.routes]
+    _check_other_routes(file)
+    return changes
+
+
 def _check_other_routes(file: RoutesFile) -> None:
     """A changed pipeline must still fit the routes that are not in the file."""
     changed = {item.name for item in file.pipelines}
     named = {item.name for item in file.routes}
     others = Route.objects.filter(enabled=True, pipeline__name__in=changed).exclude(name__in=named)
-    if others:
-        check_file(
-            {
-                "pipelines": [_pipeline_document(item.pipeline) for item in others],
-                "routes": [route_document(item) for item in others],
-            }
-            | {"pipelines": _distinct(_pipeline_document(item.pipeline) for item in others)},
-            known_nodes=[item.name for item in transfers.nodes()],
-        )
+    for item in others.select_related("pipeline"):
+        document = {
+            "pipelines": [pipeline_document(item.pipeline)],
+            "routes": [route_document(item)],
+        }
+        try:
+            check_file(document, known_nodes=[node.name for node in transfers.nodes()])
+        except PipelineErrors as error:
+            reason = "; ".join(str(inside(each, "routes[0]")) for each in error.errors)
+            text = f"the route {item.name} uses this pipeline and would not work any more: {reason}"
+            raise PipelineErrors((PipelineError(text),)) from None
 
 
-def _distinct(documents: Any) -> list[dict[str, Any]]:
-    return list({item["name"]: item for item in documents}.values())
-
-
-def _apply_node(values: Mapping[str, Any], name: str) -> Change:
+def _apply_node(values: Mapping[str, Any], name: str, actor: str) -> Change:
     before = next((item for item in transfers.nodes() if item.name == name), None)
     old = transfers.node_row(before) if before else None
-    node, _ = transfer_services.save_node(name, dict(values))
+    node, _ = transfer_services.save_node(name, dict(values), actor=actor)
     return _change("node", name, old, transfers.node_row(node))
 
 
-def _apply_pipeline(item: PipelineDocument) -> Change:
+def _apply_pipeline(item: PipelineDocument, actor: str, note: str) -> Change:
     before = Pipeline.objects.filter(name=item.name).first()
-    old = _pipeline_document(before) if before else None
-    pipeline, _ = Pipeline.objects.update_or_create(
-        name=item.name, defaults={"description": item.description, "steps": steps_as_json(item)}
-    )
-    return _change("pipeline", item.name, old, _pipeline_document(pipeline))
+    old = pipeline_document(before) if before else None
+    pipeline = before or Pipeline(name=item.name)
+    pipeline.description, pipeline.steps = item.description, steps_as_json(item)
+    return _keep(pipeline, old, actor, note)
 
 
-def _apply_route(item: RouteDocument) -> Change:
+def _apply_route(item: RouteDocument, actor: str, note: str) -> Change:
     before = Route.objects.filter(name=item.name).select_related("pipeline").first()
     old = route_document(before) if before else None
-    route, _ = Route.objects.update_or_create(
-        name=item.name,
-        defaults={
-            "description": item.description,
-            "enabled": item.enabled,
-            "disabled_reason": "" if item.enabled else item.disabled_reason,
-            "priority": item.priority,
-            "condition": item.condition.strip(),
-            "pipeline": Pipeline.objects.get(name=item.pipeline),
-            "destinations": list(item.destinations),
-            "deidentified_only": item.deidentified_only,
-            "completion": item.completion.model_dump(mode="json", exclude_none=True),
-        },
-    )
-    return _change("route", item.name, old, route_document(route))
+    route = before or Route(name=item.name)
+    route.description = item.description
+    route.enabled = item.enabled
+    route.disabled_reason = "" if item.enabled else item.disabled_reason
+    route.priority = item.priority
+    route.condition = item.condition.strip()
+    route.pipeline = Pipeline.objects.get(name=item.pipeline)
+    route.destinations = list(item.destinations)
+    route.deidentified_only = item.deidentified_only
+    route.completion = item.completion.model_dump(mode="json", exclude_none=True)
+    return _keep(route, old, actor, note)
+
+
+def _keep(row: Route | Pipeline, old: dict[str, Any] | None, actor: str, note: str) -> Change:
+    """Store what differs; what is as it was keeps its time of change."""
+    what: history.What = "route" if isinstance(row, Route) else "pipeline"
+    new = document_of(row)
+    if new != old:
+        row.save()
+        history.write(what, row.name, old, new, actor=actor, note=note)
+    return _change(what, row.name, old, new)
 
 
 def _change(kind: str, name: str, old: object, new: object) -> Change:

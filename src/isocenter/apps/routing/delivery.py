@@ -21,7 +21,7 @@ from django.utils import timezone
 
 from isocenter.apps.audit import services as audit
 from isocenter.apps.audit.kinds import Kind
-from isocenter.apps.routing import quarantining, run_report
+from isocenter.apps.routing import quarantining, run_report, superseding
 from isocenter.apps.routing.leases import Heartbeat, Lease, LeaseLost, expiry
 from isocenter.apps.routing.models import Delivery, DeliveryItem
 from isocenter.apps.routing.schedule import schedule_delivery
@@ -194,7 +194,9 @@ class _Sending:
                 f"{self._row.node_name}: {refused} of {len(states)} refused for good: {why}",
             )
         else:
-            _end(self._lease, Delivery.State.DONE, "")
+            left_out = superseding.reason(self._row)
+            state = superseding.outcome(self._row) if left_out else Delivery.State.DONE
+            _end(self._lease, state, left_out)
 
     def _why(self, state: DeliveryItem.State) -> str:
         notes = self._row.items.filter(state=state).exclude(note="").values_list("note", flat=True)

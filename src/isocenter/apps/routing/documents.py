@@ -172,6 +172,34 @@ def join(path: str, *parts: str | int) -> str:
     return path
 
 
+def inside(error: PipelineError, prefix: str) -> PipelineError:
+    """An error with its path as seen from inside ``prefix``."""
+    text = str(error.args[0]).removeprefix(f"{error.path}: ")
+    path = error.path
+    if path == prefix or path.startswith((f"{prefix}.", f"{prefix}[")):
+        path = path[len(prefix) :].lstrip(".")
+    return PipelineError(text, path=path, hint=error.hint)
+
+
+def partly(model: type[Model], data: Any, missing: Mapping[str, Any]) -> tuple[Model, set[str]]:
+    """A model of those keys that can be read, and the names of the others.
+
+    Args:
+        missing: values that stand in for needed keys.
+    """
+    given = dict(data)
+    lost: set[str] = set()
+    for _ in range(2):
+        try:
+            return model.model_validate(given), lost
+        except ValidationError as error:
+            bad = {str(item["loc"][0]) for item in error.errors() if item["loc"]}
+        lost |= bad
+        given = {key: value for key, value in given.items() if key not in bad}
+        given |= {key: value for key, value in missing.items() if key in bad}
+    return model.model_validate(dict(missing)), set(model.model_fields)
+
+
 def _problems(model: type[BaseModel], error: ValidationError, path: str) -> Iterator[PipelineError]:
     for item in error.errors(include_url=False):
         place = [part for part in item["loc"] if not _is_tag(part)]

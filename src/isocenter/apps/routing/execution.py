@@ -22,9 +22,10 @@ from django.utils import timezone
 
 from isocenter.apps.audit import services as audit
 from isocenter.apps.audit.kinds import Kind
-from isocenter.apps.routing import artifacts, publishing, quarantining, run_report
+from isocenter.apps.routing import artifacts, publishing, quarantining, run_report, superseding
 from isocenter.apps.routing.leases import Heartbeat, Lease, LeaseLost, expiry
 from isocenter.apps.routing.models import Run, RunStep
+from isocenter.apps.routing.run_control import cancel_deliveries
 from isocenter.apps.routing.schedule import schedule_run
 from isocenter.apps.routing.step_execution import StepExecution
 from isocenter.apps.routing.steps.base import StepRefused
@@ -126,7 +127,9 @@ class _Execution:
 
     def _finish(self) -> None:
         with self._lease.guard() as run:
-            artifacts.settle(run)
+            if run.cancel_requested:  # in the very last step
+                raise RunCancelled
+            superseding.drop_unsent(artifacts.settle(run), artifacts.newer_run(run) or run)
             self._end(run, Run.State.DONE, reason=self._summary())
             self._record(Kind.PROCESSING_SUCCESS, duration_s=_duration(run))
             quarantining.resolve_run(run)
@@ -151,6 +154,7 @@ class _Execution:
                 state=RunStep.State.CANCELLED, finished_at=Now()
             )
             self._end(run, Run.State.CANCELLED, reason="cancelled")
+            cancel_deliveries(run)  # what was ordered after the request
             self._record(Kind.PROCESSING_CANCELLED)
             self._wake_next(run)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from isocenter.apps.routing import delivery, execution, sweeping
+from isocenter.apps.routing import delivery, execution, stopping, sweeping
 from isocenter.apps.routing.schedule import DELIVERY_TASK, RUN_TASK
 from isocenter.runtime.queue import DELIVERIES, RUNS, app
 
@@ -19,6 +19,11 @@ def run_pipeline(run_id: str) -> None:
 def deliver(delivery_id: int) -> None:
     """Send what a delivery still has to send."""
     delivery.send(delivery_id)
+
+
+def give_back() -> int:
+    """For a worker that ends: put back what its threads have not finished; how many rows."""
+    return stopping.give_back()
 
 
 def sweep() -> int:

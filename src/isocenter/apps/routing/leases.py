@@ -69,6 +69,16 @@ def expiry() -> Any:
     return Now() + timedelta(seconds=settings.ISOCENTER.workers.dead_after_s)
 
 
+_held: set[Lease] = set()  # by this process
+_held_lock = threading.Lock()
+
+
+def held_here() -> list[Lease]:
+    """The leases that threads of this process work under."""
+    with _held_lock:
+        return list(_held)
+
+
 class Heartbeat:
     """Renews a lease from a thread of its own, and hears requests to cancel.
 
@@ -85,6 +95,8 @@ class Heartbeat:
         self.is_cancelled = False
 
     def __enter__(self) -> Heartbeat:
+        with _held_lock:
+            _held.add(self._lease)
         self._thread.start()
         return self
 
@@ -94,6 +106,8 @@ class Heartbeat:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        with _held_lock:
+            _held.discard(self._lease)
         self._stop.set()
         self._thread.join()
 

@@ -36,6 +36,26 @@ class Route(models.Model):
     changed_at = models.DateTimeField(auto_now=True)
 
 
+class RouteChange(models.Model):
+    """One change of a route or a pipeline: who, when, and the YAML before and after it."""
+
+    class Kind(models.TextChoices):
+        ROUTE = "route"
+        PIPELINE = "pipeline"
+
+    kind = models.CharField(max_length=16, choices=Kind)
+    name = models.CharField(max_length=64)
+    change = models.CharField(max_length=16)  # made, changed, removed
+    actor = models.CharField(max_length=255, default="")
+    at = models.DateTimeField(auto_now_add=True)
+    before = models.TextField(default="")  # empty: it was made
+    after = models.TextField(default="")  # empty: it was removed
+    note = models.TextField(default="")
+
+    class Meta:
+        indexes = [models.Index(fields=["kind", "name", "-id"], name="route_history")]
+
+
 class RouteEvaluation(models.Model):
     """What a route said of a revision, and why."""
 
@@ -89,7 +109,10 @@ class Run(models.Model):
                 name="one_run_at_once",
             )
         ]
-        indexes = [models.Index(fields=["state", "-priority", "created_at"], name="run_queue")]
+        indexes = [
+            models.Index(fields=["state", "-priority", "created_at"], name="run_queue"),
+            models.Index(fields=["-created_at", "-id"], name="run_newest"),
+        ]
 
 
 class RunStep(models.Model):
@@ -200,6 +223,7 @@ class DeliveryItem(models.Model):
         PENDING = "pending"
         SENT = "sent"
         REFUSED = "refused"  # for good: not tried again
+        SUPERSEDED = "superseded"  # a newer run made it anew before it was sent
 
     delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="items")
     sop_uid = models.CharField(max_length=255, default="")
@@ -246,3 +270,6 @@ class QuarantineItem(models.Model):
     attempts = models.IntegerField(default=1)
     first_at = models.DateTimeField(auto_now_add=True)
     last_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["state", "-last_at", "-id"], name="quarantine_newest")]

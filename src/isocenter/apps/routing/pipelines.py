@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from pydantic import ValidationError
+
 from isocenter.apps.routing.conditions import check as check_condition
 from isocenter.apps.routing.documents import (
     NodeDocument,
@@ -13,7 +15,9 @@ from isocenter.apps.routing.documents import (
     PipelineErrors,
     RouteDocument,
     RoutesFile,
+    StepDocument,
     join,
+    partly,
     validate,
 )
 from isocenter.apps.routing.steps.base import StepParameters
@@ -22,6 +26,7 @@ from isocenter.core.errors import ConditionError, PipelineError
 
 RETURN_TO_SENDER = "return-to-sender"
 DEIDENTIFY = "deidentify"
+RESERVED = frozenset({"new"})  # names of pages
 
 
 def check_file(
@@ -39,33 +44,74 @@ def check_file(
     Raises:
         PipelineErrors: everything that is wrong, each with its path.
     """
-    file = validate(RoutesFile, data, "")
-    nodes = {*known_nodes, *(item.name for item in file.nodes), RETURN_TO_SENDER}
-    pipelines = dict(known_pipelines or {})
-    pipelines.update({item.name: steps_as_json(item) for item in file.pipelines})
     errors: list[PipelineError] = []
-    errors += _twice("nodes", [item.name for item in file.nodes])
-    errors += _twice("pipelines", [item.name for item in file.pipelines])
-    errors += _twice("routes", [item.name for item in file.routes])
-    for index, node in enumerate(file.nodes):
-        errors += _errors(partial(check_node, node, join("nodes", index)))
-    for index, pipeline in enumerate(file.pipelines):
-        path = join("pipelines", index, "steps")
-        check = partial(check_steps, steps_as_json(pipeline), path, known_nodes=nodes)
-        errors += _errors(check)
-    for index, route in enumerate(file.routes):
-        errors += check_route(route, join("routes", index), nodes, pipelines)
-    if errors:
+    file: RoutesFile | None = None
+    try:
+        file = validate(RoutesFile, data, "")
+    except PipelineErrors as error:
+        errors += error.errors
+    errors += _meaning(data, known_nodes, known_pipelines or {})
+    if errors or file is None:
         raise PipelineErrors(tuple(errors))
     return file
 
 
+def _meaning(
+    data: Mapping[str, Any],
+    known_nodes: Collection[str],
+    known_pipelines: Mapping[str, Sequence[Mapping[str, Any]]],
+) -> list[PipelineError]:
+    """What is wrong with what can be read; the form of the rest is somebody else's matter."""
+    items = {key: _mappings(data, key) for key in ("nodes", "pipelines", "routes")}
+    names = {key: [str(item.get("name", "")) for _, item in found] for key, found in items.items()}
+    nodes = {*known_nodes, *names["nodes"], RETURN_TO_SENDER}
+    pipelines = dict(known_pipelines)
+    errors: list[PipelineError] = []
+    for key, listed in names.items():
+        errors += _twice(key, items[key], listed)
+    for index, raw in items["nodes"]:
+        node, lost = partly(NodeDocument, raw, {"name": "x", "kind": "folder"})
+        if not lost:
+            errors += _errors(partial(check_node, node, join("nodes", index)))
+    for index, raw in items["pipelines"]:
+        steps = [_step(item) for item in _list(raw.get("steps"))]
+        path = join("pipelines", index, "steps")
+        if raw.get("name") in RESERVED:
+            where = join("pipelines", index, "name")
+            errors.append(PipelineError("a page has this name", path=where))
+        errors += _errors(partial(check_steps, steps, path, known_nodes=nodes))
+        pipelines[str(raw.get("name", ""))] = [step for step in steps if step is not None]
+    for index, raw in items["routes"]:
+        route, lost = partly(RouteDocument, raw, {"name": "x", "pipeline": "x"})
+        errors += check_route(route, join("routes", index), nodes, pipelines, lost)
+    return errors
+
+
+def _list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else []
+
+
+def _mappings(data: Mapping[str, Any], key: str) -> list[tuple[int, Mapping[str, Any]]]:
+    return [(at, item) for at, item in enumerate(_list(data.get(key))) if isinstance(item, Mapping)]
+
+
+def _step(raw: Any) -> dict[str, Any] | None:
+    try:
+        return step_as_json(StepDocument.model_validate(raw))
+    except ValidationError:
+        return None
+
+
 def check_steps(
-    steps: Sequence[Mapping[str, Any]], path: str = "steps", *, known_nodes: Collection[str] | None
+    steps: Sequence[Mapping[str, Any] | None],
+    path: str = "steps",
+    *,
+    known_nodes: Collection[str] | None,
 ) -> list[StepParameters]:
     """Check the steps of a pipeline; their parameters.
 
     Args:
+        steps: None stands for one that cannot be read, which is not said here.
         known_nodes: nodes that ``deliver`` may name; None leaves that unchecked.
 
     Raises:
@@ -76,6 +122,8 @@ def check_steps(
     names: list[str] = []
     for index, item in enumerate(steps):
         here = join(path, index)
+        if item is None:
+            continue
         try:
             found = step(item["step"], path=join(here, "step"))
         except PipelineError as error:
@@ -123,9 +171,12 @@ def check_route(
     path: str,
     nodes: Collection[str],
     pipelines: Mapping[str, Sequence[Mapping[str, Any]]],
+    unread: Collection[str] = (),
 ) -> list[PipelineError]:
-    """Everything that is wrong with a route."""
+    """Everything that is wrong with a route, but for keys that could not be read."""
     errors: list[PipelineError] = []
+    if route.name in RESERVED:
+        errors.append(PipelineError("a page has this name", path=join(path, "name")))
     try:
         check_condition(route.condition)
     except ConditionError as error:
@@ -134,7 +185,8 @@ def check_route(
         if name not in nodes:
             errors.append(_unknown_node(name, nodes, join(path, "destinations", index)))
     steps = pipelines.get(route.pipeline)
-    if route.enabled and route.deidentified_only and not deidentifies(steps or ()):
+    is_known = "pipeline" not in unread
+    if is_known and route.enabled and route.deidentified_only and not deidentifies(steps or ()):
         errors.append(
             PipelineError(
                 "nothing identified may leave by this route, and its pipeline does not "
@@ -143,6 +195,8 @@ def check_route(
                 hint="without this key, studies leave with the patient's identity",
             )
         )
+    if "pipeline" in unread:
+        return errors
     if steps is None:
         listed = ", ".join(sorted(pipelines)) or "none"
         errors.append(
@@ -152,7 +206,11 @@ def check_route(
                 hint=f"there are: {listed}",
             )
         )
-    elif route.enabled and lacks_destination(steps, route.destinations):
+    elif (
+        route.enabled
+        and "destinations" not in unread
+        and lacks_destination(steps, route.destinations)
+    ):
         errors.append(
             PipelineError(
                 "the pipeline delivers, but neither it nor the route names a node",
@@ -172,7 +230,12 @@ def lacks_destination(steps: Iterable[Mapping[str, Any]], destinations: Sequence
 
 def steps_as_json(pipeline: PipelineDocument) -> list[dict[str, Any]]:
     """Steps as they are stored."""
-    return [{"step": item.step, "with": dict(item.parameters)} for item in pipeline.steps]
+    return [step_as_json(item) for item in pipeline.steps]
+
+
+def step_as_json(item: StepDocument) -> dict[str, Any]:
+    """A step as it is stored."""
+    return {"step": item.step, "with": dict(item.parameters)}
 
 
 def _check_references(
@@ -200,11 +263,13 @@ def _unknown_node(name: str, nodes: Collection[str], path: str) -> PipelineError
     return PipelineError(f"there is no node {name!r}", path=path, hint=f"there are: {listed}")
 
 
-def _twice(key: str, names: Sequence[str]) -> list[PipelineError]:
+def _twice(
+    key: str, items: Sequence[tuple[int, Mapping[str, Any]]], names: Sequence[str]
+) -> list[PipelineError]:
     return [
-        PipelineError(f"the name {name!r} stands twice", path=join(key, index, "name"))
-        for index, name in enumerate(names)
-        if name in names[:index]
+        PipelineError(f"the name {name!r} stands twice", path=join(key, items[place][0], "name"))
+        for place, name in enumerate(names)
+        if name and name in names[:place]
     ]
 
 

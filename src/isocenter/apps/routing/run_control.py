@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -28,9 +29,10 @@ def cancel_run(run_id: uuid.UUID | str, *, actor: str = "") -> Run:
     """
     with transaction.atomic():
         run = _locked(run_id)
-        stopped = _cancel_deliveries(run, actor)
+        stopped = cancel_deliveries(run, actor)
         if run.state in _OVER and not stopped:
             raise RoutingError(f"run {run.pk} is {run.state} already")
+        _record(Kind.RUN_CANCELLED, run, actor)
         if run.state == Run.State.RUNNING:
             run.cancel_requested = True
             run.save(update_fields=["cancel_requested"])
@@ -90,10 +92,30 @@ def retry_run(
         run.finished_at, run.cancel_requested = None, False
         run.save()
         schedule_run(run.pk, run.priority)
+        _record(Kind.RUN_RETRIED, run, actor, from_step=first.name if first else "")
     return run
 
 
-def prioritise(run_id: uuid.UUID | str, priority: int) -> Run:
+def rerun(run_id: uuid.UUID | str, *, actor: str = "") -> Run:
+    """Start the same again on the newest revision: the route as it is now, where it still is,
+    else the pipeline with the destinations that it had.
+
+    Raises:
+        NotFound: no such run, or its pipeline is gone.
+        RoutingError: the pipeline cannot be used any more.
+    """
+    run = queries.run(run_id)
+    if run.route is not None and run.route.pipeline.name == run.pipeline_name:
+        return start(run.study.study_uid, route_name=run.route.name, actor=actor)
+    return start(
+        run.study.study_uid,
+        pipeline_name=run.pipeline_name,
+        destinations=tuple(run.definition.get("destinations", ())),
+        actor=actor,
+    )
+
+
+def prioritise(run_id: uuid.UUID | str, priority: int, *, actor: str = "") -> Run:
     """Set a run's priority; a queued one is put into the queue with it.
 
     Raises:
@@ -109,6 +131,7 @@ def prioritise(run_id: uuid.UUID | str, priority: int) -> Run:
         if run.state == Run.State.QUEUED:
             # The older job finds the run taken, and does nothing.
             schedule_run(run.pk, priority)
+        _record(Kind.RUN_PRIORITISED, run, actor, priority=priority)
     return run
 
 
@@ -134,27 +157,24 @@ def start(
                 f"study {study_uid} is not complete yet",
                 hint=f"isocenter studies complete {study_uid}",
             )
-        if route_name:
-            route = queries.route(route_name)
-            return start_run(
-                revision,
-                route.pipeline,
-                route=route,
-                destinations=destinations or None,
-                priority=priority,
-                actor=actor,
-            )
-        return start_run(
+        route = queries.route(route_name) if route_name else None
+        run = start_run(
             revision,
-            queries.pipeline(pipeline_name),
-            destinations=destinations,
+            route.pipeline if route else queries.pipeline(pipeline_name),
+            route=route,
+            destinations=(destinations or None) if route else destinations,
             priority=priority,
             actor=actor,
         )
+        _record(Kind.RUN_STARTED, run, actor)
+    return run
 
 
-def retry_delivery(delivery: Delivery) -> None:
+def retry_delivery(delivery: Delivery, *, actor: str = "") -> None:
     """Send again what was not sent, refused items included, with all its attempts.
+
+    Args:
+        actor: whose wish it is; empty where the caller writes the event.
 
     Raises:
         RoutingError: it is at work already.
@@ -171,9 +191,19 @@ def retry_delivery(delivery: Delivery) -> None:
         row.cancel_requested = False
         row.save()
         schedule_delivery(row.pk, row.run.priority)
+        if actor:
+            audit.record(
+                Kind.SENDING_RETRY,
+                study_uid=row.study.study_uid,
+                actor=actor,
+                run=str(row.run_id),
+                node=row.node_name,
+                by_hand=True,
+            )
 
 
-def _cancel_deliveries(run: Run, actor: str) -> int:
+def cancel_deliveries(run: Run, actor: str = "") -> int:
+    """Stop what a run has not sent yet, in the caller's transaction; how many deliveries."""
     open_rows = run.deliveries.select_for_update().filter(state__in=_OPEN_DELIVERIES)
     stopped = 0
     for row in open_rows:
@@ -211,3 +241,15 @@ def _first_step(run: Run, from_step: str | int | None) -> RunStep | None:
 def _locked(run_id: uuid.UUID | str) -> Run:
     run = queries.run(run_id)
     return Run.objects.select_for_update().get(pk=run.pk)
+
+
+def _record(kind: Kind, run: Run, actor: str, **detail: Any) -> None:
+    audit.record(
+        kind,
+        study_uid=run.study.study_uid,
+        actor=actor,
+        run=str(run.pk),
+        pipeline=run.pipeline_name,
+        route=run.route_name,
+        **detail,
+    )

@@ -7,6 +7,14 @@ from isocenter.apps.routing.definitions import (
     apply_yaml,
     check_yaml,
     export_yaml,
+)
+from isocenter.apps.routing.editing import (
+    ChangedMeanwhile,
+    move,
+    remove,
+    reorder,
+    restore,
+    save,
     set_enabled,
 )
 from isocenter.apps.routing.evaluation import evaluate, start_run
@@ -32,6 +40,7 @@ from isocenter.apps.routing.quarantining import (
 from isocenter.apps.routing.run_control import (
     cancel_run,
     prioritise,
+    rerun,
     retry_delivery,
     retry_run,
     start,
@@ -39,6 +48,7 @@ from isocenter.apps.routing.run_control import (
 
 __all__ = [
     "Change",
+    "ChangedMeanwhile",
     "apply_yaml",
     "cancel_run",
     "check_yaml",
@@ -48,14 +58,20 @@ __all__ = [
     "export_quarantined",
     "export_yaml",
     "forget_study",
+    "move",
     "prioritise",
     "quarantine_delivery",
     "quarantine_instance",
     "quarantine_run",
     "release_quarantined",
+    "remove",
+    "reorder",
+    "rerun",
+    "restore",
     "retry_delivery",
     "retry_quarantined",
     "retry_run",
+    "save",
     "set_enabled",
     "start",
     "start_run",

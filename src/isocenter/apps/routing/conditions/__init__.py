@@ -27,9 +27,11 @@ from isocenter.apps.routing.conditions.syntax import (
     Not,
     Or,
 )
-from isocenter.apps.routing.conditions.typecheck import check
+from isocenter.apps.routing.conditions.typecheck import check, words_of
+from isocenter.apps.routing.conditions.vocabulary import IDENTIFYING
 
 __all__ = [
+    "IDENTIFYING",
     "And",
     "Compare",
     "Explanation",
@@ -44,4 +46,5 @@ __all__ = [
     "explain",
     "parse",
     "render",
+    "words_of",
 ]

@@ -87,15 +87,16 @@ class _Parser:
     def _is_mark(self, mark: str) -> bool:
         return self.current.kind == "mark" and self.current.text == mark
 
-    def _error(self, expected: str) -> ConditionError:
+    def _error(self, expected: str, *, is_value: bool = False) -> ConditionError:
         token = self.current
         found = "the end" if token.kind == "end" else repr(token.text)
         lower = token.text.lower()
+        is_bare = is_value and token.kind == "word" and lower not in _WORDS
         is_shouted = token.kind == "word" and lower in _WORDS and token.text != lower
         return ConditionError(
             f"character {token.position + 1}: expected {expected}, found {found}",
             position=token.position,
-            suggestion=lower if is_shouted else "",
+            suggestion=quote(token.text) if is_bare else lower if is_shouted else "",
         )
 
     def expect_end(self) -> None:
@@ -175,7 +176,8 @@ class _Parser:
         if token.kind == "number":
             self._advance()
             return Literal(_value(token), token.position)
-        raise self._error("a DICOM keyword, a text in quotes, a number or a [list]")
+        expected = "a DICOM keyword, a text in quotes, a number or a [list]"
+        raise self._error(expected, is_value=True)
 
     def _list(self) -> ListOf:
         position = self._advance().position

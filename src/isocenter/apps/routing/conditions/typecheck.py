@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from isocenter.apps.routing.conditions.lexer import quote
 from isocenter.apps.routing.conditions.parser import parse, render
 from isocenter.apps.routing.conditions.pattern import compile_pattern
 from isocenter.apps.routing.conditions.syntax import (
@@ -17,7 +18,15 @@ from isocenter.apps.routing.conditions.syntax import (
     Operand,
     Or,
 )
-from isocenter.apps.routing.conditions.vocabulary import WEEKDAYS, Type, Word, word
+from isocenter.apps.routing.conditions.vocabulary import (
+    WEEKDAYS,
+    WORDS,
+    Type,
+    Word,
+    is_almost_a_word,
+    is_dicom,
+    word,
+)
 from isocenter.core.errors import ConditionError
 
 _FORMS: dict[Type, tuple[re.Pattern[str], str]] = {
@@ -46,8 +55,8 @@ def check(source: str) -> Expression | None:
 def word_of(term: Compare) -> Word:
     """The word that a term asks about (of two, the one of the series)."""
     words = [
-        word(side.name, side.position)
-        for side in (term.left, term.right)
+        _word(side, other)
+        for side, other in ((term.left, term.right), (term.right, term.left))
         if isinstance(side, Keyword)
     ]
     if not words:
@@ -56,6 +65,35 @@ def word_of(term: Compare) -> Word:
             position=term.position,
         )
     return next((item for item in words if item.level == "series"), words[0])
+
+
+def _word(side: Keyword, other: Operand) -> Word:
+    """The word of a side; beside a word that is one, another is most likely a text."""
+    try:
+        return word(side.name, side.position)
+    except ConditionError as error:
+        is_word_beside = isinstance(other, Keyword) and other.name in WORDS
+        if is_dicom(side.name) or not is_word_beside or is_almost_a_word(side.name):
+            raise
+        raise ConditionError(
+            f"character {side.position + 1}: {side.name} is no DICOM keyword, "
+            "and a text stands in quotes",
+            position=side.position,
+            suggestion=quote(side.name),
+        ) from error
+
+
+def words_of(tree: Expression | None) -> frozenset[str]:
+    """The names of all words that a condition asks about."""
+    match tree:
+        case None:
+            return frozenset()
+        case Compare(left=left, right=right):
+            return frozenset(side.name for side in (left, right) if isinstance(side, Keyword))
+        case Not(term=term):
+            return words_of(term)
+        case And(terms=terms) | Or(terms=terms):
+            return frozenset().union(*(words_of(term) for term in terms))
 
 
 def is_series_term(tree: Expression) -> bool:

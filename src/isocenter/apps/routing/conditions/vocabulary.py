@@ -61,6 +61,20 @@ _OURS: dict[str, tuple[Type, str]] = {
     "Weekday": ("weekday", "day of the week here, " + " ".join(WEEKDAYS)),
 }
 
+#: Words that tell who a patient is; what a study has in them is shown to those who may know.
+IDENTIFYING = frozenset(
+    {
+        "PatientID",
+        "IssuerOfPatientID",
+        "PatientName",
+        "PatientBirthDate",
+        "PatientSex",
+        "AccessionNumber",
+        "StudyID",
+        "ReferringPhysicianName",
+    }
+)
+
 WORDS: dict[str, Word] = (
     {name: Word(name, kind, "study", "study attribute") for name, kind in _STUDY.items()}
     | {name: Word(name, kind, "series", "series attribute") for name, kind in _SERIES.items()}
@@ -89,6 +103,21 @@ def word(name: str, position: int) -> Word:
         f"character {position + 1}: {reason}; usable are {', '.join(WORDS)}",
         position=position,
         suggestion=suggestion,
+    )
+
+
+def is_dicom(name: str) -> bool:
+    """Whether DICOM has such a keyword, indexed or not."""
+    return name in _dictionary()
+
+
+def is_almost_a_word(name: str) -> bool:
+    """Whether it is a word but for the case or a letter or two."""
+    folded = {known.lower() for known in WORDS}
+    return bool(
+        name.lower() in folded
+        or difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.8)
+        or _nearest_in_dictionary(name)
     )
 
 
