@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
 from typing import Any
 
 from django.db.models import Q, QuerySet
@@ -173,13 +172,12 @@ def _newest(wanted: EventFilter, place: _Cursor | None, limit: int) -> list[Even
         side = "gt" if is_backward else "lt"
         beyond = Q(**{f"at__{side}": place.at}) | Q(**{"at": place.at, f"id__{side}": place.id})
         rows = rows.filter(beyond, **{f"at__{side}e": place.at})
-    walks = [rows.filter(kind=kind) for kind in dict.fromkeys(wanted.kinds)] or [rows]
-    if wanted.study_uid and wanted.kinds:  # a study has few events
-        walks = [rows.filter(kind__in=wanted.kinds)]
-    found = [row for walk in walks for row in walk.order_by(*order)[:limit]]
-    if len(walks) > 1:
-        found.sort(key=lambda row: (row.at, row.pk), reverse=not is_backward)
-    return list(islice(found, limit))
+    kinds = tuple(dict.fromkeys(wanted.kinds))
+    if len(kinds) < 2 or wanted.study_uid:  # a study has few events
+        found = rows.filter(kind__in=kinds) if kinds else rows
+        return list(found.order_by(*order)[:limit])
+    first, *others = (rows.filter(kind=kind).order_by(*order)[:limit] for kind in kinds)
+    return list(first.union(*others, all=True).order_by(*order)[:limit])
 
 
 def _rows(wanted: EventFilter) -> QuerySet[Event]:
