@@ -25,7 +25,7 @@ from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from isocenter.apps.accounts.access import principal_of
-from isocenter.apps.accounts.middleware import Authentication
+from isocenter.apps.accounts.middleware import Authentication, token_in
 from isocenter.apps.accounts.rights import Principal, Right
 
 #: Beginnings of the addresses that take files.
@@ -132,10 +132,13 @@ def _judge(scope: dict[str, Any]) -> tuple[int, str]:
         return HttpResponse()
 
     chain = SessionMiddleware(AuthenticationMiddleware(Authentication(note)))
+    request = ASGIRequest(scope, io.BytesIO())
     try:
-        chain(ASGIRequest(scope, io.BytesIO()))
+        chain(request)
     finally:
         close_old_connections()
+    if not seen and token_in(request) is None:
+        return 403, "choose your password first"
     if not seen:
         return 401, "this token is not valid, has expired or was revoked"
     if not seen[0].is_known:
