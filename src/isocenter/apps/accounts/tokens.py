@@ -43,7 +43,8 @@ def create_token(
 
     Args:
         expires_at: None: never; see `default_expiry`.
-        by: who asks; None: its owner. Who signed in with a token gives no more than that has.
+        by: who asks; None: its owner. Who signed in with a token gives no more than that has,
+            and nothing that outlives it.
 
     Raises:
         ConfigurationError: a scope that does not exist, or none; a person who cannot sign in.
@@ -62,6 +63,7 @@ def create_token(
     maker = by or principal_of_user(user)
     _require_power(maker, user)
     require_to_give(maker, principal_of_user(user, scopes=scopes).rights)
+    ends = _no_later(expires_at, maker)
     text = f"iso_{secrets.token_urlsafe(32)}"
     with transaction.atomic():
         row = Token.objects.create(
@@ -70,7 +72,7 @@ def create_token(
             prefix=text[:_PREFIX],
             digest=_digest(text),
             scopes=sorted(set(scopes)),
-            expires_at=expires_at,
+            expires_at=ends,
         )
         record(
             Kind.TOKEN_CREATED,
@@ -78,7 +80,7 @@ def create_token(
             account=user.username,
             token=row.prefix,
             scopes=row.scopes,
-            expires_at=expires_at.isoformat() if expires_at else None,
+            expires_at=ends.isoformat() if ends else None,
         )
     return NewToken(row, text)
 
@@ -141,6 +143,14 @@ def principal_of_token(text: str) -> Principal | None:
     if found.last_used_at is None or now - found.last_used_at > _USED_EVERY:
         Token.objects.filter(pk=found.pk).update(last_used_at=now)
     return principal_of_user(user, scopes=_scopes(found.scopes), token=found.prefix)
+
+
+def _no_later(wanted: datetime | None, maker: Principal) -> datetime | None:
+    """When a token made with another token ends: with that one at the latest."""
+    if not maker.token:
+        return wanted
+    ends = Token.objects.filter(prefix=maker.token).values_list("expires_at", flat=True).first()
+    return min((at for at in (wanted, ends) if at is not None), default=None)
 
 
 def _require_power(maker: Principal, user: User) -> None:
