@@ -70,4 +70,7 @@ def test_a_fall_is_one_event(
     free(900)
     write_receive_policy()
     assert events() == ["DISK_LOW", "DISK_LOW", "RECEPTION_PAUSED"]
-    assert Event.objects.filter(kind="DISK_LOW").latest("pk").detail == {"free_mb": 900, "reserve_mb": 1000}
+    assert Event.objects.filter(kind="DISK_LOW").latest("pk").detail == {
+        "free_mb": 900,
+        "reserve_mb": 1000,
+    }
