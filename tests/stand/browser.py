@@ -101,6 +101,7 @@ class Site:
 
 def sign_in(page: Any, address: str, username: str, password: str) -> None:
     """As a person does it; the page that follows is there when this returns."""
+    page.set_default_timeout(WAIT_MS)
     page.goto(f"{address}/sign-in/")
     page.fill("input[name=username]", username)
     page.fill("input[name=password]", password)

@@ -78,6 +78,7 @@ def people() -> dict[str, Any]:
     person("waiting-for-yes", "student", is_approved=False, full_name="Newly Registered")
     person("left-last-year", "staff", is_active=False, full_name="Former Colleague")
     person("x" * 64, "student", full_name="د. محمد عبد الرحمن الطويل جدا " * 4)
+    nodes()
     group, _ = Group.objects.get_or_create(
         name="Radiotherapy research", defaults={"description": "Contours and doses of the trials"}
     )
