@@ -96,7 +96,7 @@ def add(
     from isocenter.apps.transfers import queries
 
     try:
-        apply_yaml(write_yaml({"nodes": [values]}), where="the options")
+        apply_yaml(write_yaml({"nodes": [values]}), where="the options", actor="cli")
     except PipelineErrors as error:
         fail("\n".join(_as_option(str(problem)) for problem in error.errors))
     emit(queries.node_row(queries.node(name)), as_json)

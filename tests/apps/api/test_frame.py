@@ -75,14 +75,20 @@ RIGHTS: dict[str, Right | None] = {
     "POST quarantine/{item_id}/release": Right.QUARANTINE,
     "GET routes": Right.VIEW,
     "POST routes": Right.MANAGE_ROUTES,
-    "GET routes/export": Right.VIEW,
-    "POST routes/import": Right.MANAGE_ROUTES,
-    "POST routes/check": Right.MANAGE_ROUTES,
-    "POST routes/test": Right.VIEW,
+    "GET routing/export": Right.MANAGE_ROUTES,
+    "POST routing/import": Right.MANAGE_ROUTES,
+    "POST routing/check": Right.MANAGE_ROUTES,
+    "POST routing/test": Right.MANAGE_ROUTES,
     "GET routes/{name}": Right.VIEW,
     "PUT routes/{name}": Right.MANAGE_ROUTES,
     "POST routes/{name}/enable": Right.MANAGE_ROUTES,
     "POST routes/{name}/disable": Right.MANAGE_ROUTES,
+    "DELETE routes/{name}": Right.MANAGE_ROUTES,
+    "DELETE pipelines/{name}": Right.MANAGE_ROUTES,
+    "PUT routing/order": Right.MANAGE_ROUTES,
+    "GET routing/changes": Right.MANAGE_ROUTES,
+    "POST routing/changes/{number}/restore": Right.MANAGE_ROUTES,
+    "POST runs/{run_id}/again": Right.RUN,
     "GET runs": Right.VIEW,
     "POST runs": Right.RUN,
     "GET runs/{run_id}": Right.VIEW,
@@ -143,6 +149,7 @@ def address(path: str) -> str:
         .replace("{session_id}", "nothing")
         .replace("{delivery_id}", "1")
         .replace("{output_id}", "1")
+        .replace("{number}", "1")
         .replace("{person}", "nobody")
         .replace("{node}", "nothing")
     )
@@ -191,13 +198,16 @@ def test_a_session_needs_the_csrf_token_to_change_something(db: None) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(user)
     assert client.get("/api/v1/version").status_code == 200
-    answer = client.post("/api/v1/routes/test", "{}", content_type="application/json")
+    answer = client.post("/api/v1/routing/test", "{}", content_type="application/json")
     assert answer.status_code == 403
     assert "CSRF" in answer.json()["error"]
     page = client.get("/api/v1/docs").content.decode()
     token = page.partition('name="csrf-token" content="')[2].partition('"')[0]
     answer = client.post(
-        "/api/v1/routes/test", "{}", content_type="application/json", headers={"X-CSRFToken": token}
+        "/api/v1/routing/test",
+        "{}",
+        content_type="application/json",
+        headers={"X-CSRFToken": token},
     )
     assert answer.status_code == 200
 
@@ -322,7 +332,7 @@ LISTS = (
     "quarantine",
     "events",
     "studies/1.2/instances",
-    "routes/export",
+    "routing/export",
 )
 NAMES = [
     *("limit", "cursor", "state", "kind", "study_uid", "route", "pipeline", "actor", "since"),
@@ -379,7 +389,7 @@ def test_whatever_is_named_is_there_or_not(admin: Caller, name: str) -> None:
     name = quote(name.encode("utf-8", "replace").decode(), safe="")
     for path in (
         *("runs", "quarantine", "nodes", "studies", "routes", "pipelines", "people", "groups"),
-        *("events", "routes/test", "account/tokens"),
+        *("events", "routing/test", "account/tokens"),
     ):
         answer = admin.get(f"{path}/{name}")
         assert answer.status_code in (200, 400, 404, 405, 422), (path, answer.content)

@@ -120,6 +120,7 @@ def test_runs(caller: Callable[..., Caller], admin: Caller, study_uid: str) -> N
     assert again.status_code == 422
     assert "cancelled already" in again.json()["error"]
     assert admin.post(f"runs/{run['id']}/retry").json()["state"] == "queued"
+    assert admin.post(f"runs/{run['id']}/again").status_code == 201
     assert admin.post("runs", {"study_uid": study_uid}).status_code == 422
 
 

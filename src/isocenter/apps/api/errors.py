@@ -32,16 +32,11 @@ from isocenter.core.errors import (
 log = structlog.get_logger(__name__)
 
 
-class Conflict(IsocenterError):
-    """What is asked for does not fit what is there already."""
-
-
 # The first that fits counts.
 _STATUS: tuple[tuple[type[IsocenterError], int], ...] = (
     (NotSignedIn, 401),
     (NotAllowed, 403),
     (NotFound, 404),
-    (Conflict, 409),
     (Refused, 409),
     (SpoolError, 503),
     (ConfigurationError, 422),

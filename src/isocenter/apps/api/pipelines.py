@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest
@@ -9,12 +10,10 @@ from ninja import Router, Status
 from pydantic import Field
 
 from isocenter.apps.accounts.rights import Right
-from isocenter.apps.api.definitions import apply_one
-from isocenter.apps.api.errors import Conflict
-from isocenter.apps.api.guard import needs
+from isocenter.apps.api.guard import actor, needs
 from isocenter.apps.api.paging import whole
 from isocenter.apps.api.schemas import Command, Moment, PageOf, Row, with_problems
-from isocenter.apps.routing import queries
+from isocenter.apps.routing import queries, services
 from isocenter.apps.routing.models import Pipeline
 
 router = Router(tags=["pipelines"])
@@ -35,6 +34,9 @@ class PipelineChange(Command):
 
     description: str = ""
     steps: list[dict[str, Any]] = Field(description="each `{step, with}`, at least one")
+    changed_at: datetime | None = Field(
+        None, description="of what was read: refused (409) when somebody changed it since"
+    )
 
 
 class NewPipeline(PipelineChange):
@@ -55,9 +57,7 @@ def list_pipelines(request: HttpRequest) -> Any:
 )
 def make_pipeline(request: HttpRequest, pipeline: NewPipeline) -> Any:
     """Make a pipeline. What is wrong with it is said by path."""
-    if Pipeline.objects.filter(name=pipeline.name).exists():
-        raise Conflict(f"there is a pipeline {pipeline.name} already")
-    apply_one("pipelines", pipeline.model_dump())
+    services.save("pipeline", _document(pipeline.name, pipeline), actor=actor(request), is_new=True)
     return Status(201, _row(queries.pipeline(pipeline.name)))
 
 
@@ -72,9 +72,22 @@ def get_pipeline(request: HttpRequest, name: str) -> Any:
 )
 def change_pipeline(request: HttpRequest, name: str, pipeline: PipelineChange) -> Any:
     """Set a pipeline to exactly these values. Runs that were started keep theirs."""
-    queries.pipeline(name)
-    apply_one("pipelines", pipeline.model_dump() | {"name": name})
+    document = _document(name, pipeline)
+    services.save("pipeline", document, actor=actor(request), expected=pipeline.changed_at)
     return _row(queries.pipeline(name))
+
+
+@router.delete(
+    "/pipelines/{name}", response=with_problems(None, 204), auth=needs(Right.MANAGE_ROUTES)
+)
+def remove_pipeline(request: HttpRequest, name: str) -> Any:
+    """Remove a pipeline that no route uses."""
+    services.remove("pipeline", name, actor=actor(request))
+    return Status(204, None)
+
+
+def _document(name: str, pipeline: PipelineChange) -> dict[str, Any]:
+    return pipeline.model_dump(exclude={"changed_at"}) | {"name": name}
 
 
 def _row(item: Pipeline) -> dict[str, Any]:

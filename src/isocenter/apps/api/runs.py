@@ -15,8 +15,6 @@ from isocenter.apps.accounts.rights import Principal, Right
 from isocenter.apps.api.guard import actor, needs
 from isocenter.apps.api.paging import newest_first
 from isocenter.apps.api.schemas import Command, Moment, PageOf, Paging, Row, with_problems
-from isocenter.apps.audit.kinds import Kind
-from isocenter.apps.audit.services import record
 from isocenter.apps.routing import queries, rows, services
 from isocenter.apps.routing.models import Run
 from isocenter.core.errors import ConfigurationError, NotAllowed, NotFound
@@ -201,10 +199,17 @@ def retry_run(request: HttpRequest, run_id: str, retry: RetryRun | None = None) 
     return rows.run_row(services.retry_run(run_id, from_step=from_step, actor=actor(request)))
 
 
+@router.post("/runs/{run_id}/again", response=with_problems(RunRow, 201), auth=needs(Right.RUN))
+def run_again(request: HttpRequest, run_id: str) -> Any:
+    """Start the same on the newest revision: the route as it is now where it still is, else the
+    pipeline with the destinations that it had."""
+    return Status(201, rows.run_row(services.rerun(run_id, actor=actor(request))))
+
+
 @router.post("/runs/{run_id}/priority", response=with_problems(RunRow), auth=needs(Right.RUN))
 def prioritise_run(request: HttpRequest, run_id: str, priority: Priority) -> Any:
     """Set the priority of a run that is not over."""
-    return rows.run_row(services.prioritise(run_id, priority.priority))
+    return rows.run_row(services.prioritise(run_id, priority.priority, actor=actor(request)))
 
 
 @router.post(
@@ -218,15 +223,7 @@ def retry_delivery(request: HttpRequest, run_id: str, delivery_id: str) -> Any:
     found = [row for row in queries.deliveries_of(run) if str(row.pk) == delivery_id]
     if not found:
         raise NotFound(f"run {run.pk} has no delivery {delivery_id}")
-    services.retry_delivery(found[0])
-    record(
-        Kind.SENDING_RETRY,
-        study_uid=run.study.study_uid,
-        actor=actor(request),
-        run=str(run.pk),
-        node=found[0].node_name,
-        by_hand=True,
-    )
+    services.retry_delivery(found[0], actor=actor(request))
     found[0].refresh_from_db()
     return rows.delivery_row(found[0])
 
