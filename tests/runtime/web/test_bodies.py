@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections
 from django.test import Client
 
 from isocenter.apps.accounts.models import User
@@ -74,6 +76,17 @@ def post(
 
     async_to_sync(BoundedHandler().handle)(scope, receive, send)
     return answer
+
+
+@pytest.fixture(autouse=True)
+def _kept_connection(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The test's transaction outlives a request, as with Django's own test client."""
+    monkeypatch.setattr(bodies, "close_old_connections", lambda: None)
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)
+    yield
+    for signal in (request_started, request_finished):
+        signal.connect(close_old_connections)
 
 
 @pytest.fixture
