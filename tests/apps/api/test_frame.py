@@ -365,7 +365,7 @@ VALUES = st.one_of(
     query=st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=4),
 )
 @settings(
-    max_examples=150,
+    max_examples=100,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -381,7 +381,7 @@ def test_whatever_is_asked_is_answered_or_refused(
 
 @given(st.text(max_size=60))
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_whatever_is_named_is_there_or_not(admin: Caller, name: str) -> None:
     from urllib.parse import quote
