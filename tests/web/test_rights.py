@@ -25,15 +25,20 @@ SIGNED_IN = "account password account-group token-new token-revoke session-end a
 PAGES: dict[Right, str] = {
     Right.VIEW: """
         worklist filter-save filter-delete study series-thumbnail study-output study-previews
-        study-report runs run run-part run-log routes-test quarantine quarantine-item""",
+        study-report runs run run-step run-step-log routes routes-export pipelines quarantine
+        quarantine-item""",
     Right.UPLOAD: "uploads upload-file uploaded-studies",
-    Right.DOWNLOAD: "study-download",
+    Right.DOWNLOAD: "study-download quarantine-export",
     Right.RUN: """
-        study-complete study-run study-delivery-retry run-retry run-cancel run-priority""",
-    Right.QUARANTINE: "quarantine-retry quarantine-release quarantine-export",
+        study-complete study-run study-delivery-retry run-retry run-again run-cancel run-priority
+        run-delivery-retry""",
+    Right.QUARANTINE: "quarantine-bulk quarantine-retry quarantine-release",
     Right.DELETE: "study-protect study-delete quarantine-delete",
     Right.VIEW_EVENTS: "events event events-export system",
-    Right.MANAGE_ROUTES: "routes route route-new pipelines pipeline pipeline-new",
+    Right.MANAGE_ROUTES: """
+        route route-new route-move route-switch route-remove routes-import routes-history
+        routes-restore condition-check condition-try
+        pipeline pipeline-new pipeline-draft pipeline-remove""",
     Right.MANAGE_NODES: "nodes node node-new node-test node-remove",
     Right.MANAGE_PEOPLE: """
         people person person-new person-password person-active person-unlock person-approve
@@ -42,7 +47,10 @@ PAGES: dict[Right, str] = {
     Right.MANAGE_SYSTEM: "settings",
 }
 # What a view asks for besides, before it looks for anything.
-BESIDES = {("study-download", "GET"): Right.VIEW_IDENTIFIED}
+BESIDES = {
+    ("study-download", "GET"): Right.VIEW_IDENTIFIED,
+    ("quarantine-export", "GET"): Right.VIEW_IDENTIFIED,
+}
 # Operations of the API by method; ``-`` is "signed in".
 API: dict[str, dict[str, str]] = {
     "api-list-studies": {"GET": "view"},
