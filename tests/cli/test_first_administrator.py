@@ -12,8 +12,6 @@ def test_the_password_is_printed_once_and_opens_the_first_page(platform):
     started = platform(config={"workers": {"processes": 0}})
     told = re.findall(r"^Sign in   as admin with the password (\S+)$", started.output(), re.M)
     (password,) = told
-        r"^Sign in   as admin with the password (\S+)$", started.output(), re.M
-    )
 
     kept = [path for path in started.data_dir.rglob("*") if path.is_file()]
     assert len(kept) > 10

@@ -32,7 +32,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
             services.sign_in(request, given["username"], given["password"])
         except SignInRefused as error:
             form.add_error(None, _sentence(error))
-            status = 429 if error.until else 403
+            status = 429 if error.until else 200  # a form that is wrong is a page
         else:
             return redirect(wanted(request))
     context = {
