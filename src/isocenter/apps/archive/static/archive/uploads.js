@@ -10,6 +10,7 @@ const ASK_STUDIES_EVERY_MS = 2000;
 const PAUSE_MS = 10_000;
 const PATIENCE_MS = 30_000; // so long may the index take
 const TRIES = 3;
+const YIELD_AFTER = 200; // files, so that the page answers meanwhile
 
 const root = document.getElementById("uploader");
 const token = document.querySelector('meta[name="csrf-token"]').content;
@@ -35,11 +36,14 @@ async function add(entries) {
   if (!isBusy()) restart();
   isCancelled = false;
   walking += 1;
+  let seen = 0;
   draw();
   try {
     for await (const { file, path } of walk(entries, (name, reason) => problem(name, reason, "failed"))) {
       if (isCancelled) break;
       enqueue({ file, path });
+      seen += 1;
+      if (seen % YIELD_AFTER === 0) await new Promise((resolve) => setTimeout(resolve));
     }
   } finally {
     walking -= 1;
@@ -302,6 +306,7 @@ function drawStudies() {
       for (let column = 0; column < 5; column += 1) line.insertCell();
       line.cells[2].className = line.cells[3].className = "text-end";
       line.cells[1].dir = "auto";
+      line.cells[1].className = "text-start";
     }
     tell(line.cells[0], study(uid, known));
     const texts = [known?.description || "–", uploaded || "", known?.instances ?? "", known?.state ?? (Date.now() - since < PATIENCE_MS ? "being indexed" : "not in the index; it may be held in quarantine")];
