@@ -78,6 +78,19 @@ def change(number: int) -> RouteChange:
     return found
 
 
+@dataclass(frozen=True)
+class ShownChange:
+    """A change with what it did, line by line."""
+
+    row: RouteChange
+    lines: list[DiffLine]
+
+
+def shown(what: str = "", name: str = "") -> list[ShownChange]:
+    """Changes, the newest first, as pages show them."""
+    return [ShownChange(row, difference(row)) for row in changes(what, name)]
+
+
 def difference(row: RouteChange) -> list[DiffLine]:
     """What a change did to the YAML, line by line."""
     before, after = row.before.splitlines(), row.after.splitlines()

@@ -7,6 +7,8 @@ from isocenter.apps.routing.definitions import (
     apply_yaml,
     check_yaml,
     export_yaml,
+    pipeline_document,
+    route_document,
 )
 from isocenter.apps.routing.editing import (
     ChangedMeanwhile,
@@ -59,6 +61,7 @@ __all__ = [
     "export_yaml",
     "forget_study",
     "move",
+    "pipeline_document",
     "prioritise",
     "quarantine_delivery",
     "quarantine_instance",
@@ -71,6 +74,7 @@ __all__ = [
     "retry_delivery",
     "retry_quarantined",
     "retry_run",
+    "route_document",
     "save",
     "set_enabled",
     "start",

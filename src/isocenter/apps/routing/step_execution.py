@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Mapping
@@ -197,17 +198,39 @@ class StepExecution:
 
 def log_text(row: RunStep) -> str:
     """What the step's child process printed in its newest attempt; empty when there is nothing."""
+    path = _log_path(row)
+    try:
+        return path.read_text("utf-8", "replace") if path else ""
+    except OSError:
+        return ""
+
+
+def log_tail(row: RunStep, limit: int = 64 << 10) -> tuple[str, int]:
+    """The end of what a step printed, and how many bytes before it are left out."""
+    path = _log_path(row)
+    try:
+        if path is None:
+            return "", 0
+        with path.open("rb") as stream:
+            size = stream.seek(0, os.SEEK_END)
+            start = max(0, size - limit)
+            stream.seek(start)
+            text = stream.read(limit).decode("utf-8", "replace")
+    except OSError:
+        return "", 0
+    if start:
+        text = text.partition("\n")[2]  # a line that was cut is no line
+    return text, start
+
+
+def _log_path(row: RunStep) -> Path | None:
     home = Path(settings.LAYOUT.runs, str(row.run_id))
     kept = row.result.get("folder")
     places = [home / f"{row.index}-{row.name}.attempt-{row.attempt}"]
     if kept:
         places.insert(0, Path(settings.LAYOUT.runs, kept))
-    for place in places:
-        try:
-            return (place / LOG_NAME).read_text("utf-8", "replace")
-        except OSError:
-            continue
-    return ""
+    found = (place / LOG_NAME for place in places)
+    return next((path for path in found if path.is_file()), None)
 
 
 def _named_series(run: Run) -> dict[str, tuple[str, ...]]:

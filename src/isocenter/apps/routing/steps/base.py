@@ -21,6 +21,11 @@ class StepRefused(RoutingError):
     """The study does not have what the step demands; a person has to look at it."""
 
 
+def choices(*names: str) -> dict[str, Any]:
+    """For ``json_schema_extra``: what a text may be, or what the items of a list may be."""
+    return {"choices": list(names)}
+
+
 class StepParameters(BaseModel):
     """Parameters of a step; an unknown key is an error."""
 

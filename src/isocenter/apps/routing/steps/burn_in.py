@@ -14,8 +14,10 @@ from isocenter.apps.routing.steps.base import (
     StepContext,
     StepParameters,
     StepResult,
+    choices,
 )
 from isocenter.apps.routing.steps.contours import made_from_json
+from isocenter.core.contours.options import POSITIONS
 from isocenter.core.contours.options import BurnIn as BurnInOptions
 
 _DEFAULTS = BurnInOptions()
@@ -24,9 +26,13 @@ _DEFAULTS = BurnInOptions()
 class BurnInParameters(StepParameters):
     """Text and place; the meaning of each is in `isocenter.core.contours.options.BurnIn`."""
 
-    text: str = _DEFAULTS.text
-    position: str = _DEFAULTS.position
-    size: int = _DEFAULTS.size
+    text: str = Field(_DEFAULTS.text, description="one line")
+    position: str = Field(
+        _DEFAULTS.position, description="corner", json_schema_extra=choices(*POSITIONS)
+    )
+    size: int = Field(
+        _DEFAULTS.size, description="height of the letters in pixels; 0: as the image is large"
+    )
     kinds: tuple[str, ...] = Field(("overlay",), description="artifacts that get the text")
 
     @model_validator(mode="after")

@@ -18,57 +18,121 @@ from isocenter.apps.routing.steps.base import (
     StepParameters,
     StepRefused,
     StepResult,
+    choices,
     missing,
 )
-from isocenter.core.contours.options import ContourOptions, PreviewOptions, RoiChoice
+from isocenter.core.contours.options import (
+    FORMATS,
+    NESTINGS,
+    ContourOptions,
+    PreviewOptions,
+    RoiChoice,
+)
 
 _DEFAULTS = ContourOptions()
+
+
+_CHOICE, _PREVIEW = RoiChoice(), PreviewOptions()
 
 
 class ChoiceParameters(StepParameters):
     """Which ROIs; the meaning of each is in `RoiChoice`."""
 
-    ignore: tuple[str, ...] = RoiChoice().ignore
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    types: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = Field(
+        _CHOICE.ignore, description="left out where the name contains one of these, in any case"
+    )
+    include: tuple[str, ...] = Field(
+        (), description="regular expressions, one of which the name must match; empty: all"
+    )
+    exclude: tuple[str, ...] = Field(
+        (), description="regular expressions; what matches one is left out"
+    )
+    types: tuple[str, ...] = Field(
+        (), description="RTROIInterpretedType must be one of these, such as PTV; empty: any"
+    )
 
 
 class PreviewPictureParameters(StepParameters):
     """How previews look; the meaning of each is in `PreviewOptions`."""
 
-    series_number: int = PreviewOptions().series_number
-    series_description: str = PreviewOptions().series_description
-    image_format: str = PreviewOptions().image_format
-    secondary_capture: bool = PreviewOptions().secondary_capture
-    slices: str = PreviewOptions().slices
-    window_center: float | None = None
-    window_width: float | None = None
+    series_number: int = Field(
+        _PREVIEW.series_number, description="of the Secondary Capture series"
+    )
+    series_description: str = Field(
+        _PREVIEW.series_description, description="of the Secondary Capture series"
+    )
+    image_format: str = Field(
+        _PREVIEW.image_format,
+        description="of the pictures, one per slice",
+        json_schema_extra=choices("png", "jpeg"),
+    )
+    secondary_capture: bool = Field(
+        _PREVIEW.secondary_capture, description="make a series of them for the PACS"
+    )
+    slices: str = Field(
+        _PREVIEW.slices,
+        description="those with contours, or all",
+        json_schema_extra=choices("contours", "all"),
+    )
+    window_center: float | None = Field(None, description="empty: from the image")
+    window_width: float | None = Field(None, description="empty: from the image")
 
 
 class DrawingParameters(StepParameters):
     """What decides which voxels belong to an ROI."""
 
-    choice: ChoiceParameters = ChoiceParameters()
-    nesting: str = _DEFAULTS.nesting
-    interpolate: bool = _DEFAULTS.interpolate
-    allow_other_frame_of_reference: bool = _DEFAULTS.allow_other_frame_of_reference
+    choice: ChoiceParameters = Field(ChoiceParameters(), description="which ROIs are drawn")
+    nesting: str = Field(
+        _DEFAULTS.nesting,
+        description="how contours of one ROI in one plane combine",
+        json_schema_extra=choices(*NESTINGS),
+    )
+    interpolate: bool = Field(
+        _DEFAULTS.interpolate, description="fill slices between contour planes"
+    )
+    allow_other_frame_of_reference: bool = Field(
+        _DEFAULTS.allow_other_frame_of_reference,
+        description="draw although the frames of reference differ",
+    )
 
 
 class ContoursParameters(DrawingParameters):
     """Drawing, output and what to do when there is nothing to draw."""
 
-    formats: tuple[str, ...] = ("overlay",)
-    overlay_mode: str = _DEFAULTS.overlay_mode
-    overlay_type: str = _DEFAULTS.overlay_type
-    series_number: int = _DEFAULTS.series_number
-    series_description: str = _DEFAULTS.series_description
-    study_id: str | None = _DEFAULTS.study_id
-    segmentation_series_number: int = _DEFAULTS.segmentation_series_number
-    segmentation_series_description: str = _DEFAULTS.segmentation_series_description
-    preview: PreviewPictureParameters = PreviewPictureParameters()
-    nifti_compression: int = _DEFAULTS.nifti_compression
-    disclaimer: str = _DEFAULTS.disclaimer
+    formats: tuple[str, ...] = Field(
+        ("overlay",), description="what is made", json_schema_extra=choices(*FORMATS)
+    )
+    overlay_mode: str = Field(
+        _DEFAULTS.overlay_mode,
+        description="all ROIs in one overlay plane, or one plane each",
+        json_schema_extra=choices("merged", "per-roi"),
+    )
+    overlay_type: str = Field(
+        _DEFAULTS.overlay_type,
+        description="R: region of interest, G: graphics (PS3.3 C.9.2)",
+        json_schema_extra=choices("R", "G"),
+    )
+    series_number: int = Field(_DEFAULTS.series_number, description="of the overlay series")
+    series_description: str = Field(
+        _DEFAULTS.series_description,
+        description="of the overlay series; {modality} stands for the source's",
+    )
+    study_id: str | None = Field(
+        _DEFAULTS.study_id, description="of the overlay series; empty: as in the source"
+    )
+    segmentation_series_number: int = Field(
+        _DEFAULTS.segmentation_series_number, description="of the SEG series"
+    )
+    segmentation_series_description: str = Field(
+        _DEFAULTS.segmentation_series_description, description="of the SEG series"
+    )
+    preview: PreviewPictureParameters = Field(
+        PreviewPictureParameters(), description="how pictures look, where they are made"
+    )
+    nifti_compression: int = Field(
+        _DEFAULTS.nifti_compression, description="1 (fast) to 3 (small), 0 for plain .nii"
+    )
+    disclaimer: str = Field(_DEFAULTS.disclaimer, description="shown in pictures and reports")
     on_missing_rtstruct: OnMissing = Field(
         "quarantine", description="the study has no structure set that can be drawn"
     )

@@ -31,8 +31,10 @@ class PreviewParameters(PreviewPictureParameters):
     drawing: DrawingParameters | None = Field(
         None, description="empty: as in the contours step before, else the defaults"
     )
-    disclaimer: str = DISCLAIMER
-    on_missing_rtstruct: OnMissing = "skip"
+    disclaimer: str = Field(DISCLAIMER, description="shown in the pictures")
+    on_missing_rtstruct: OnMissing = Field(
+        "skip", description="the study has no structure set that can be drawn"
+    )
 
     @model_validator(mode="after")
     def _options_can_be_built(self) -> PreviewParameters:

@@ -1,0 +1,1 @@
+"""Pages of routing, one file per kind of thing; thin."""
