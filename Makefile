@@ -25,7 +25,7 @@ run: setup  ## Serve for good (DATA=folder for another data directory)
 
 test: setup  ## All tests; installs the peers first where it may
 	@sh scripts/peers.sh --if-possible
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest
 
 peers:  ## Install DCMTK, Orthanc, dicom3tools and Chromium, which tests talk to
 	@sh scripts/peers.sh
