@@ -1,6 +1,6 @@
 """Puts into a running platform what pages have to show: people, nodes, routes, every state.
 
-    python tests/stand/seed.py DATA_DIR people|nodes|states ... [--json]
+    python tests/stand/seed.py DATA_DIR administrator|people|nodes|states ...
 
 Rows that workers must leave alone have leases and jobs far in the future. Files of studies come
 from ``odd_studies`` through ``isocenter import``. Prints what was made as JSON.
@@ -82,9 +82,9 @@ def people() -> dict[str, Any]:
     group, _ = Group.objects.get_or_create(
         name="Radiotherapy research", defaults={"description": "Contours and doses of the trials"}
     )
-    group.rights = ["download", "view-identified"]
+    group.rights = ["transfer-identified"]
     group.save()
-    group.members.set([users["researcher"], users["student"]])
+    group.members.set([users["researcher"], users["physician"]])
     Group.objects.get_or_create(name="Empty group")
     for node in Node.objects.all()[:2]:
         NodeGrant.objects.get_or_create(
@@ -99,6 +99,22 @@ def people() -> dict[str, Any]:
         "password": PASSWORD,
         "users": {role: user.username for role, user in users.items()},
     }
+
+
+def administrator() -> dict[str, Any]:
+    """One person, in an installation where nothing else is yet."""
+    from django.contrib.auth.hashers import make_password
+    from django.utils import timezone
+
+    from isocenter.apps.accounts.models import User
+
+    user = User.objects.create(
+        username="administrator-1",
+        role="administrator",
+        password=make_password(PASSWORD),
+        password_changed_at=timezone.now(),
+    )
+    return {"password": PASSWORD, "users": {"administrator": user.username}}
 
 
 def nodes() -> dict[str, Any]:
@@ -301,7 +317,7 @@ def _quarantine(run: Any, delivery: Any) -> dict[str, Any]:
     return made
 
 
-SECTIONS = {"people": people, "nodes": nodes, "states": states}
+SECTIONS = {"administrator": administrator, "people": people, "nodes": nodes, "states": states}
 
 
 def main() -> None:

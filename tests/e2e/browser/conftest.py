@@ -23,7 +23,7 @@ from stand.browser import DESKTOP, AsPerson, Site
 SEED = Path(odd_studies.__file__).with_name("seed.py")
 # As short as it goes, but no run of the seeds may be thought dead.
 SETTINGS = {
-    "completion": {"debounce_s": 1, "min_instances": 1, "force_complete_s": 30},
+    "completion": {"debounce_s": 1, "min_instances": 1, "force_complete_s": 900},
     "workers": {"processes": 1, "runs": 1, "deliveries": 2},
     "delivery": {"attempts": 2, "first_wait_s": 1, "max_wait_s": 2, "timeout_s": 5},
 }
@@ -89,7 +89,7 @@ def site(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sit
 @pytest.fixture(scope="package")
 def empty_site(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """An installation of a minute ago: one person, nothing else."""
-    with running(tmp_path_factory.mktemp("empty"), browser, "people") as started:
+    with running(tmp_path_factory.mktemp("empty"), browser, "administrator") as started:
         yield started
 
 
