@@ -52,7 +52,8 @@ _TUNING = {
     "jit": "off",
     "log_checkpoints": "off",
     "log_line_prefix": "%m [%p] ",
-    # Statements and the details of errors quote rows, and rows name patients.
+    # Errors quote values, statements and rows, and those name patients. Whoever asked is told.
+    "log_min_messages": "log",
     "log_min_error_statement": "panic",
     "log_error_verbosity": "terse",
     "idle_in_transaction_session_timeout": "10min",
