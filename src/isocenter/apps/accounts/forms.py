@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.contrib.auth.password_validation import password_validators_help_texts
+from django.conf import settings
 
 from isocenter.apps.accounts.models import Group, User
 from isocenter.apps.accounts.passwords import LONGEST
@@ -24,7 +24,11 @@ def _password(label: str, completion: str, **options: Any) -> forms.CharField:
 
 def password_help() -> str:
     """The rules in one line."""
-    return " ".join(password_validators_help_texts())
+    length = settings.ISOCENTER.accounts.password_length
+    return (
+        f"At least {length} characters; nothing like your name, no common password, "
+        "not digits alone."
+    )
 
 
 class SignInForm(forms.Form):
