@@ -12,7 +12,17 @@ from isocenter.apps.audit.models import Event
 
 register = template.Library()
 
-_BAD = ("FAILED", "REJECTED", "ABORTED", "DAMAGED", "REFUSED", "LOCKED", "QUARANTINED", "HELD")
+_BAD = (
+    "FAILED",
+    "REJECTED",
+    "ABORTED",
+    "DAMAGED",
+    "REFUSED",
+    "LOCKED",
+    "QUARANTINED",
+    "HELD",
+    "SILENT",
+)
 _WARN = ("RETRY", "FLAGGED", "DUPLICATE", "PAUSED", "LOW", "FORCED", "CANCELLED", "DELETED")
 _GROUP_OF = {str(kind): name for name, kinds in GROUPS.items() for kind in kinds}
 _ICONS = {
@@ -25,7 +35,18 @@ _ICONS = {
     "People": "user",
     "Configuration": "settings",
 }
+_GOOD = (Kind.STUDY_COMPLETE, Kind.PROCESSING_SUCCESS, Kind.SENDING_SUCCESS, Kind.NODE_ANSWERS)
 _LONGEST = 400
+_NAMES = {
+    "sop_uid": "instance",
+    "series_uid": "series",
+    "duration_s": "seconds",
+    "calling_ae_title": "calling AE title",
+    "called_ae_title": "called AE title",
+    "ae_title": "AE title",
+    "free_mb": "MB free",
+    "reserve_mb": "MB reserve",
+}
 
 
 @register.filter
@@ -47,14 +68,14 @@ def kind_colour(event: Event) -> str:
         return "red"
     if any(word in words for word in _WARN):
         return "yellow"
-    return "green" if event.kind in (Kind.STUDY_COMPLETE, Kind.PROCESSING_SUCCESS) else "secondary"
+    return "green" if event.kind in _GOOD else "secondary"
 
 
 @register.filter
 def detail_text(event: Event) -> str:
     """What the event says, in one line: "instances 120, revision 1"."""
     text = ", ".join(
-        f"{key.replace('_', ' ')} {_value(value)}"
+        f"{_name(key)} {_value(value)}"
         for key, value in event.detail.items()
         if value not in (None, "", [], {})
     )
@@ -64,7 +85,11 @@ def detail_text(event: Event) -> str:
 @register.filter
 def detail_rows(event: Event) -> list[tuple[str, str]]:
     """Each thing that the event says."""
-    return [(key.replace("_", " "), _value(value)) for key, value in event.detail.items()]
+    return [(_name(key), _value(value)) for key, value in event.detail.items()]
+
+
+def _name(key: str) -> str:
+    return _NAMES.get(key, key.replace("_", " "))
 
 
 def _value(value: Any) -> str:
