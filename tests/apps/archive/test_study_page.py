@@ -148,6 +148,11 @@ def test_a_study_that_is_not_here(as_role: Look) -> None:
     assert as_role("staff").get("/studies/1.2.3/").status_code == 404
 
 
+def test_a_page_whose_study_is_deleted_goes_to_the_worklist(as_role: Look) -> None:
+    answer = as_role("staff").get("/studies/1.2.3/", {"part": "live"})
+    assert (answer.status_code, answer.headers["HX-Redirect"]) == (204, "/")
+
+
 def test_an_address_for_uids_that_are_none(intake: Intake, as_role: Look) -> None:
     intake.take(image(1))
     for uid in ("a/b %2F?é", "..", "?", "%", "a b"):

@@ -9,6 +9,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotModified
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from isocenter.apps.accounts.access import needs, principal_of, refused
@@ -19,7 +20,7 @@ from isocenter.apps.archive.models import Study
 from isocenter.apps.archive.study_zip import zip_files, zip_pieces
 from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.audit.services import record, record_view
-from isocenter.core.errors import IsocenterError
+from isocenter.core.errors import IsocenterError, NotFound
 from isocenter.runtime.web.streaming import streamed
 
 _PICTURE_CACHE = "private, max-age=86400"
@@ -32,9 +33,9 @@ _REPORT_POLICY = (
 @require_safe
 def study(request: HttpRequest, study_uid: str) -> HttpResponse:
     """Everything about one study; with ``part`` only what changed since ``have``."""
-    row = queries.study(study_uid)
     if "part" in request.GET:
-        return _changed(request, row, _parts(request, row))
+        return _changed(request, study_uid)
+    row = queries.study(study_uid)
     record_view(principal_of(request), study_uid)  # first: the page shows this event
     parts = _parts(request, row)
     if thumbnails.is_lacking(row):
@@ -67,11 +68,15 @@ def _part(row: Study, name: str, data: Any) -> dict[str, Any]:
     return {"name": name, "digest": study_page.digest_of(data), "data": data}
 
 
-def _changed(request: HttpRequest, row: Study, parts: dict[str, Any]) -> HttpResponse:
+def _changed(request: HttpRequest, study_uid: str) -> HttpResponse:
     """Those parts that the page does not have as they are; 204 where it has all."""
+    try:
+        row = queries.study(study_uid)
+    except NotFound:  # deleted under the reader's eyes
+        return HttpResponse(status=204, headers={"HX-Redirect": reverse("worklist")})
     have = set(request.GET.getlist("have"))
     made = []
-    for name, data in parts.items():
+    for name, data in _parts(request, row).items():
         part = _part(row, name, data)
         if f"{name}:{part['digest']}" not in have:
             context = {"study": row, "part": part, "is_update": True}
