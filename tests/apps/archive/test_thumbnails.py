@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -154,6 +155,15 @@ def test_forgetting_removes_the_files(intake: Intake) -> None:
     thumbnails.forget(STUDY)
     assert not folder_of(STUDY).exists()
     thumbnails.forget(STUDY)
+
+
+def test_work_of_a_killed_process_is_cleared(intake: Intake) -> None:
+    left = intake.layout.thumbnails / ".work-left"
+    left.mkdir()
+    os.utime(left, (0, 0))
+    intake.take(image(1))
+    render(STUDY)
+    assert not left.exists()
 
 
 def test_a_study_that_is_gone_leaves_nothing(intake: Intake) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -161,6 +162,15 @@ def test_a_full_disk_is_told_before_the_file_comes(
     monkeypatch.setattr(bodies, "_has_room", lambda needed: False)
     answer = post(UPLOAD, [b"x"], headers={"cookie": cookie})
     assert (answer.status, answer.asked) == (507, 0)
+
+
+def test_old_leftovers_are_removed(installation: Layout) -> None:
+    old, new = installation.uploads / "old.upload", installation.uploads / "new.upload"
+    for path in (old, new):
+        path.write_bytes(b"x")
+    os.utime(old, (0, 0))
+    bodies.clear_leftovers()
+    assert list(installation.uploads.iterdir()) == [new]
 
 
 def test_a_request_that_breaks_off_leaves_nothing(cookie: str, installation: Layout) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -46,8 +49,9 @@ def render(study_uid: str) -> int:
         return 0
     waiting = thumbnails.due(study)
     made = 0
+    settings.LAYOUT.thumbnails.mkdir(mode=0o700, exist_ok=True)
+    _clear_leftovers()
     while waiting:
-        settings.LAYOUT.thumbnails.mkdir(mode=0o700, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".work-", dir=settings.LAYOUT.thumbnails) as folder:
             results = _in_child(waiting[:_AT_ONCE], Path(folder))
             made += _keep(study, waiting, results)
@@ -56,6 +60,15 @@ def render(study_uid: str) -> int:
     if not Study.objects.filter(pk=study.pk).exists():  # it was deleted meanwhile
         thumbnails.forget(study_uid)
     return made
+
+
+def _clear_leftovers() -> None:
+    """Work folders of processes that were killed."""
+    oldest = time.time() - 10 * _TIMEOUT_S
+    for folder in settings.LAYOUT.thumbnails.glob(".work-*"):
+        with contextlib.suppress(OSError):
+            if folder.stat().st_mtime < oldest:
+                shutil.rmtree(folder)
 
 
 def _in_child(items: Sequence[dict[str, Any]], folder: Path) -> list[dict[str, Any]]:

@@ -9,10 +9,12 @@ disk, in threads.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import json
 import shutil
 import tempfile
+import time
 from typing import IO, Any
 
 from asgiref.sync import sync_to_async
@@ -34,6 +36,7 @@ UPLOADS = ("/uploads/files", "/api/v1/uploads")
 MAX_FORM_BYTES = 16 << 20
 _ENVELOPE_BYTES = 1 << 20  # a multipart body is a little longer than its file
 _IN_MEMORY_BYTES = 2 << 20
+_LEFTOVER_S = 86_400.0
 
 
 class _TooLong(Exception):
@@ -99,6 +102,15 @@ class _Bounded:
         if self._left < 0:
             raise _TooLong
         return message
+
+
+def clear_leftovers() -> None:
+    """Remove what uploads left whose process was killed; another host may be at younger ones."""
+    oldest = time.time() - _LEFTOVER_S
+    for path in settings.LAYOUT.uploads.iterdir():
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime < oldest:
+                path.unlink()
 
 
 def longest_upload() -> int:

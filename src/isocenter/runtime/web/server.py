@@ -28,8 +28,10 @@ def run_web(settings: Settings) -> None:
 
     use_connection_pool()
     from isocenter.runtime.web.asgi import application
+    from isocenter.runtime.web.bodies import clear_leftovers
 
     layout = Layout(settings.data_dir)
+    clear_leftovers()
     listener = listen(settings.web.host, settings.web.port)
     config = uvicorn.Config(
         application,
