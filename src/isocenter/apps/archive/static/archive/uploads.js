@@ -193,6 +193,7 @@ function again() {
   if (!isBusy()) restart();
   isCancelled = false;
   byId("upload-problems").querySelector("tbody").replaceChildren();
+  byId("upload-problems").hidden = true;
   problems = 0;
   for (const job of jobs) enqueue(job);
   draw();
