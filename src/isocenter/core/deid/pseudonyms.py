@@ -364,7 +364,7 @@ class GivenPseudonyms:
         if entry is None:
             entry = self._store.find(study_key(attributes.get("StudyInstanceUID", "")))
         if entry is None:
-            return self._otherwise and self._otherwise.alias_for(key, attributes)
+            return None if self._otherwise is None else self._otherwise.alias_for(key, attributes)
         # Without a Patient ID, what is known of the patient is the pseudonym: it is the same in
         # all of their studies, and so is the shift.
         shifted_by = key if not key.is_empty else PatientKey("\0given", entry.pseudonym.patient_id)

@@ -9,9 +9,10 @@ A file has ``name`` and ``rules``; each rule has
 ``vr``      one VR or a list
 ``when``    tests of the element's value
 ``if``      tests of other attributes; a list of such tables means: one of them
-``action``  ``keep``, ``remove``, ``empty``, ``dummy``, ``uid``, ``clean``, ``pseudonym``, ``refuse``,
-            ``replace`` (with ``value``), ``template`` (``template``), ``hash`` (``length``),
-            ``shift`` (``days``), ``regex-replace`` (``pattern``, ``by``), ``round`` (``to``)
+``action``  ``keep``, ``remove``, ``empty``, ``dummy``, ``uid``, ``clean``, ``pseudonym``,
+            ``refuse``, ``replace`` (with ``value``), ``template`` (``template``), ``hash``
+            (``length``), ``shift`` (``days``), ``regex-replace`` (``pattern``, ``by``),
+            ``round`` (``to``)
 =========== ================================================================================
 """
 

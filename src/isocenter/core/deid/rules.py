@@ -11,7 +11,7 @@ from pathlib import Path
 
 from isocenter.core.deid.actions import Action
 from isocenter.core.deid.pseudonyms import PatientAlias
-from isocenter.core.deid.rule_values import Change
+from isocenter.core.deid.rule_values import Change, ChangeKind
 from isocenter.core.deid.secrets import Secret
 from isocenter.core.deid.tag_patterns import TagPattern
 from isocenter.core.errors import ConfigurationError
@@ -158,7 +158,7 @@ class Rule:
     def __post_init__(self) -> None:
         for pattern in self.tags:
             tag = pattern.tag
-            if tag is not None and is_untouchable(tag) and self.change.action is not Action.KEEP:
+            if tag is not None and is_untouchable(tag) and self.change.kind is not ChangeKind.KEEP:
                 raise ConfigurationError(
                     f"{pattern.text} cannot be changed by a rule",
                     hint="the object could not be read, or the engine writes it itself",
