@@ -7,15 +7,26 @@ in a :class:`PseudonymStore`; :class:`MemoryStore` is the one without a database
 
 from __future__ import annotations
 
-import hashlib
 import re
 import string
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, NamedTuple, Protocol
+from pathlib import Path
+from typing import Literal, Protocol
 
 from isocenter.core.deid.dates import shift_date
+from isocenter.core.deid.pseudonym_files import read_csv
+from isocenter.core.deid.pseudonym_store import (
+    MemoryStore,
+    Pseudonym,
+    PseudonymEntry,
+    PseudonymStore,
+    check_pseudonym,
+    is_study_key,
+    netrt_hash,
+    study_key,
+)
 from isocenter.core.deid.secrets import PatientKey, Secret
 from isocenter.core.errors import ConfigurationError
 
@@ -32,6 +43,7 @@ __all__ = [
     "PseudonymStore",
     "Pseudonyms",
     "Shifting",
+    "netrt_hash",
     "study_key",
 ]
 
@@ -40,17 +52,6 @@ BirthDateRule = Literal["empty", "shift"]
 # Crockford's base 32: digits and capitals that nobody confuses.
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _KEYED_LETTERS = 16
-_MOST_CHARACTERS = 64  # VR LO (PS3.5 6.2)
-_NETRT_DIGITS = 16
-#: A patient that a list knows by a study, where the Patient ID is empty.
-_STUDY_ISSUER = "\0study"
-
-
-class Pseudonym(NamedTuple):
-    """What goes into Patient ID and Patient's Name."""
-
-    patient_id: str
-    patient_name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,140 +110,6 @@ class Pseudonyms(Protocol):
         Raises:
             ConfigurationError: the alias would be another patient's as well.
         """
-
-
-class PseudonymEntry(NamedTuple):
-    """One line of a pseudonym map.
-
-    Attributes:
-        key: whose; by :func:`study_key` where the Patient ID is empty.
-        pseudonym: what they are called.
-        days: shift of their dates, if it is given and not computed.
-    """
-
-    key: PatientKey
-    pseudonym: Pseudonym
-    days: int | None = None
-
-
-class PseudonymStore(Protocol):
-    """Remembers who is called what, in both directions without a second meaning."""
-
-    def find(self, key: PatientKey) -> PseudonymEntry | None:
-        """The entry of a patient."""
-
-    def taken(self) -> Iterable[str]:
-        """Every pseudonym that is somebody's."""
-
-    def legacy(self, hashed: str) -> Pseudonym | None:
-        """A pseudonym that another system had given, by that system's hash of the patient."""
-
-    def issue(
-        self, key: PatientKey, compose: Callable[[int], Pseudonym], first: int = 1
-    ) -> PseudonymEntry:
-        """Store the first free pseudonym of a count for a patient who has none, at once and whole.
-
-        Args:
-            key: whose.
-            compose: the pseudonym with a number.
-            first: lowest number to use.
-        """
-
-    def add(self, entry: PseudonymEntry) -> None:
-        """Store a given pseudonym.
-
-        Raises:
-            ConfigurationError: the patient has another one, or another patient has it.
-        """
-
-
-def study_key(study_instance_uid: str) -> PatientKey:
-    """The key of a patient without Patient ID, who is known by one study only."""
-    return PatientKey(_STUDY_ISSUER, study_instance_uid)
-
-
-def netrt_hash(patient_id: str, patient_name: str) -> str:
-    """How NETRT's ``pid_mapping.json`` names a patient: 16 digits of SHA-256 of ID and name."""
-    text = f"{patient_id}|{patient_name}".encode()
-    return hashlib.sha256(text).hexdigest()[:_NETRT_DIGITS]
-
-
-def check_pseudonym(pseudonym: Pseudonym, where: str) -> None:
-    """Refuse what cannot be a Patient ID or a name (PS3.5 6.2, VR LO and PN).
-
-    Raises:
-        ConfigurationError: says ``where``.
-    """
-    for text in pseudonym:
-        if not text.strip():
-            raise ConfigurationError(f"{where}: the pseudonym is empty")
-        if len(text) > _MOST_CHARACTERS:
-            raise ConfigurationError(
-                f"{where}: the pseudonym has {len(text)} characters; at most {_MOST_CHARACTERS}"
-            )
-        if "\\" in text or any(ord(letter) < 32 or ord(letter) == 127 for letter in text):
-            raise ConfigurationError(
-                f"{where}: the pseudonym has a backslash or a control character"
-            )
-
-
-class MemoryStore:
-    """A pseudonym store in memory."""
-
-    def __init__(self, entries: Iterable[PseudonymEntry] = ()) -> None:
-        self._entries: dict[PatientKey, PseudonymEntry] = {}
-        self._owners: dict[str, PatientKey] = {}
-        self._legacy: dict[str, Pseudonym] = {}
-        self._counter = 0
-        for entry in entries:
-            self.add(entry)
-
-    @property
-    def entries(self) -> list[PseudonymEntry]:
-        """Everybody, in the order they came."""
-        return list(self._entries.values())
-
-    def find(self, key: PatientKey) -> PseudonymEntry | None:
-        return self._entries.get(key)
-
-    def taken(self) -> Iterable[str]:
-        return list(self._owners)
-
-    def legacy(self, hashed: str) -> Pseudonym | None:
-        return self._legacy.get(hashed)
-
-    def add_legacy(self, hashed: str, pseudonym: Pseudonym) -> None:
-        """Keep a pseudonym of a patient who is known by a hash only."""
-        owner = PatientKey("\0legacy", hashed)
-        if self._owners.setdefault(pseudonym.patient_id, owner) != owner:
-            raise ConfigurationError("two patients have the same pseudonym")
-        self._legacy[hashed] = pseudonym
-
-    def issue(
-        self, key: PatientKey, compose: Callable[[int], Pseudonym], first: int = 1
-    ) -> PseudonymEntry:
-        known = self._entries.get(key)
-        if known is not None:
-            return known
-        number = max(first, self._counter + 1)
-        while compose(number).patient_id in self._owners:
-            number += 1
-        self._counter = number
-        entry = PseudonymEntry(key, compose(number))
-        self.add(entry)
-        return entry
-
-    def add(self, entry: PseudonymEntry) -> None:
-        known = self._entries.get(entry.key)
-        if known is not None and known != entry:
-            raise ConfigurationError("a patient has two pseudonyms")
-        owner = self._owners.get(entry.pseudonym.patient_id)
-        if owner is not None and owner != entry.key:
-            legacy = self._legacy.get(owner.patient_id) if owner.issuer == "\0legacy" else None
-            if legacy != entry.pseudonym:
-                raise ConfigurationError("two patients have the same pseudonym")
-        self._entries[entry.key] = entry
-        self._owners[entry.pseudonym.patient_id] = entry.key
 
 
 class KeyedPseudonyms:
@@ -355,20 +222,58 @@ class GivenPseudonyms:
     ) -> None:
         """``otherwise`` gives the aliases of patients whom the list does not have."""
         self._store, self._otherwise = store, otherwise
+        self._issuers: dict[PatientKey, str] = {}
         self._shifting = Shifting(secret, whole_weeks, keep_ages)
 
+    @classmethod
+    def from_csv(
+        cls,
+        path: Path,
+        secret: Secret,
+        *,
+        whole_weeks: bool = False,
+        keep_ages: bool = False,
+        otherwise: Pseudonyms | None = None,
+    ) -> GivenPseudonyms:
+        """From a file of :mod:`~isocenter.core.deid.pseudonym_files`.
+
+        Raises:
+            ConfigurationError: names every wrong line.
+        """
+        return cls(
+            MemoryStore(read_csv(path)),
+            secret,
+            whole_weeks=whole_weeks,
+            keep_ages=keep_ages,
+            otherwise=otherwise,
+        )
+
     def alias_for(self, key: PatientKey, attributes: Mapping[str, str]) -> PatientAlias | None:
-        entry = None if key.is_empty else self._store.find(key)
-        if entry is None and key.issuer and not key.is_empty:
-            entry = self._store.find(PatientKey("", key.patient_id))
-        if entry is None:
-            entry = self._store.find(study_key(attributes.get("StudyInstanceUID", "")))
+        entry = self._entry(key, attributes.get("StudyInstanceUID", ""))
         if entry is None:
             return None if self._otherwise is None else self._otherwise.alias_for(key, attributes)
         # Without a Patient ID, what is known of the patient is the pseudonym: it is the same in
         # all of their studies, and so is the shift.
-        shifted_by = key if not key.is_empty else PatientKey("\0given", entry.pseudonym.patient_id)
+        shifted_by = entry.key
+        if is_study_key(entry.key):
+            shifted_by = PatientKey("\0given", entry.pseudonym.patient_id)
         return self._shifting.alias(shifted_by, entry.pseudonym, entry.days)
+
+    def _entry(self, key: PatientKey, study_instance_uid: str) -> PseudonymEntry | None:
+        entry = None if key.is_empty else self._store.find(key)
+        if entry is None and key.issuer and not key.is_empty:
+            entry = self._store.find(PatientKey("", key.patient_id))
+            if entry is not None:
+                self._bind(entry.key, key.issuer)
+        return entry or self._store.find(study_key(study_instance_uid.strip(" \0")))
+
+    def _bind(self, listed: PatientKey, issuer: str) -> None:
+        """A line without an issuer is one patient's: the first issuer that it is used for."""
+        if self._issuers.setdefault(listed, issuer) != issuer:
+            raise ConfigurationError(
+                "two issuers gave the same Patient ID, and the list of pseudonyms has it once",
+                hint="add a column IssuerOfPatientID, and a line for each",
+            )
 
 
 def _check_pattern(pattern: str, site: str) -> None:

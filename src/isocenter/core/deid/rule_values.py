@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, partial
 
 from isocenter.core.deid.actions import Action
 from isocenter.core.deid.dates import cap_age, is_time, shift
@@ -27,6 +27,7 @@ _NUMBERS = frozenset({"DS", "IS", "FL", "FD", "SL", "SS", "SV", "UL", "US", "UV"
 _WHOLE = _NUMBERS - {"DS", "FL", "FD"}
 _SMALL = frozenset({"SS", "US"})
 _TEXT = frozenset({"SH", "CS", "AE", "LO", "LT", "PN", "ST", "UC", "UT", "UR"})
+_ONE_TEXT = frozenset({"LT", "ST", "UT", "UR"})  # a backslash is text there (PS3.5 6.2)
 _DS_LETTERS = 16
 _AGE = re.compile(r"(\d{3})([DWMY])")
 _COARSE_DATES = {"year": 4, "month": 6}
@@ -106,7 +107,8 @@ class Change:
             case ChangeKind.TEMPLATE:
                 return Action.REPLACE, self._template.fill(value, look, secret, patient)
             case ChangeKind.REGEX_REPLACE:
-                return Action.REPLACE, _each(value, lambda one: self._expression.sub(self.by, one))
+                replace = partial(self._expression.sub, self.by)
+                return Action.REPLACE, _each(value, vr, replace)
             case ChangeKind.PSEUDONYM:
                 new = patient.patient_name if vr == "PN" else patient.patient_id
                 return Action.PSEUDONYM, new
@@ -123,14 +125,14 @@ class Change:
 
     def _hash(self, value: str, vr: str, secret: Secret) -> str | None:
         if vr == "UI":
-            return _each(value, secret.uid)
+            return _each(value, vr, secret.uid)
         if vr in _NUMBERS:
             modulus = 10 ** min(self.length, 4 if vr in _SMALL else 9)
-            return _each(value, lambda one: str(secret.number("hash", one, modulus)))
+            return _each(value, vr, lambda one: str(secret.number("hash", one, modulus)))
         if vr not in _TEXT:
             return None
         length = min(self.length, _HASH_ROOM.get(vr, _MOST_HASH_LETTERS))
-        hashed = _each(value, lambda one: secret.hash_text(one, length))
+        hashed = _each(value, vr, lambda one: secret.hash_text(one, length))
         return hashed.upper() if vr in ("CS", "AE") else hashed
 
     def _round(self, value: str, vr: str) -> str | None:
@@ -208,9 +210,9 @@ def check_expression(expression: str) -> re.Pattern[str]:
         raise ConfigurationError(f"regular expression {expression!r}: {error}") from error
 
 
-def _each(value: str, change: Callable[[str], str]) -> str:
+def _each(value: str, vr: str, change: Callable[[str], str]) -> str:
     """Change every value that is not empty."""
-    parts = (part.strip(_PADDING) for part in value.split("\\"))
+    parts = (part.strip(_PADDING) for part in ([value] if vr in _ONE_TEXT else value.split("\\")))
     return "\\".join(change(part) if part else "" for part in parts)
 
 

@@ -42,7 +42,7 @@ class _Step:
     def fits(self, tag: int, creator: str) -> bool:
         if self.private and not tag & 0x10000:
             return False
-        if self.creator and self.creator != creator:
+        if self.creator and self.creator != creator.strip(" \0").casefold():
             return False
         return tag & self.mask == self.digits
 
@@ -117,7 +117,7 @@ def _step_of_digits(digits: str, creator: str) -> _Step:
         raise ConfigurationError(f"{digits[:4]},{digits[4:]}: only odd groups have a creator")
     if creator:  # the block that a creator has reserved differs from object to object
         mask, value = mask & 0xFFFF00FF, value & 0xFFFF00FF
-    return _Step(mask, value, creator)
+    return _Step(mask, value, creator.strip().casefold())
 
 
 def _repeating(keyword: str) -> _Step:
