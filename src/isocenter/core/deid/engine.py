@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from isocenter.core.deid.actions import Action, Record
+from isocenter.core.deid.dictionary import tag_of_keyword
+from isocenter.core.deid.elements import Buffer, Code, Item, ItemView, write_head
+from isocenter.core.deid.marks import marks
+from isocenter.core.deid.places import Session
 from isocenter.core.deid.policy import Policy
+from isocenter.core.deid.profile import STRUCTURED_CONTENT
+from isocenter.core.deid.replacing import CharacterSetNeeded, ObjectRefused, character_set_of
+from isocenter.core.deid.source import Source, opened
+from isocenter.core.deid.walker import Piece, Surroundings, Walker
+from isocenter.core.dicom.bounds import DEFAULT_BOUNDS, Bounds
+from isocenter.core.dicom.part10 import FileMeta, encode_file_meta
 
 if TYPE_CHECKING:
-    from isocenter.core.deid.elements import Item
     from isocenter.core.deid.identifiers import Identifiers
     from isocenter.core.deid.pseudonyms import PatientAlias
     from isocenter.core.deid.secrets import Secret
@@ -71,6 +82,14 @@ class Context:
     cleaner: TextCleaner
     handlers: Mapping[str, Handler] = field(default_factory=dict)
 
+    @cached_property
+    def session(self) -> Session:
+        """What is remembered from object to object; it does not go to other processes."""
+        return Session(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "session"}
+
 
 @dataclass(frozen=True, slots=True)
 class ObjectResult:
@@ -84,10 +103,33 @@ class ObjectResult:
     refused: str | None = None
 
 
+_SOP_CLASS, _SOP_INSTANCE = 0x00080016, 0x00080018
+_STUDY, _SERIES = 0x0020000D, 0x0020000E
+_CHARACTER_SET = 0x00080005
+_METHOD_CODES = 0x00120064
+_CONTENT, _VALUE_TYPE = 0x0040A730, 0x0040A040
+_UTF8 = b"ISO_IR 192"
+_NO_TEXT = character_set_of(b"").decoder
+
+#: Objects that cannot be cleaned whatever the policy, by SOP class.
+REFUSED_SOP_CLASSES = {
+    "1.2.840.10008.1.3.10": "a DICOMDIR is written anew for the new files, not de-identified",
+    "1.2.840.10008.5.1.4.1.1.9.4.1": "a recorded voice identifies who speaks",
+    "1.2.840.10008.5.1.4.1.1.9.4.2": "recorded sound cannot be searched for speech",
+}
+
+
 def deidentify_object(
-    source: Path | bytes, target: Path, context: Context, *, durable: bool = True
+    source: Path | bytes,
+    target: Path,
+    context: Context,
+    *,
+    durable: bool = True,
+    bounds: Bounds = DEFAULT_BOUNDS,
 ) -> ObjectResult:
     """Write a de-identified copy of a DICOM file.
+
+    The transfer syntax stays; big endian and deflated data sets become explicit little endian.
 
     Args:
         source: a DICOM file, or its bytes.
@@ -95,9 +137,134 @@ def deidentify_object(
         context: see :class:`Context`.
         durable: sync the file to the disk before it gets its name; a caller that writes many and
             syncs them together says False.
+        bounds: what is read.
 
     Raises:
         DicomError: the object cannot be read to its end, or is beyond the bounds.
         OSError: a file cannot be read or written.
     """
-    raise NotImplementedError
+    with opened(source, target.parent, bounds) as data_set:
+        return _Object(data_set, context, bounds).write(target, durable)
+
+
+class _Object:
+    """One object on its way through."""
+
+    def __init__(self, source: Source, context: Context, bounds: Bounds) -> None:
+        self._source = source
+        self._context = context
+        self._bounds = bounds
+        self._head = self._view(last=_SERIES)
+        meta = source.meta  # some files say it only there
+        self._sop_class = self._text(_SOP_CLASS) or meta.sop_class_uid
+        self._sop_instance = self._text(_SOP_INSTANCE) or meta.sop_instance_uid
+
+    def write(self, target: Path, durable: bool) -> ObjectResult:
+        reason = REFUSED_SOP_CLASSES.get(self._sop_class)
+        if not reason and not (self._sop_class and self._sop_instance):
+            reason = "no SOP Class UID or no SOP Instance UID"
+        if reason:
+            return self._result(None, reason)
+        try:
+            walker, pieces = self._walked(is_utf8=False)
+        except CharacterSetNeeded:
+            walker, pieces = self._walked(is_utf8=True)
+        except ObjectRefused as refusal:
+            return self._result(None, str(refusal))
+        result = self._result(walker, None)
+        meta = FileMeta(self._sop_class, result.sop_uid, self._source.transfer_syntax_uid)
+        _write(target, encode_file_meta(meta), pieces, self._source.data, durable)
+        return result
+
+    def _walked(self, *, is_utf8: bool) -> tuple[Walker, list[Piece]]:
+        source, context = self._source, self._context
+        raw = self._head.raw(_CHARACTER_SET)
+        root = context.session.root(self._sop_class)
+        character_set = character_set_of(raw or b"", is_utf8)
+        around = Surroundings(root, "", (), source.end, source.implicit, character_set)
+        handler = context.handlers.get(STRUCTURED_CONTENT)
+        if handler is not None and STRUCTURED_CONTENT in context.session.active_handlers:
+            full = self._view()
+            if full.raw(_VALUE_TYPE) is not None:  # the root of a content tree
+                around.overrides = handler.item("", full).overrides
+        before = tuple(
+            code for item in self._head.items(_METHOD_CODES) if (code := item_code(item))
+        )
+        inserted = marks(context.policy, before, source.implicit)
+        if is_utf8 and raw is None:
+            element = write_head(_CHARACTER_SET, "CS", len(_UTF8), source.implicit) + _UTF8
+            inserted = ((_CHARACTER_SET, element), *inserted)
+        walker = Walker(
+            source.data, context.session, self._bounds, self._look(), is_utf8=is_utf8
+        )
+        walked = walker.data_set(source.start, around, inserted)
+        return walker, walked.pieces or []
+
+    def _result(self, walker: Walker | None, refused: str | None) -> ObjectResult:
+        uids = walker.uids if walker else {}
+        secret = self._context.secret
+        sop = uids.get(_SOP_INSTANCE) or secret.uid(self._sop_instance)
+        series, study = (uids.get(tag) or secret.uid(self._text(tag)) for tag in (_SERIES, _STUDY))
+        records = walker.records if walker else []
+        return ObjectResult(sop, series, study, self._sop_class, records, refused)
+
+    def _text(self, tag: int) -> str:
+        return (self._head.text(tag) or "").strip(" \0")
+
+    def _view(self, last: int = 0xFFFFFFFF) -> ItemView:
+        source, depth = self._source, self._bounds.max_depth
+        return ItemView(
+            source.data, source.start, source.end, source.implicit, _NO_TEXT, depth, last
+        )
+
+    def _look(self) -> Callable[[str], str | None]:
+        """Original values of the top level by keyword, for the conditions of a site's rules."""
+        full = self._view()
+
+        def look(keyword: str) -> str | None:
+            try:
+                return full.text(tag_of_keyword(keyword))
+            except KeyError:
+                return None
+
+        return look
+
+
+def item_code(item: Item) -> Code | None:
+    """The code that an item of a code sequence is."""
+    value, scheme, meaning = (item.text(tag) for tag in (0x00080100, 0x00080102, 0x00080104))
+    return Code(value, scheme or "", meaning or "") if value else None
+
+
+def _write(
+    target: Path, first: bytes, pieces: list[Piece], data: Buffer, durable: bool
+) -> None:
+    """Whole or not at all, under a name that nobody else writes to."""
+    part = target.with_name(f"{target.name}.{os.getpid()}.part")
+    view = memoryview(data)
+    try:
+        with part.open("wb", buffering=1 << 16) as file:
+            file.write(first)
+            for piece in pieces:
+                if isinstance(piece, bytes):
+                    file.write(piece)
+                else:
+                    with view[piece[0] : piece[1]] as kept:
+                        file.write(kept)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        part.replace(target)
+        if durable:
+            _sync_folder(target.parent)
+    finally:
+        view.release()
+        part.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

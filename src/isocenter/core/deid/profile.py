@@ -8,7 +8,7 @@ of the same kind costs one look-up for each element.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -24,6 +24,10 @@ Check = Literal["", "text", "number", "date"]
 
 #: Keys of handlers in the engine's context.
 STRUCTURED_CONTENT, GRAPHICS = "structured-content", "graphics"
+HANDLED_OPTIONS: Mapping[Option, str] = {
+    Option.CLEAN_STRUCTURED_CONTENT: STRUCTURED_CONTENT,
+    Option.CLEAN_GRAPHICS: GRAPHICS,
+}
 
 TEXT_VRS = frozenset(("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"))
 DATE_VRS = frozenset(("DA", "DT", "TM"))
@@ -62,6 +66,8 @@ class Decision:
             them is replaced by a dummy.
         handler: that decides the items of this sequence.
         quiet: not worth a line in the action log.
+        fallback: REMOVE, EMPTY or DUMMY, where the action cannot be done with a value, such as a
+            shift of what is no date.
     """
 
     action: Action
@@ -72,6 +78,7 @@ class Decision:
     strict: bool = False
     handler: str = ""
     quiet: bool = False
+    fallback: Action = Action.REMOVE
 
 
 class Choices(NamedTuple):
@@ -150,6 +157,10 @@ class Level:
         decision = self._decided(tag, vr or "UN")
         if self.strict and decision.vr in TEXT_VRS - {"CS"} and self._says_something(tag, decision):
             return Decision(Action.DUMMY, f"{decision.rule} in D", decision.keyword, decision.vr)
+        if decision.check or decision.action in (Action.CLEAN, Action.SHIFT, Action.ROUND):
+            code = "Z/D" if self.strict else "X/Z/D"
+            made = self._resolve(code, "", tag, decision.keyword, decision.vr)
+            return replace(decision, fallback=made.action)
         return decision
 
     def _says_something(self, tag: int, decision: Decision) -> bool:
@@ -217,10 +228,7 @@ class Level:
         """What an option does to an attribute of the table; None where it cannot."""
         rule = f"E.1-1 {code} {option}"
         if vr == "SQ":
-            handler = {
-                Option.CLEAN_STRUCTURED_CONTENT: STRUCTURED_CONTENT,
-                Option.CLEAN_GRAPHICS: GRAPHICS,
-            }.get(option, "")
+            handler = HANDLED_OPTIONS.get(option, "")
             return Decision(Action.RECURSE, rule, keyword, vr, handler=handler)
         if option is Option.RETAIN_MODIFIED_DATES:
             return _shifted(tag, keyword, vr, rule)
