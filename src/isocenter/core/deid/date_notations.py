@@ -35,10 +35,11 @@ _MONTHS: dict[str, int] = {
 }
 _MONTH = "|".join(sorted(_MONTHS, key=len, reverse=True))
 _DIGITS = re.compile(r"(?<![0-9])[0-9]{6,20}(?![0-9])")
-_SEPARATED = re.compile(
-    r"(?<![0-9])(?:(?P<y>[12][0-9]{3})(?P<s>[-./ _])(?P<m>[0-9]{1,2})(?P=s)(?P<d>[0-9]{1,2})"
+_SEPARATED = re.compile(  # not within a UID or a version
+    r"(?<![0-9])(?<![0-9]\.)"
+    r"(?:(?P<y>[12][0-9]{3})(?P<s>[-./ _])(?P<m>[0-9]{1,2})(?P=s)(?P<d>[0-9]{1,2})"
     r"|(?P<a>[0-9]{1,2})(?P<t>[-./ _]|\. )(?P<b>[0-9]{1,2})(?P=t)(?P<c>[12][0-9]{3}|[0-9]{2}))"
-    r"(?![0-9])"
+    r"(?![0-9])(?!\.[0-9])"
 )
 _GAP = r"[\s\-/.,_]*"
 _OF = r"(?:(?:de|of|del|do)\s+)?"

@@ -13,17 +13,34 @@ _WORDS = re.compile(r"[\s,;/\\]+")
 
 #: Titles and degrees; what stands with them is a name.
 TITLES = frozenset(
-    ["aerztin", "arzt", "assistenzarzt", "bsc", "chefarzt", "dds", "dipl", "dmd", "do", "doctor", "doktor", "don", "dona", "doutor", "doutora", "doz", "dr", "dra", "drs", "em", "esq", "facr", "fr", "fracr", "frau", "frcr", "habil", "herr", "herrn", "ii", "iii", "ing", "iv", "jr", "junior", "lady", "mba", "mbbs", "md", "med", "medica", "medico", "mfa", "miss", "mister", "mr", "mrs", "ms", "msc", "mta", "mtra", "nat", "np", "nurse", "oberaerztin", "oberarzt", "pa", "pd", "pfleger", "phd", "priv", "prof", "profesor", "profesora", "professor", "professora", "rer", "rn", "rt", "schwester", "senhor", "senhora", "senior", "senor", "senora", "sir", "sr", "sra", "srta", "univ"]
+    """
+    aerztin arzt assistenzarzt bsc chefarzt dds dipl dmd do doctor doktor don dona doutor
+    doutora doz dr dra drs em esq facr fr fracr frau frcr habil herr herrn ii iii ing iv jr
+    junior lady mba mbbs md med medica medico mfa miss mister mr mrs ms msc mta mtra nat np
+    nurse oberaerztin oberarzt pa pd pfleger phd priv prof profesor profesora professor
+    professora rer rn rt schwester senhor senhora senior senor senora sir sr sra srta univ
+    """.split()  # noqa: SIM905
 )
 
 #: Parts of names that are nobody's.
 _PARTICLES = frozenset(
-    ["abu", "and", "ben", "bin", "binti", "dalla", "das", "degli", "del", "della", "delle", "dello", "den", "der", "des", "die", "dos", "ibn", "ten", "ter", "und", "van", "vom", "von", "zum", "zur"]
+    """
+    abu and ben bin binti dalla das degli del della delle dello den der des die dos ibn ten ter
+    und van vom von zum zur
+    """.split()  # noqa: SIM905
 )
 
 #: What stands in a name where nobody's name is.
 _NO_NAMES = frozenset(
-    ["admin", "administrador", "administrator", "anonimizado", "anonym", "anonymisation", "anonymised", "anonymisiert", "anonymizado", "anonymization", "anonymized", "anonymous", "bediener", "blank", "default", "deidentified", "demo", "desconhecido", "desconocido", "dummy", "empty", "example", "name", "noname", "none", "null", "operador", "operator", "operators", "paciente", "pat", "patient", "patients", "phantom", "physician", "physicians", "physicist", "physics", "physik", "proband", "pseudonym", "pseudonymous", "radiologe", "radiologist", "radiologo", "removed", "research", "sample", "service", "study", "subject", "tech", "technician", "technologist", "tecnica", "tecnico", "test", "testing", "unbekannt", "unknown", "unspecified", "user", "usuario", "volunteer"]
+    """
+    admin administrador administrator anonimizado anonym anonymisation anonymised anonymisiert
+    anonymizado anonymization anonymized anonymous bediener blank default deidentified demo
+    desconhecido desconocido dummy empty example name noname none null operador operator
+    operators paciente pat patient patients phantom physician physicians physicist physics
+    physik proband pseudonym pseudonymous radiologe radiologist radiologo removed research
+    sample service study subject tech technician technologist tecnica tecnico test testing
+    unbekannt unknown unspecified user usuario volunteer
+    """.split()  # noqa: SIM905
 )
 
 

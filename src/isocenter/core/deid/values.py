@@ -256,10 +256,8 @@ class _Reader:
             item_end = None if item_length == _UNDEFINED else item_start + item_length
             if item_end is not None and item_end > (limit if end is None else end):
                 raise DataSetError(f"an item reaches out of {sequences}{tag_text(tag)}")
-            is_explicit = (
-                (explicit
-                and vr != "UN")
-                or is_explicit_start(self._data[item_start : item_start + 8])
+            is_explicit = (explicit and vr != "UN") or is_explicit_start(
+                self._data[item_start : item_start + 8]
             )
             position = self._elements_of(
                 item_start,
