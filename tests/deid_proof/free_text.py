@@ -106,7 +106,6 @@ DESCRIPTORS = {
     "RequestedProcedureDescription": 64,
     "PerformedProcedureStepDescription": 64,
     "ReasonForStudy": 64,
-    "PatientComments": 10240,
     "AcquisitionProtocolDescription": 64,
     "DerivationDescription": 1024,
     "CommentsOnThePerformedProcedureStep": 1024,

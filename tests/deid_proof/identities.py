@@ -63,7 +63,7 @@ class Person:
     @property
     def phone(self) -> str:
         """A telephone number as people write it."""
-        return f"+49 761 {555000 + self.number * 37}-{11 + self.number}"
+        return f"+49 761 55{1000 + self.number * 37}"
 
     @property
     def local_phone(self) -> str:

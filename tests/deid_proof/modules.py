@@ -73,7 +73,7 @@ def _words(text: str) -> tuple[str, ...]:
 
 def _patient(place: Place, person: Person) -> None:
     place.plant("PatientName", person.name, "patient name", removed=person.terms)
-    place.plant("PatientID", person.patient_id, "patient id")
+    place.plant("PatientID", person.patient_id, "patient id", retained=(person.issuer,))
     place.plant("IssuerOfPatientID", person.issuer, "identity")
     place.plant("PatientBirthDate", person.birth.strftime("%Y%m%d"), "birth date")
     place.plant(
@@ -103,8 +103,8 @@ def _study(place: Place, person: Person, study: int) -> None:
     place.plant("StudyDate", when.strftime("%Y%m%d"), "date")
     place.plant("SeriesDate", when.strftime("%Y%m%d"), "date")
     place.plant("ContentDate", (when + timedelta(days=1)).strftime("%Y%m%d"), "date")
-    place.plant("StudyTime", f"{8 + study:02d}1{person.number % 6}33.25", "time")
-    place.put("ContentTime", f"{9 + study:02d}2130")
+    place.plant("StudyTime", f"{8 + study % 10:02d}1{person.number % 6}33.25", "time")
+    place.put("ContentTime", f"{9 + study % 10:02d}2130")
     place.plant("AccessionNumber", f"ACC{88_000 + 2 * person.number + study}", "identity")
     place.plant("StudyID", f"SID{66_000 + 2 * person.number + study}", "identity")
     place.plant("ReferringPhysicianName", "^".join(person.referring), "identity",
