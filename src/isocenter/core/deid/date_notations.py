@@ -56,7 +56,8 @@ _NAMED = re.compile(
 _EAST_ASIAN = re.compile(
     r"(?<![0-9])([12][0-9]{3})\s*[年년]\s*([0-9]{1,2})\s*[月월]\s*([0-9]{1,2})\s*[日일]?"
 )
-_MAY_BE_NAMED = re.compile(r"[0-9]")
+_A_DIGIT = re.compile(r"[0-9]")
+_MONTH_STARTS = tuple(sorted({name[:3] for name in _MONTHS}))
 # Digits of a date with a time behind it (PS3.5 6.2, DT), without separators.
 _WITH_TIME = frozenset((10, 12, 14, 16, 17, 18, 20))
 
@@ -76,7 +77,7 @@ def written_dates(text: str, *, six_digits: bool = True) -> Iterator[WrittenDate
         text: NFC.
         six_digits: six digits in a row can be a date too (``040115``).
     """
-    if _MAY_BE_NAMED.search(text) is None:
+    if _A_DIGIT.search(text) is None:
         return
     for match in _DIGITS.finditer(text):
         days = _run(match.group(), six_digits)
@@ -92,15 +93,23 @@ def written_dates(text: str, *, six_digits: bool = True) -> Iterator[WrittenDate
                 days |= _days(*((year, b, match["c"]) for year in _years(a.zfill(2))))
         if days:
             yield WrittenDate(match.start(), match.end(), days)
+    lowered = text.lower()
+    if any(start in lowered for start in _MONTH_STARTS):
+        yield from _named(text)
+    if "年" in text or "년" in text:
+        for match in _EAST_ASIAN.finditer(text):
+            days = _days((match[1], match[2], match[3]))
+            if days:
+                yield WrittenDate(match.start(), match.end(), days)
+
+
+def _named(text: str) -> Iterator[WrittenDate]:
+    """With the month as a word."""
     for match in _NAMED.finditer(text):
         number = next(n for n in "123" if match["m" + n])
         month = str(_MONTHS[match["m" + number].lower()])
         years = _years(match["y" + number].lstrip("'"))
         days = _days(*((year, month, match["d" + number]) for year in years))
-        if days:
-            yield WrittenDate(match.start(), match.end(), days)
-    for match in _EAST_ASIAN.finditer(text):
-        days = _days((match[1], match[2], match[3]))
         if days:
             yield WrittenDate(match.start(), match.end(), days)
 

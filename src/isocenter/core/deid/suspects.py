@@ -12,7 +12,8 @@ _UPPER = "A-ZÀ-ÖØ-ÞĀ-ŽΑ-ΩА-Я"
 _NAME = rf"(?:[{_UPPER}][\w'’.-]*|v[ao]n|de[lr]?|d[aeo]s?|la|le|bin|al)"
 _NAMES = rf"{_NAME}(?:[ ^,]+{_NAME}){{0,3}}"
 _TITLE = (
-    r"(?:[Dd]r(?:[aes]|\. ?med|\.)?|DR|DRA|[Pp]rof(?:ess?or[a]?)?\.?|PROF|[Dd]o[ck]tor[a]?|M[rs]s?\."
+    r"(?:[Dd]r(?:[aes]|\. ?med|\.)?|DR|DRA|[Pp]rof(?:ess?or[a]?)?\.?|PROF|[Dd]o[ck]tor[a]?"
+    r"|M[rs]s?\."
     r"|M(?:rs|iss)|[Hh]errn?|[Ff]rau|[Ss]r[a]?\.|[Ss]rta\.?|[Ss]e[nñ]h?or[a]?"
     r"|[Dd]ott(?:\.|ore|oressa)|[Mm]me\.?|[Mm]lle\.?)"
 )
