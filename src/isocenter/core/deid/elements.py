@@ -188,9 +188,7 @@ class ItemView:
             position = head.start + head.length
             if head.length == UNDEFINED:
                 implicit = self.implicit or head.vr == b"UN"
-                position = skip_undefined(
-                    self.data, head.start, self.end, implicit, self.max_depth
-                )
+                position = skip_undefined(self.data, head.start, self.end, implicit, self.max_depth)
             found.setdefault(head.tag, (head, position))
         return found
 

@@ -13,12 +13,13 @@ from isocenter.core.deid.actions import Action, Record
 from isocenter.core.deid.dictionary import tag_of_keyword
 from isocenter.core.deid.elements import Buffer, Code, Item, ItemView, write_head
 from isocenter.core.deid.marks import marks
+from isocenter.core.deid.one_element import Piece, Surroundings
 from isocenter.core.deid.places import Session
 from isocenter.core.deid.policy import Policy
 from isocenter.core.deid.profile import STRUCTURED_CONTENT
 from isocenter.core.deid.replacing import CharacterSetNeeded, ObjectRefused, character_set_of
 from isocenter.core.deid.source import Source, opened
-from isocenter.core.deid.walker import Piece, Surroundings, Walker
+from isocenter.core.deid.walker import Walker
 from isocenter.core.dicom.bounds import DEFAULT_BOUNDS, Bounds
 from isocenter.core.dicom.part10 import FileMeta, encode_file_meta
 
@@ -71,9 +72,21 @@ class Handler(Protocol):
         """``path`` as in :class:`Record`; ``item`` is a read-only look at the original."""
 
 
+class DocumentHandler(Protocol):
+    """Looks into encapsulated documents (PDF, CDA, STL, OBJ)."""
+
+    def refuses(self, sop_class_uid: str, mime_type: str, document: bytes) -> str | None:
+        """Why this document must not leave; None if it may, as it is."""
+
+
 @dataclass(frozen=True)
 class Context:
-    """Everything besides the object that decides what becomes of it; one per patient's study."""
+    """Everything besides the object that decides what becomes of it; one per patient's study.
+
+    Attributes:
+        handlers: see :class:`Handler`.
+        documents: without one every encapsulated document is refused.
+    """
 
     secret: Secret
     policy: Policy
@@ -81,6 +94,7 @@ class Context:
     identifiers: Identifiers
     cleaner: TextCleaner
     handlers: Mapping[str, Handler] = field(default_factory=dict)
+    documents: DocumentHandler | None = None
 
     @cached_property
     def session(self) -> Session:
@@ -194,9 +208,7 @@ class _Object:
         if is_utf8 and raw is None:
             element = write_head(_CHARACTER_SET, "CS", len(_UTF8), source.implicit) + _UTF8
             inserted = ((_CHARACTER_SET, element), *inserted)
-        walker = Walker(
-            source.data, context.session, self._bounds, self._look(), is_utf8=is_utf8
-        )
+        walker = Walker(source.data, context.session, self._bounds, self._look(), is_utf8=is_utf8)
         walked = walker.data_set(source.start, around, inserted)
         return walker, walked.pieces or []
 
@@ -236,9 +248,7 @@ def item_code(item: Item) -> Code | None:
     return Code(value, scheme or "", meaning or "") if value else None
 
 
-def _write(
-    target: Path, first: bytes, pieces: list[Piece], data: Buffer, durable: bool
-) -> None:
+def _write(target: Path, first: bytes, pieces: list[Piece], data: Buffer, durable: bool) -> None:
     """Whole or not at all, under a name that nobody else writes to."""
     part = target.with_name(f"{target.name}.{os.getpid()}.part")
     view = memoryview(data)

@@ -11,7 +11,9 @@ import yaml
 
 from isocenter.core.deid.dictionary import tag_of_keyword
 
-Listed = Literal["keep", "clean", "descriptor", "device", "deny", "class_uid", "instance_uid", "engine"]
+Listed = Literal[
+    "keep", "clean", "descriptor", "device", "deny", "class_uid", "instance_uid", "engine"
+]
 
 
 @cache

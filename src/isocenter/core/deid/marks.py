@@ -17,7 +17,9 @@ _TEMPORAL_VALUES = {"remove": "REMOVED", "shift": "MODIFIED", "keep": "UNMODIFIE
 
 
 @lru_cache(maxsize=64)
-def marks(policy: Policy, before: tuple[Code, ...], implicit: bool) -> tuple[tuple[int, bytes], ...]:
+def marks(
+    policy: Policy, before: tuple[Code, ...], implicit: bool
+) -> tuple[tuple[int, bytes], ...]:
     """The elements, by tag in order.
 
     Args:

@@ -38,6 +38,8 @@ _FAMILIES = (TEXT_VRS, DATE_VRS, _NUMBER_TEXT_VRS, _BULK_VRS, frozenset(("US", "
 _PATIENT_NAME, _PATIENT_ID, _BIRTH_DATE = 0x00100010, 0x00100020, 0x00100030
 _PATIENT_AGE = 0x00101010
 _CHARACTER_SET = 0x00080005
+#: Refused, unless the engine's context has a handler that can look into it.
+ENCAPSULATED_DOCUMENT = 0x00420011
 _TIMEZONE = 0x00080201
 #: Written by the engine itself at the top level (PS3.15 E.1.1; PS3.3 C.7.1.1, C.12.1).
 ENGINE_TAGS = frozenset((0x00120062, 0x00120063, 0x00120064, 0x00280303))
@@ -193,6 +195,8 @@ class Level:
             return Decision(Action.KEEP, "character set", keyword, vr, quiet=True)
         if tag in ENGINE_TAGS:
             return Decision(Action.REMOVE, "engine", keyword, vr, quiet=True)
+        if tag == ENCAPSULATED_DOCUMENT:
+            return Decision(Action.REFUSE, "E.1-1 D", keyword, vr)
         if tag == _BIRTH_DATE and self.choices.keep_ages:
             return Decision(Action.SHIFT, "birth date", keyword, vr)
         if tag >> 24 in (_OVERLAYS, _CURVES):
@@ -333,4 +337,6 @@ def _fits(known: Attribute, read_vr: str) -> bool:
 
 def explain(tag: int, policy: Policy) -> list[str]:
     """Lines that tell a reader what happens to an attribute and why."""
-    raise NotImplementedError(tag, policy, Mapping)
+    from isocenter.core.deid.explanations import explained
+
+    return explained(tag, policy)

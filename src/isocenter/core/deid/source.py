@@ -74,9 +74,11 @@ def opened(source: Path | bytes, workspace: Path, bounds: Bounds) -> Iterator[So
             with _data_set(file.read(), workspace, bounds) as found:
                 yield found
             return
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-            with _data_set(mapped, workspace, bounds) as found:
-                yield found
+        with (
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
+            _data_set(mapped, workspace, bounds) as found,
+        ):
+            yield found
 
 
 def _check_size(size: int, bounds: Bounds) -> None:

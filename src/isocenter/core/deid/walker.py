@@ -5,9 +5,8 @@ Runs of elements that stay are one slice of the source: nothing of them is decod
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from isocenter.core.deid.actions import Action, Record
 from isocenter.core.deid.elements import (
@@ -27,65 +26,31 @@ from isocenter.core.deid.elements import (
     write_head,
     write_item_head,
 )
-from isocenter.core.deid.places import Place, Session, Step
+from isocenter.core.deid.one_element import (
+    LONG_VALUE,
+    ElementWriter,
+    Piece,
+    Surroundings,
+    Walked,
+    overridden,
+)
+from isocenter.core.deid.places import Session, Step
 from isocenter.core.deid.private import decide_private
-from isocenter.core.deid.profile import Decision
-from isocenter.core.deid.replacing import GONE, CharacterSet, NewValue, character_set_of
+from isocenter.core.deid.profile import ENCAPSULATED_DOCUMENT, Decision
+from isocenter.core.deid.replacing import GONE, NewValue, character_set_of
 from isocenter.core.dicom.bounds import Bounds
 from isocenter.core.dicom.scanner import tag_text
 from isocenter.core.errors import BoundsError, DataSetError
 
 if TYPE_CHECKING:
-    from isocenter.core.deid.engine import ItemDecision, Override
+    from isocenter.core.deid.engine import ItemDecision
 
 _UTF8 = b"ISO_IR 192"
 _NO_TAG = 1 << 32
-_MOST_REMEMBERED = 50_000
-_LONG_VALUE = 4096  # values above this are not remembered, and not hashed to their end
-_SHOWN = 64
-
-Piece = bytes | tuple[int, int]  # new bytes, or a slice of the source
-
-
-@dataclass(slots=True)
-class Surroundings:
-    """Where the walker is: the top level, or one item.
-
-    Attributes:
-        place: what is known of this level.
-        path: of the item, ``(0040,A730)[2]/``; empty at the top level.
-        tags: of the sequences around.
-        end: of the item, or of what it is in where it has a delimiter.
-        implicit: VR.
-        character_set: in force.
-        overrides: of a handler, by tag.
-        depth: of nesting; 0 at the top level.
-    """
-
-    place: Place
-    path: str
-    tags: tuple[int, ...]
-    end: int
-    implicit: bool
-    character_set: CharacterSet
-    overrides: Mapping[int, Override] = field(default_factory=dict)
-    depth: int = 0
-
-
-class Walked(NamedTuple):
-    """Where the walker has come to, and what was written; None if everything stays."""
-
-    position: int
-    pieces: list[Piece] | None
 
 
 class Walker:
-    """One pass over one data set in little endian.
-
-    Attributes:
-        records: the action log.
-        uids: new ones of the top level, by tag.
-    """
+    """One pass over one data set in little endian."""
 
     def __init__(
         self,
@@ -100,11 +65,19 @@ class Walker:
         self._session = session
         self._replacer = session.replacer
         self._bounds = bounds
-        self._look = look
+        self._writer = ElementWriter(data, session, look)
         self._is_utf8 = is_utf8
         self._elements = 0
-        self.records: list[Record] = []
-        self.uids: dict[int, str] = {}
+
+    @property
+    def records(self) -> list[Record]:
+        """The action log."""
+        return self._writer.records
+
+    @property
+    def uids(self) -> dict[int, str]:
+        """New UIDs of the top level, by tag."""
+        return self._writer.uids
 
     def data_set(
         self, start: int, around: Surroundings, inserted: tuple[tuple[int, bytes], ...] = ()
@@ -175,9 +148,9 @@ class Walker:
             raise DataSetError(f"{tag_text(head.tag)} at byte {position}, outside a sequence")
         decision, given = step.decision, None
         if around.overrides and (override := around.overrides.get(head.tag)) is not None:
-            decision, given = _overridden(decision, override)
+            decision, given = overridden(decision, override)
         if step.by_rule:
-            decision, given = self._by_rule(head, decision, given, "", around)
+            decision, given = self._writer.by_rule(head, decision, given, "", around)
         if decision.vr == "SQ":
             return self._sequence(head, decision, around)
         if head.length == UNDEFINED:
@@ -185,92 +158,16 @@ class Walker:
         raw = data[head.start : head.start + head.length]
         if head.tag == SPECIFIC_CHARACTER_SET:
             return self._character_set(head, raw, around)
+        if head.tag == ENCAPSULATED_DOCUMENT and decision.action is Action.REFUSE:
+            return self._writer.document(head, decision, raw, around)
+        new: NewValue | None
         if given is not None:
             new = self._replacer.written(given, decision.action, decision, around.character_set)
         elif decision is step.decision:
-            new = self._remembered(step, raw, around.character_set)
+            new = self._writer.remembered(step, raw, around.character_set)
         else:
-            new = self._new_value(decision, raw, around.character_set)
-        return self._written(head, decision, raw, new, around)
-
-    def _new_value(
-        self, decision: Decision, raw: bytes, character_set: CharacterSet
-    ) -> NewValue | None:
-        if not raw and decision.action not in (Action.REMOVE, Action.PSEUDONYM):
-            return None  # nothing is in it, and what an empty value says stays
-        return self._replacer.new_value(decision, raw, character_set)
-
-    def _remembered(self, step: Step, raw: bytes, character_set: CharacterSet) -> NewValue | None:
-        key, memo = (raw, character_set), step.memo
-        try:
-            return memo[key]
-        except KeyError:
-            new = self._new_value(step.decision, raw, character_set)
-        if len(raw) <= _LONG_VALUE:
-            if len(memo) >= _MOST_REMEMBERED:
-                memo.clear()
-            memo[key] = new
-        return new
-
-    def _by_rule(
-        self, head: Head, decision: Decision, given: str | None, creator: str, around: Surroundings
-    ) -> tuple[Decision, str | None]:
-        """What a site's rule makes of a decision: another one, and the new text if it has one."""
-        rules = self._session.rules
-        text = ""
-        if decision.vr != "SQ" and head.length <= _LONG_VALUE:  # bulk data has no text
-            raw = self._data[head.start : head.start + head.length]
-            text = around.character_set.decoder.decode(raw)
-        outcome = rules and rules.match(
-            (*around.tags, head.tag),
-            decision.keyword,
-            decision.vr,
-            text,
-            self._look,
-            secret=self._session.context.secret,
-            patient=self._session.context.patient,
-            creator=creator,
-        )
-        if not outcome:
-            return decision, given
-        action = outcome.action
-        if decision.vr == "SQ" and action not in (Action.REMOVE, Action.EMPTY):
-            action = Action.RECURSE
-        rule = f"site rule {outcome.rule_name}"
-        return replace(decision, action=action, rule=rule, check="", quiet=False), outcome.value
-
-    def _written(
-        self, head: Head, decision: Decision, raw: bytes, new: NewValue | None, around: Surroundings
-    ) -> Walked:
-        """The element with its new value, and a line in the log."""
-        position = head.start + head.length
-        if decision.vr == "UI" and around.depth == 0:
-            self.uids[head.tag] = new.text if new else raw.decode("latin-1").strip(" \0")
-        if new is None:
-            if not decision.quiet and raw:
-                self._record(head, decision, decision.action, raw, "", around)
-            return Walked(position, None)
-        if not decision.quiet or new.action not in (Action.REMOVE, Action.KEEP):
-            self._record(head, decision, new.action, raw, new.text, around)
-        if new.value is None:
-            return Walked(position, [])
-        vr = decision.vr if len(decision.vr) == 2 else "UN"
-        written = write_head(head.tag, vr, len(new.value), around.implicit) + new.value
-        return Walked(position, [written])
-
-    def _record(
-        self,
-        head: Head,
-        decision: Decision,
-        action: Action,
-        raw: bytes,
-        text: str,
-        around: Surroundings,
-    ) -> None:
-        path = around.path + tag_text(head.tag)
-        vr = head.vr.decode("ascii") or decision.vr
-        old = self._replacer.digest(raw[:_LONG_VALUE])
-        self.records.append(Record(path, vr, decision.rule, action, old, text[:_SHOWN]))
+            new = self._writer.new_value(decision, raw, around.character_set)
+        return self._writer.written(head, decision, raw, new, around)
 
     def _character_set(self, head: Head, raw: bytes, around: Surroundings) -> Walked:
         around.character_set = character_set_of(raw, self._is_utf8)
@@ -288,7 +185,7 @@ class Walker:
         )
         if decision.action is Action.KEEP and head.vr in (b"OB", b"OW"):
             return Walked(position, None)
-        self._record(head, decision, Action.REMOVE, b"", "", around)
+        self._writer.record(head, decision, Action.REMOVE, b"", "", around)
         return Walked(position, [])
 
     def _sequence(self, head: Head, decision: Decision, around: Surroundings) -> Walked:
@@ -307,8 +204,8 @@ class Walker:
             depth = self._bounds.max_depth
             position = skip_undefined(self._data, head.start, end, implicit, depth)
         if not decision.quiet:
-            raw = self._data[head.start : min(position, head.start + _LONG_VALUE)]
-            self._record(head, decision, decision.action, raw, "", around)
+            raw = self._data[head.start : min(position, head.start + LONG_VALUE)]
+            self._writer.record(head, decision, decision.action, raw, "", around)
         if decision.action is Action.EMPTY:
             return Walked(position, [write_head(head.tag, "SQ", 0, around.implicit)])
         if decision.action is not Action.REMOVE:
@@ -370,7 +267,7 @@ class Walker:
             view = ItemView(
                 self._data, item.start, inner.end, implicit, inner.character_set.decoder, depth
             )
-            self._record(item, decision, Action.REMOVE, b"", "", inner)
+            self._writer.record(item, decision, Action.REMOVE, b"", "", inner)
             return Walked(view.behind() if is_open else inner.end, [])
         walked = self.data_set(item.start, inner)
         position = walked.position
@@ -428,7 +325,9 @@ class Walker:
                 pieces.append((first, last))
             else:
                 head = read_head(data, first, end, around.implicit)
-                self._record(head, _CREATOR, Action.REMOVE, data[head.start : last], "", around)
+                self._writer.record(
+                    head, _CREATOR, Action.REMOVE, data[head.start : last], "", around
+                )
         for written in kept:
             pieces += written
         return Walked(position, pieces)
@@ -442,34 +341,25 @@ class Walker:
         else:
             decision = _PRIVATE
         if session.is_ruled(head.tag):
-            decision, given = self._by_rule(head, decision, given, creator, around)
+            decision, given = self._writer.by_rule(head, decision, given, creator, around)
         if decision.vr == "SQ" or (head.length == UNDEFINED and decision.action is Action.REMOVE):
             return self._sequence(head, decision, around)
         if head.length == UNDEFINED:
             return self._undefined(head, decision, around)
-        most = _LONG_VALUE if decision.action is Action.REMOVE else head.length
+        most = LONG_VALUE if decision.action is Action.REMOVE else head.length
         raw = self._data[head.start : head.start + min(head.length, most)]
+        new: NewValue | None
         if given is not None:
             new = self._replacer.written(given, decision.action, decision, around.character_set)
         elif decision.action is Action.REMOVE:
             new = GONE
         else:
-            new = self._new_value(decision, raw, around.character_set)
-        return self._written(head, decision, raw, new, around)
+            new = self._writer.new_value(decision, raw, around.character_set)
+        return self._writer.written(head, decision, raw, new, around)
 
 
 _CREATOR = Decision(Action.REMOVE, "private", vr="LO")
 _PRIVATE = Decision(Action.REMOVE, "private")
-
-
-def _overridden(decision: Decision, override: Override) -> tuple[Decision, str | None]:
-    action = override.action
-    if decision.vr == "SQ" and action in (Action.KEEP, Action.CLEAN):
-        action = Action.RECURSE
-    rule = override.rule or decision.rule
-    check = "text" if action is Action.KEEP else ""
-    made = replace(decision, action=action, rule=rule, check=check, quiet=False)
-    return made, override.value if action is Action.REPLACE else None
 
 
 def size_of(pieces: list[Piece]) -> int:
