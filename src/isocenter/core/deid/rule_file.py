@@ -21,6 +21,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, TypeVar
 
 import yaml
@@ -28,7 +29,7 @@ from pydicom import config as pydicom_config
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.valuerep import VR, validate_value
 
-from isocenter.core.deid.rule_values import Change, ChangeKind, check_expression
+from isocenter.core.deid.rule_values import Change, ChangeKind
 from isocenter.core.deid.rules import TEST_KINDS, Condition, Rule, RuleSet, ValueTest
 from isocenter.core.deid.tag_patterns import TagPattern, tag_of
 from isocenter.core.errors import ConfigurationError
@@ -150,7 +151,7 @@ class _Reader:
     def _condition(self, node: yaml.Node) -> Condition:
         tests: list[tuple[str, ValueTest]] = []
         for keyword, value in self._table(node, None, "a condition").items():
-            self._try(value, lambda keyword=keyword: tag_of(keyword))  # type: ignore[misc]
+            self._try(value, partial(tag_of, keyword))
             tests.extend((keyword, test) for test in self._tests(value))
         if not tests:
             self._problem(node, "the condition asks nothing", "if: {Modality: CT}")
@@ -174,10 +175,9 @@ class _Reader:
             elif kind in _FLAGS:
                 tests.append(ValueTest(kind, negated=negated == self._flag(value)))
             else:
-                operand = self._scalar(value)
-                if kind == "matches":
-                    self._try(value, lambda operand=operand: check_expression(operand))  # type: ignore[misc]
-                tests.append(ValueTest(kind, operand, ignore_case, negated))
+                make = partial(ValueTest, kind, self._scalar(value), ignore_case, negated)
+                test = self._try(value, make) if kind in TEST_KINDS else None
+                tests.extend([test] if test is not None else [])
         if negated and len(tests) > 1:
             self._problem(node, "'not' takes one test", "write several 'not' as a list")
         return tuple(tests)
@@ -186,7 +186,7 @@ class _Reader:
         if node is None:
             return ()
         nodes = node.value if isinstance(node, yaml.SequenceNode) else [node]
-        found = [self._try(one, lambda one=one: TagPattern(self._scalar(one))) for one in nodes]  # type: ignore[misc]
+        found = [self._try(one, partial(TagPattern, self._scalar(one))) for one in nodes]
         return tuple(pattern for pattern in found if pattern is not None)
 
     def _vrs(self, node: yaml.Node | None) -> frozenset[str]:

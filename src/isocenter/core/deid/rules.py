@@ -11,9 +11,9 @@ from pathlib import Path
 
 from isocenter.core.deid.actions import Action
 from isocenter.core.deid.pseudonyms import PatientAlias
-from isocenter.core.deid.rule_values import Change, ChangeKind
+from isocenter.core.deid.rule_values import Change, ChangeKind, check_expression
 from isocenter.core.deid.secrets import Secret
-from isocenter.core.deid.tag_patterns import TagPattern
+from isocenter.core.deid.tag_patterns import TagPattern, TagPatterns
 from isocenter.core.errors import ConfigurationError
 
 __all__ = ["Condition", "Look", "Rule", "RuleOutcome", "RuleSet", "ValueTest"]
@@ -76,12 +76,21 @@ class ValueTest:
         operand: what with; unused by ``present`` and ``empty``.
         ignore_case: for the tests of text.
         negated: the contrary is asked.
+
+    Raises:
+        ConfigurationError: no such test, or no regular expression.
     """
 
     kind: str
     operand: str = ""
     ignore_case: bool = False
     negated: bool = False
+
+    def __post_init__(self) -> None:
+        if self.kind not in TEST_KINDS:
+            raise ConfigurationError(f"{self.kind!r} is no test")
+        if self.kind == "matches":
+            check_expression(self.operand)
 
     def holds(self, value: str | None) -> bool:
         """Whether it is so; an absent value is present and equal to nothing, and not empty."""
@@ -168,13 +177,23 @@ class Rule:
         """Whether this rule decides the element."""
         if self.vrs and vr not in self.vrs:
             return False
-        if not any(pattern.fits(path, creator) for pattern in self.tags):
-            return False
-        if any(pattern.fits(path, creator) for pattern in self.excluded):
+        if not self._included.fit(path, creator) or self._left_out.fit(path, creator):
             return False
         if not all(test.holds(value) for test in self.value):
             return False
         return not self.conditions or any(condition.holds(look) for condition in self.conditions)
+
+    def may_fit(self, tag: int) -> bool:
+        """Whether this rule can decide an element with this tag."""
+        return self._included.may_fit(tag)
+
+    @cached_property
+    def _included(self) -> TagPatterns:
+        return TagPatterns(self.tags)
+
+    @cached_property
+    def _left_out(self) -> TagPatterns:
+        return TagPatterns(self.excluded)
 
 
 def is_untouchable(tag: int) -> bool:
@@ -282,9 +301,7 @@ class RuleSet:
         return known
 
     def _that_may_fit(self, tag: int) -> tuple[Rule, ...]:
-        return tuple(
-            rule for rule in self.rules if any(pattern.may_fit(tag) for pattern in rule.tags)
-        )
+        return tuple(rule for rule in self.rules if rule.may_fit(tag))
 
     @cached_property
     def _by_tag(self) -> dict[int, tuple[Rule, ...]]:

@@ -79,6 +79,13 @@ class TagPattern:
         last = self._steps[-1]
         return last.digits if last.mask == _EVERY_DIGIT else None
 
+    @cached_property
+    def anywhere(self) -> int | None:
+        """The one tag that it means at every depth; None where the place or the maker counts."""
+        step = self._steps[0]
+        alone = len(self._steps) == 1 and not self.is_top_only and not step.creator
+        return self.tag if alone else None
+
     def fits(self, path: tuple[int, ...], creator: str = "") -> bool:
         """Whether it means the element at a path of tags, outermost first.
 
@@ -126,6 +133,23 @@ def _repeating(keyword: str) -> _Step:
         if entry[4] == keyword:
             return _step_of_digits(digits, "")
     raise ConfigurationError(f"{keyword!r} is no tag and no DICOM keyword", hint=_nearest(keyword))
+
+
+class TagPatterns:
+    """Several patterns, asked at once: tags alone are looked up, the others are tried."""
+
+    def __init__(self, patterns: tuple[TagPattern, ...]) -> None:
+        tags = (pattern.anywhere for pattern in patterns)
+        self._tags = frozenset(tag for tag in tags if tag is not None)
+        self._others = tuple(pattern for pattern in patterns if pattern.anywhere is None)
+
+    def fit(self, path: tuple[int, ...], creator: str) -> bool:
+        """Whether one of them means the element."""
+        return path[-1] in self._tags or any(one.fits(path, creator) for one in self._others)
+
+    def may_fit(self, tag: int) -> bool:
+        """Whether one of them can mean an element with this tag."""
+        return tag in self._tags or any(one.may_fit(tag) for one in self._others)
 
 
 def tag_of(keyword: str) -> int:
