@@ -15,7 +15,7 @@ from isocenter.core.deid.elements import Buffer, Code, Item, ItemView, write_hea
 from isocenter.core.deid.marks import marks
 from isocenter.core.deid.one_element import Piece, Surroundings
 from isocenter.core.deid.places import Session
-from isocenter.core.deid.policy import Policy
+from isocenter.core.deid.policy import Option, Policy
 from isocenter.core.deid.profile import STRUCTURED_CONTENT
 from isocenter.core.deid.replacing import CharacterSetNeeded, ObjectRefused, character_set_of
 from isocenter.core.deid.source import Source, opened
@@ -213,12 +213,17 @@ class _Object:
         return walker, walked.pieces or []
 
     def _result(self, walker: Walker | None, refused: str | None) -> ObjectResult:
-        uids = walker.uids if walker else {}
-        secret = self._context.secret
-        sop = uids.get(_SOP_INSTANCE) or secret.uid(self._sop_instance)
-        series, study = (uids.get(tag) or secret.uid(self._text(tag)) for tag in (_SERIES, _STUDY))
+        sop = self._new_uid(_SOP_INSTANCE, self._sop_instance, walker)
+        series, study = (self._new_uid(tag, self._text(tag), walker) for tag in (_SERIES, _STUDY))
         records = walker.records if walker else []
         return ObjectResult(sop, series, study, self._sop_class, records, refused)
+
+    def _new_uid(self, tag: int, old: str, walker: Walker | None) -> str:
+        """As it was written; what the walker did not touch stayed."""
+        if walker is not None and walker.uids.get(tag):
+            return walker.uids[tag]
+        kept = Option.RETAIN_UIDS in self._context.policy.options
+        return old if kept else self._context.secret.uid(old)
 
     def _text(self, tag: int) -> str:
         return (self._head.text(tag) or "").strip(" \0")

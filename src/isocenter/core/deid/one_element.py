@@ -127,7 +127,7 @@ class ElementWriter:
             self.uids[head.tag] = new.text if new else raw.decode("latin-1").strip(" \0")
         if new is None:
             if not decision.quiet and raw:
-                self.record(head, decision, decision.action, raw, "", around)
+                self.record(head, decision, Action.KEEP, raw, "", around)
             return Walked(position, None)
         if not decision.quiet or new.action not in (Action.REMOVE, Action.KEEP):
             self.record(head, decision, new.action, raw, new.text, around)
