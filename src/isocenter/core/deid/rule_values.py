@@ -80,9 +80,7 @@ class Change:
         if self.kind is ChangeKind.REGEX_REPLACE:
             check_expression(self.text)
             try:
-                self._expression.sub(self.by, "")
-                self._expression.subn(self.by, "x")
-                re.compile(f"(?:{self.text})|").sub(self.by, "x")
+                re.compile(f"{self.text}|").sub(self.by, "x")  # the empty alternative always fits
             except (re.error, IndexError) as error:
                 raise ConfigurationError(f"by: {error}") from error
         if self.kind is ChangeKind.TEMPLATE:
@@ -169,6 +167,8 @@ class Change:
     def _nearest(self, text: str) -> Decimal | None:
         try:
             steps = Decimal(text) / self._step
+            if not steps.is_finite():
+                return None
             return steps.to_integral_value(ROUND_HALF_EVEN) * self._step
         except InvalidOperation:
             return None

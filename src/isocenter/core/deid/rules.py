@@ -290,6 +290,13 @@ class RuleSet:
 
     def digest(self) -> str:
         """16 hexadecimal digits: the same for equal rules, for ever."""
+        return self._digest
+
+    def __hash__(self) -> int:
+        return int(self._digest, 16)
+
+    @cached_property
+    def _digest(self) -> str:
         return hashlib.sha256(self.to_yaml().encode()).hexdigest()[:16]
 
     def _candidates(self, tag: int) -> tuple[Rule, ...]:

@@ -114,7 +114,7 @@ def _step(text: str) -> _Step:
     found = _TAG.fullmatch(text)
     if found is not None and not text.isalpha():
         return _step_of_digits(found[1] + found[2], found[3] or "")
-    return _Step(_EVERY_DIGIT, tag_of(text)) if text in keyword_dict else _repeating(text)
+    return _Step(_EVERY_DIGIT, tag_of(text)) if _is_keyword(text) else _repeating(text)
 
 
 def _step_of_digits(digits: str, creator: str) -> _Step:
@@ -130,7 +130,7 @@ def _step_of_digits(digits: str, creator: str) -> _Step:
 def _repeating(keyword: str) -> _Step:
     """Repeating groups by their keyword, for instance OverlayData (60xx,3000)."""
     for digits, entry in RepeatersDictionary.items():
-        if entry[4] == keyword:
+        if keyword and entry[4] == keyword:
             return _step_of_digits(digits, "")
     raise ConfigurationError(f"{keyword!r} is no tag and no DICOM keyword", hint=_nearest(keyword))
 
@@ -158,12 +158,15 @@ def tag_of(keyword: str) -> int:
     Raises:
         ConfigurationError: there is no such keyword; says which is near.
     """
-    tag = keyword_dict.get(keyword)
-    if tag is None:
+    if not _is_keyword(keyword):
         raise ConfigurationError(f"{keyword!r} is no DICOM keyword", hint=_nearest(keyword))
-    return int(tag)
+    return int(keyword_dict[keyword])
+
+
+def _is_keyword(text: str) -> bool:
+    return bool(text) and text in keyword_dict  # retired attributes share an empty one
 
 
 def _nearest(keyword: str) -> str:
     near = difflib.get_close_matches(keyword, keyword_dict, n=1)
-    return f"did you mean {near[0]}?" if near else "for example PatientName or (0010,0010)"
+    return f"did you mean {near[0]}?" if near and near[0] else "for example PatientName or (0010,0010)"

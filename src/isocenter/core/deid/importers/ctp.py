@@ -112,7 +112,7 @@ class _Importer:
         script = Script(self._parameters, self._keyword_of, tag in _PATIENT, changed)
         try:
             branches = script.branches(one.text)
-        except NotMapped as error:
+        except (NotMapped, ConfigurationError) as error:
             self._collector.unmapped(one.line, source, str(error))
             return
         self._add(one, source, pattern, branches)
