@@ -37,6 +37,7 @@ COMMANDS: dict[str, Entry] = {
     "echo": Entry("network", "Ask a peer whether it is there (C-ECHO)."),
     "import": Entry("import_", "Import a folder, ZIP or DICOMDIR."),
     "contours": Entry("contours", "Draw RT structure sets: overlays, masks, SEG, meshes."),
+    "deidentify": Entry("deidentify", "De-identify a folder, and prove it."),
     "studies": Entry("studies", "Studies that are here."),
     "routes": Entry("routes", "Routes and pipelines."),
     "runs": Entry("runs", "Runs of pipelines."),

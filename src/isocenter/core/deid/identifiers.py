@@ -112,8 +112,8 @@ _VOCABULARY = frozenset((0x00080060, 0x00080070, 0x00081090, 0x00181020, 0x00081
 _CONCEPT_CODES = (0x00080100, 0x00080119)
 _CONCEPT_NAME = "(0040,A043)[1]/"
 _TEXT_VALUE = 0x0040A160
-# UIDs of kinds of things: SOP classes, transfer syntaxes, coding schemes, context groups.
-_CLASS_UIDS = frozenset(
+#: UIDs of kinds of things: SOP classes, transfer syntaxes, coding schemes, context groups.
+CLASS_UIDS = frozenset(
     (
         0x00080016,  # SOPClassUID
         0x0008001A,  # RelatedGeneralSOPClassUID
@@ -262,7 +262,7 @@ class _Collector:
         if not value.raw:
             return
         if vr == "UI":
-            if tag not in _CLASS_UIDS:
+            if tag not in CLASS_UIDS:
                 self._add_uids(value)
         elif vr in ("DA", "DT"):
             self._add_days(value)

@@ -168,6 +168,8 @@ class _Reader:
             raw = self._data[start:position]
             if tag == _CHARACTER_SET:
                 decoder = text_decoder(raw)
+            if vr == "UN" and not is_private:  # PS3.5 6.2.2: the writer did not know the attribute
+                vr = self._vr_of(tag).replace("SQ", "UN")
             self.values.append(Value(sequences, tag, vr, raw, decoder, is_private))
         if position < limit and self._data[position:limit].strip(b"\0"):
             raise DataSetError(f"{limit - position} bytes after the last element")

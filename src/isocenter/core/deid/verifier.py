@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from isocenter.core.deid.dictionary import attribute
-from isocenter.core.deid.identifiers import Identifiers
+from isocenter.core.deid.identifiers import CLASS_UIDS, Identifiers
 from isocenter.core.deid.lexicon import Lexicon
 from isocenter.core.deid.matching import LONG_TERM, Span, tokens_of
 from isocenter.core.deid.policy import DEFAULT_POLICY, Policy
@@ -153,6 +153,8 @@ class Verifier:
         if vr in _NUMBER_VRS and not raw.translate(None, _NUMERIC):
             return self._in_private_number(raw) if value.private else set()
         if vr == "UI" and not raw.translate(None, b"0123456789.\\ \0"):
+            if value.tag in CLASS_UIDS and not value.private:
+                return set()
             uids = raw.decode("ascii").split("\\")
             return (
                 {"uid"} if any(self._matcher.has_uid(uid.strip(" \0")) for uid in uids) else set()
@@ -201,7 +203,7 @@ class Verifier:
             spans = self._matcher.find(normalized(text), six_digits=False)
             kinds |= {span.kind for span in spans if _size(text, span) >= least}
         whole = normalized(value.decoder.decode(raw))
-        if len(whole) < LONG_TERM:
+        if len(whole) < LONG_TERM and not whole.isdigit():
             kinds |= {span.kind for span in self._matcher.find(whole, numbers=False)}
         return kinds
 
