@@ -371,6 +371,8 @@ rules:
     ["", "[]", "rules", "rules: {}", "rules: [x]", "name: x", "rules: [", "rules: [{tags: {a: b}}]",
      "rules: [{tags: PatientName, action: replace, value: [1]}]",
      "rules: [{tags: PatientName, action: round, to: 0}]",
+     "rules: [{tags: AcquisitionDuration, action: replace, value: '5'}]",
+     "rules: [{tags: ReferencedStudySequence, action: replace, value: x}]",
      "rules: [{tags: PatientName, action: hash, length: 65}]",
      "rules: [{tags: PatientName, action: regex-replace, pattern: a, by: '\\2'}]",
      "rules: [{tags: PatientName, action: keep, if: {}}]"],

@@ -29,7 +29,7 @@ from pydicom import config as pydicom_config
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.valuerep import VR, validate_value
 
-from isocenter.core.deid.rule_values import Change, ChangeKind
+from isocenter.core.deid.rule_values import BINARY_VRS, Change, ChangeKind
 from isocenter.core.deid.rules import TEST_KINDS, Condition, Rule, RuleSet, ValueTest
 from isocenter.core.deid.tag_patterns import TagPattern, tag_of
 from isocenter.core.errors import ConfigurationError
@@ -265,6 +265,8 @@ def value_problem(pattern: TagPattern, text: str) -> str:
     vr = dictionary_VR(pattern.tag)
     if vr == "SQ":
         return f"{pattern.text} is a sequence and takes no text"
+    if vr in BINARY_VRS:
+        return f"{pattern.text} is binary (VR {vr}) and takes no text"
     if len(vr) > 2 or not text:
         return ""
     try:

@@ -23,12 +23,15 @@ _HASH_LETTERS = 16
 # The most characters that a keyed hash may have in a VR (PS3.5 6.2).
 _HASH_ROOM = {"SH": 16, "CS": 16, "AE": 16}
 _MOST_HASH_LETTERS = 64
-_NUMBERS = frozenset({"DS", "IS", "FL", "FD", "SL", "SS", "SV", "UL", "US", "UV"})
-_WHOLE = _NUMBERS - {"DS", "FL", "FD"}
-_SMALL = frozenset({"SS", "US"})
+_NUMBERS = frozenset({"DS", "IS"})
+#: No text: a rule that makes text gives these a value that says nothing.
+BINARY_VRS = frozenset(
+    ["AT", "FD", "FL", "OB", "OD", "OF", "OL", "OV", "OW", "SL", "SS", "SV", "UL", "UN", "US", "UV"]
+)
 _TEXT = frozenset({"SH", "CS", "AE", "LO", "LT", "PN", "ST", "UC", "UT", "UR"})
 _ONE_TEXT = frozenset({"LT", "ST", "UT", "UR"})  # a backslash is text there (PS3.5 6.2)
 _DS_LETTERS = 16
+_IS_DIGITS = 9  # below 2**31
 _AGE = re.compile(r"(\d{3})([DWMY])")
 _COARSE_DATES = {"year": 4, "month": 6}
 _COARSE_TIMES = {"hour": 2, "minute": 4}
@@ -51,6 +54,18 @@ class ChangeKind(StrEnum):
     SHIFT = "shift"
     REGEX_REPLACE = "regex-replace"
     ROUND = "round"
+
+
+_MAKE_TEXT = frozenset(
+    {
+        ChangeKind.REPLACE,
+        ChangeKind.TEMPLATE,
+        ChangeKind.HASH,
+        ChangeKind.REGEX_REPLACE,
+        ChangeKind.ROUND,
+        ChangeKind.PSEUDONYM,
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -96,9 +111,11 @@ class Change:
         """The action, and the new text where it is not the engine that makes it.
 
         What cannot be done with the value (a word that is to be rounded, a date that is none)
-        gives EMPTY: nothing of it stays.
+        gives EMPTY: nothing of it stays. Binary VRs take no text: they get a dummy.
         """
         new: str | None
+        if vr in BINARY_VRS and self.kind in _MAKE_TEXT:
+            return Action.DUMMY, None
         match self.kind:
             case ChangeKind.REPLACE:
                 return Action.REPLACE, self.text
@@ -125,7 +142,7 @@ class Change:
         if vr == "UI":
             return _each(value, vr, secret.uid)
         if vr in _NUMBERS:
-            modulus = 10 ** min(self.length, 4 if vr in _SMALL else 9)
+            modulus = 10 ** min(self.length, _IS_DIGITS)
             return _each(value, vr, lambda one: str(secret.number("hash", one, modulus)))
         if vr not in _TEXT:
             return None
@@ -152,7 +169,7 @@ class Change:
         number = self._nearest(text)
         if number is None:
             return None
-        if vr in _WHOLE:
+        if vr == "IS":
             return str(int(number.to_integral_value(ROUND_HALF_EVEN)))
         written = f"{number:f}"
         return written if vr != "DS" or len(written) <= _DS_LETTERS else f"{float(number):.9g}"

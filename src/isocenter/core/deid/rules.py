@@ -11,7 +11,7 @@ from pathlib import Path
 
 from isocenter.core.deid.actions import Action
 from isocenter.core.deid.pseudonyms import PatientAlias
-from isocenter.core.deid.rule_values import Change, ChangeKind, check_expression
+from isocenter.core.deid.rule_values import BINARY_VRS, Change, ChangeKind, check_expression
 from isocenter.core.deid.secrets import Secret
 from isocenter.core.deid.tag_patterns import TagPattern, TagPatterns
 from isocenter.core.errors import ConfigurationError
@@ -150,7 +150,7 @@ class Rule:
         change: what it does.
         excluded: elements that it does not fit all the same.
         vrs: of these VRs only; empty for all.
-        value: tests of the element's value, all of which must hold.
+        value: tests of the element's value, all of which must hold; only text can be tested.
         conditions: one of these must hold; none means always.
         line: where it was written, from 1; 0 if nowhere.
     """
@@ -179,7 +179,7 @@ class Rule:
             return False
         if not self._included.fit(path, creator) or self._left_out.fit(path, creator):
             return False
-        if not all(test.holds(value) for test in self.value):
+        if self.value and (vr in BINARY_VRS or not all(test.holds(value) for test in self.value)):
             return False
         return not self.conditions or any(condition.holds(look) for condition in self.conditions)
 
