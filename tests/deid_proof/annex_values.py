@@ -14,8 +14,8 @@ from deid_proof.plants import Place, Row, annex_e
 ELSEWHERE = frozenset(
     """00020003 00080018 00080020 00080050 00100010 00100020 0020000d 0020000e 00100030 00420011
     00700001 0040a730 50xxxxxx 60xx3000 60xx4000 fffafffa fffcfffc 00880200 00200052 00001000
-    00001001 00281199 00281214 00080201 04000310 04000500 04000510 04000520 00280303
-    00080030 00080090 00100040 00081030 0008103e 00080080 00080106 00080107""".split()
+    00001001 04000500 04000510 04000520 00280303
+    00080030 00080090 00100040 00081030 0008103e 00080080""".split()
 )
 
 
@@ -123,6 +123,8 @@ def plant_row(place: Place, row: Row, person: Person, values: Values) -> None:
         item.plant("StudyComments", values.of("LT", person), "identity")
         item.plant("InstitutionalDepartmentName", values.of("LO", person), "identity")
     elif tag not in place.dataset:
-        place.plant(
-            tag, values.of(vr, person), "annex", vr, basic=row.basic, options=row.options
-        )
+        value = values.of(vr, person)
+        if "K" in row.options.values() and vr in {"OB", "ST", "LT", "UT"}:
+            value = _text(values.next(), person)  # stays whole: it may not hold the patient's name
+            value = value.encode().ljust(len(value) + len(value) % 2) if vr == "OB" else value
+        place.plant(tag, value, "annex", vr, basic=row.basic, options=row.options)

@@ -57,10 +57,13 @@ def _same(value: str, text: str) -> bool:
 
 
 def _equal(a: str, b: str) -> bool:
-    if a.strip() == b.strip():
+    a, b = a.strip(), b.strip()
+    if a == b:
         return True
+    if max(len(a.split(".")[0]), len(b.split(".")[0])) >= 8:
+        return False  # a date, or an ID
     try:
-        return math.isclose(float(a), float(b), rel_tol=1e-6)
+        return math.isclose(float(a), float(b), rel_tol=1e-7)
     except ValueError:
         return False
 

@@ -33,6 +33,7 @@ from deid_proof.annex_values import Values, plant_row, rows_to_plant
 from deid_proof.expectations import POLICIES
 from deid_proof.free_text import DESCRIPTORS, sentences
 from deid_proof.identities import Person, people
+from deid_proof.katakana import as_latin, put_right
 from deid_proof.modules import Uids
 from deid_proof.plants import Place, Plant
 from deid_proof.samples import digest
@@ -97,8 +98,9 @@ def transfer_syntax(place: Place) -> str:
 class Generator:
     """Fills a folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, persons: int) -> None:
         self.folder = folder
+        self.persons = people()[:persons]
         self.plants: list[Plant] = []
         self.headers: dict[int, tuple[str, Dataset]] = {}
         self.refusable: set[int] = set()
@@ -111,11 +113,11 @@ class Generator:
 
     def run(self) -> PlantedSet:
         """Make all of it."""
-        for person in people():
+        for person in self.persons:
             for index, place in enumerate(self._everyday(person)):
                 self._enrich(place, person, index)
                 self._save(place, person, f"headers/{person.patient_id}_{person.number}")
-        self._apart("pixels", burned_in.burned, 36)
+        self._apart("pixels", burned_in.burned, 3 * len(self.persons))
         self._apart("pixels", burned_in.plain, 3)
         self._apart("documents", documents.document, 6)
         counts = {
@@ -140,8 +142,8 @@ class Generator:
 
     def _apart(self, folder: str, builder: Builder, count: int) -> None:
         """Objects in studies of their own, which may be refused."""
-        everyone = [person for person in people() if person.charset[:1] in ((), ("ISO_IR 126",),
-                    ("ISO_IR 144",), ("ISO_IR 100",), ("ISO_IR 101",))]
+        drawable = {"ISO_IR 126", "ISO_IR 144", "ISO_IR 100", "ISO_IR 101"}
+        everyone = [person for person in self.persons if drawable.issuperset(person.charset)]
         for index in range(count):
             person = everyone[index % len(everyone)]
             place = builder(person, self._number(), self.plants, self.uids, index)
@@ -177,7 +179,7 @@ class Generator:
         for turn in range(4):
             keyword = names[(place.serial * 3 + turn) % len(names)]
             text = texts[(place.serial * 5 + turn * 7) % len(texts)]
-            if len(text.text) > DESCRIPTORS[keyword] or not _fits(text.text, person):
+            if len(text.text) > DESCRIPTORS[keyword]:
                 text = texts[turn]
             place.plant(keyword, text.text, "descriptor", removed=text.removed,
                         retained=text.retained)
@@ -188,6 +190,10 @@ class Generator:
         dataset.file_meta = hiding.file_meta(place, person, self.values, str(ExplicitVRLittleEndian))
         dataset.preamble = f"{person.patient_id} {person.family}".encode().ljust(128, b" ")[:128]
         self._digest(place)
+        self.headers[place.serial] = (str(person.number), _identifiers(dataset))
+        katakana = person.charset == ("ISO_IR 13",)
+        if katakana:
+            as_latin(dataset)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if syntax == RLELossless:
@@ -200,7 +206,8 @@ class Generator:
             dcmwrite(target, dataset, enforce_file_format=True,
                      implicit_vr=syntax == ImplicitVRLittleEndian,
                      little_endian=syntax != ExplicitVRBigEndian)
-        self.headers[place.serial] = (str(person.number), dataset)
+        if katakana:
+            put_right(target)
 
     def _digest(self, place: Place) -> None:
         """Fill in what the pixels are."""
@@ -212,9 +219,12 @@ class Generator:
                 self.plants[position] = replace(plant, value=digest(place.dataset))
 
 
-def _fits(text: str, person: Person) -> bool:
-    """Whether a text can be written in the person's character set: dates and names can."""
-    return bool(text) and bool(person)
+def _identifiers(dataset: Dataset) -> Dataset:
+    """What the answer database says of an object."""
+    found = Dataset()
+    for keyword in ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
+        setattr(found, keyword, dataset[keyword].value)
+    return found
 
 
 def _swap(dataset: Dataset) -> None:
@@ -223,10 +233,10 @@ def _swap(dataset: Dataset) -> None:
             element.value = np.frombuffer(element.value, "<u2").astype(">u2").tobytes()
 
 
-def generate(folder: Path) -> PlantedSet:
-    """Make the set in an empty folder."""
+def generate(folder: Path, persons: int = 12) -> PlantedSet:
+    """Make the set in an empty folder; fewer persons make a smaller one."""
     folder.mkdir(parents=True, exist_ok=True)
-    return Generator(folder).run()
+    return Generator(folder, persons).run()
 
 
 if __name__ == "__main__":

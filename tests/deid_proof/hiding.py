@@ -47,6 +47,7 @@ def nested(place: Place, person: Person, values: Values, turn: int) -> None:
     item = item.item(chain[3])
     _leaves(item, person, values)
     item.plant("AffectedSOPInstanceUID", uid(950_000 + values.next()), "nested uid", "UI")
+    item.plant("RequestedSOPInstanceUID", uid(950_000 + values.next()), "nested uid", "UI")
 
 
 def _leaves(item: Place, person: Person, values: Values) -> None:
@@ -119,7 +120,7 @@ def safe_private(place: Place, person: Person, values: Values) -> None:
     place.put(0x00190011, header, "LO")
     place.plant(0x0019110C, "1000", "safe private", "IS", creator=header)
     place.plant(0x0019110E, [0.5, -0.25, 0.75], "safe private", "FD", creator=header)
-    place.plant(0x00191115, values.of("LO", person), "private", "LO", creator=header)
+    place.plant(0x00191109, values.of("LO", person), "private", "LO", creator=header)
     pet = "Philips PET Private Group"
     place.put(0x70530010, pet, "LO")
     place.plant(0x70531000, "0.000451", "safe private", "DS", creator=pet)
@@ -193,14 +194,9 @@ def rare_places(place: Place, person: Person, values: Values) -> None:
     encrypted.plant("EncryptedContent", _even(values.of("LO", person).encode()), "identity", "OB")
     note = place.item("GraphicAnnotationSequence").item("TextObjectSequence")
     note.plant("UnformattedTextValue", values.of("LO", person), "identity", "ST")
-    place.plant("NonconformingModifiedAttributesSequence", _nonconforming(person), "identity", "SQ",
-                removed=(person.patient_id,))
-
-
-def _nonconforming(person: Person) -> list[Dataset]:
-    item = Dataset()
-    item.PatientID = person.patient_id
-    return [item]
+    place.item("NonconformingModifiedAttributesSequence").plant(
+        "PatientID", person.patient_id, "identity"
+    )
 
 
 def standard_uids(place: Place) -> None:

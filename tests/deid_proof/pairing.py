@@ -46,7 +46,9 @@ def uid_mapping(paired: list[tuple[Read, Read]]) -> dict[str, str]:
                 mapping.setdefault(old.texts[path], new.texts[path])
     for old, new in paired:
         for path, value in old.texts.items():
-            if old.vrs[path] == "UI" and new.texts.get(path) and _same_items(path, old, new):
+            if old.vrs[path] != "UI" or value.startswith("1.2.840.10008."):
+                continue
+            if new.texts.get(path) and _same_items(path, old, new):
                 mapping.setdefault(value, new.texts[path])
     return mapping
 

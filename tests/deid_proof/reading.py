@@ -10,7 +10,7 @@ from typing import Any
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.tag import BaseTag
 
 BULK = frozenset({0x7FE00010, 0x7FE00008, 0x7FE00009, 0x54001010, 0x60003000})
@@ -37,7 +37,10 @@ def text_of(value: Any, vr: str) -> str:
     if value is None:
         return ""
     if isinstance(value, bytes):
-        return value.decode("latin-1").rstrip("\0 ")
+        try:
+            return value.decode("utf-8").rstrip("\0 ")
+        except UnicodeDecodeError:
+            return value.decode("latin-1").rstrip("\0 ")
     if isinstance(value, BaseTag):
         return str(int(value))
     if vr == "SQ":
@@ -51,8 +54,13 @@ def text_of(value: Any, vr: str) -> str:
 
 def walk(dataset: Dataset, prefix: str = "") -> Iterator[tuple[str, str, Any]]:
     """Path, VR and value of every element, items after their sequence."""
-    for element in dataset:
-        tag = element.tag
+    for tag in sorted(dataset.keys()):
+        try:
+            element = dataset[tag]
+        except (ValueError, TypeError, BytesLengthException):
+            raw = dataset.get_item(tag)
+            yield f"{prefix}<({tag.group:04x},{tag.element:04x})>", "UN", raw.value
+            continue
         if tag.is_private and not tag.is_private_creator and element.private_creator:
             label = f'({tag.group:04x},"{element.private_creator.upper()}",{tag.element & 0xFF:02x})'
         else:

@@ -211,7 +211,8 @@ class Scorer:
             if clean:
                 self._good(NO_LEAK)
         for path in self.others:
-            found = list(search.in_text(path.read_text("utf-8", "replace"), path.name))
+            text = f"{path.name} {path.read_text('utf-8', 'replace')}"
+            found = list(search.in_text(text, path.name))
             for leak in found:
                 self._bad(NO_LEAK, 0, leak.where, leak.value)
             if not found:
