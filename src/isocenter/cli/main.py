@@ -38,6 +38,7 @@ COMMANDS: dict[str, Entry] = {
     "import": Entry("import_", "Import a folder, ZIP or DICOMDIR."),
     "contours": Entry("contours", "Draw RT structure sets: overlays, masks, SEG, meshes."),
     "deidentify": Entry("deidentify", "De-identify a folder, and prove it."),
+    "deid-rules": Entry("deid_rules", "Rules of de-identification: check, take over, presets."),
     "studies": Entry("studies", "Studies that are here."),
     "routes": Entry("routes", "Routes and pipelines."),
     "runs": Entry("runs", "Runs of pipelines."),
