@@ -57,9 +57,9 @@ _MEANINGS = {
     Option.CLEAN_GRAPHICS: "Clean Graphics Option",
     Option.CLEAN_STRUCTURED_CONTENT: "Clean Structured Content Option",
     Option.CLEAN_DESCRIPTORS: "Clean Descriptors Option",
-    Option.RETAIN_FULL_DATES: ("Retain Longitudinal Temporal Information With Full Dates Option"),
+    Option.RETAIN_FULL_DATES: ("Retain Longitudinal Temporal Information Full Dates Option"),
     Option.RETAIN_MODIFIED_DATES: (
-        "Retain Longitudinal Temporal Information With Modified Dates Option"
+        "Retain Longitudinal Temporal Information Modified Dates Option"
     ),
     Option.RETAIN_PATIENT_CHARACTERISTICS: "Retain Patient Characteristics Option",
     Option.RETAIN_DEVICE_IDENTITY: "Retain Device Identity Option",
