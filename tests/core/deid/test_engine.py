@@ -319,3 +319,12 @@ def test_a_broken_sequence_is_an_error(
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(DataSetError):
         deidentify_object(data[:-4], tmp_path / "new.dcm", context())
+
+
+def test_an_instance_uid_where_a_class_belongs(ct: Dataset, deidentify: Deidentify) -> None:
+    ct.RelatedGeneralSOPClassUID = ["1.2.840.10008.5.1.4.1.1.2", "1.2.3.4.5.6.1"]
+    new, _ = deidentify(ct)
+    assert list(new.RelatedGeneralSOPClassUID) == [
+        "1.2.840.10008.5.1.4.1.1.2",
+        SECRET.uid("1.2.3.4.5.6.1"),
+    ]

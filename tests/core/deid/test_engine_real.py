@@ -122,7 +122,7 @@ def uids_of(dataset: Dataset) -> Iterator[tuple[str, str]]:
 def test_uids_are_those_of_the_secret_and_references_stay_whole(pairs: list[Pair]) -> None:
     of_kinds = ("ClassUID", "SyntaxUID", "CodingSchemeUID", "ContextUID", "ResourceUID")
     for path, old, new in pairs:
-        if path.stat().st_size > 1 << 20:
+        if path.stat().st_size > 1 << 17:
             continue
         with quiet_pydicom():
             before = {uid for _, uid in uids_of(old)}

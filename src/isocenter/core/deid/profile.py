@@ -20,7 +20,7 @@ from isocenter.core.deid.policy import Option, Policy, PrivateKeep
 from isocenter.core.deid.table import Entry, Table
 
 #: What has to be looked at in a value that is kept.
-Check = Literal["", "text", "number", "date"]
+Check = Literal["", "text", "number", "date", "class"]
 
 #: Keys of handlers in the engine's context.
 STRUCTURED_CONTENT, GRAPHICS = "structured-content", "graphics"
@@ -37,6 +37,7 @@ _FAMILIES = (TEXT_VRS, DATE_VRS, _NUMBER_TEXT_VRS, _BULK_VRS, frozenset(("US", "
 
 _PATIENT_NAME, _PATIENT_ID, _BIRTH_DATE = 0x00100010, 0x00100020, 0x00100030
 _PATIENT_AGE = 0x00101010
+_SOP_CLASS = 0x00080016
 _CHARACTER_SET = 0x00080005
 #: Refused, unless the engine's context has a handler that can look into it.
 ENCAPSULATED_DOCUMENT = 0x00420011
@@ -254,7 +255,10 @@ class Level:
         rule = "keep list"
         if listed is None and vr not in TEXT_VRS - {"CS"} and vr not in ("UI", "OB", "UN"):
             return Decision(Action.KEEP, "no entry", keyword, vr, _check_of(vr), quiet=True)
-        if listed in ("keep", "class_uid"):
+        if listed == "class_uid":
+            check: Check = "" if tag == _SOP_CLASS else "class"
+            return Decision(Action.KEEP, rule, keyword, vr, check, quiet=True)
+        if listed == "keep":
             return Decision(Action.KEEP, rule, keyword, vr, _check_of(vr), quiet=True)
         if listed == "instance_uid":
             kept = Option.RETAIN_UIDS in options

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from isocenter.core.deid.actions import Action
 from isocenter.core.deid.dates import cap_age, is_time, shift
+from isocenter.core.deid.policy import Option
 from isocenter.core.deid.profile import DATE_VRS, TEXT_VRS, Decision
 from isocenter.core.dicom.charsets import TextDecoder, text_decoder
 
@@ -146,6 +147,8 @@ class Replacer:
         self._patient = context.patient
         self._clean = context.cleaner.clean
         self._find = context.identifiers.matcher(context.policy).find
+        kept = Option.RETAIN_UIDS in context.policy.options
+        self._uids = frozenset() if kept else context.identifiers.uids
         self._digests: dict[bytes, str] = {}
         self._by_action: dict[Action, Callable[[Decision, bytes, CharacterSet], NewValue | None]]
         self._by_action = {
@@ -211,6 +214,8 @@ class Replacer:
             if not self._find(text):
                 return None
             return self._cleaned(decision, raw, character_set)
+        if decision.check == "class" and not self._uids.isdisjoint(_uids(raw)):
+            return self._uid(decision, raw, character_set)
         if decision.check == "number" and raw.translate(None, _NUMBER):
             return self.fallback(decision, raw, character_set)
         if decision.check == "date" and not _is_date(decision.vr, raw):
@@ -227,9 +232,9 @@ class Replacer:
         return NewValue(Action.DUMMY, value, shown)
 
     def _uid(self, decision: Decision, raw: bytes, character_set: CharacterSet) -> NewValue | None:
-        old = raw.decode("latin-1").split("\\")
+        old = _uids(raw)
         new = "\\".join(self._secret.uid(uid) for uid in old)
-        if new == "\\".join(uid.strip(" \0") for uid in old):
+        if new == "\\".join(old):
             return None
         return NewValue(Action.UID, _padded(new.encode("ascii", "replace"), "UI"), new)
 
@@ -289,6 +294,10 @@ def _is_date(vr: str, raw: bytes) -> bool:
     if vr == "AS":
         return cap_age(text) is not None
     return vr not in DATE_VRS or shift(text, vr, 0) is not None
+
+
+def _uids(raw: bytes) -> list[str]:
+    return [uid.strip(" \0") for uid in raw.decode("latin-1").split("\\")]
 
 
 def _padded(value: bytes, vr: str) -> bytes:
