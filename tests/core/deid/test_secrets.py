@@ -63,6 +63,8 @@ def test_a_new_uid_is_a_uuid_of_version_8() -> None:
         "2.16.840.1.113883.6.8",  # UCUM
         "1.3.12.2.1107.5.9.1",  # Siemens CSA Non-Image Storage
         "1.2.840.113619.5.2",  # GE private syntax
+        "1.3.46.670589.7.8.1618510091",  # Philips X-ray multi-frame
+        "1.2.246.352.7.3.10",  # Varian's structure codes
     ],
 )
 def test_uids_of_classes_syntaxes_and_schemes_stay(uid: str) -> None:
