@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import BinaryIO
 
@@ -120,7 +121,7 @@ def _copy(dataset: FileDataset, *, below: int = 1 << 32, above: int = -1) -> Dat
     with quiet_pydicom(), reading_attributes("the image"):
         for tag in sorted(dataset.keys()):
             if above < tag < below:
-                copy[tag] = dataset[tag]
+                copy[tag] = deepcopy(dataset[tag])  # elements are shared otherwise
     copy.set_original_encoding(False, True, dataset.original_character_set)
     return copy
 

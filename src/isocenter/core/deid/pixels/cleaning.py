@@ -108,6 +108,7 @@ def clean(
     facts: Facts | None = None,
     detector: TextDetector | None = None,
     templates: TemplateSet | None = None,
+    defaces: bool = False,
     bounds: Bounds = DEFAULT_BOUNDS,
 ) -> PixelResult:
     """Blank burned-in text of one object, or say why it must not leave.
@@ -129,6 +130,9 @@ def clean(
         facts: of the original, where its header was changed since.
         detector: None takes this machine's engine.
         templates: None takes the shipped ones.
+        defaces: the caller has the series' face removed
+            (:func:`~isocenter.core.deid.pixels.faces.deface_series`); without that a policy
+            that wants heads defaced refuses them here.
         bounds: what is decoded.
 
     Raises:
@@ -141,7 +145,7 @@ def clean(
     matched = _matching(policy, facts, templates)
     need = needs(facts, has_template=bool(matched))
     order = _Order(policy, tuple(user_rectangles), facts, tuple(matched), need, bounds)
-    refused = _refusal(order, detector)
+    refused = _face_refusal(policy, facts, defaces) or _refusal(order, detector)
     if refused is not None:
         return PixelResult(refused=refused, need=need)
     try:
@@ -156,6 +160,14 @@ def _matching(policy: Policy, facts: Facts, templates: TemplateSet | None) -> li
     if policy.pixels == "off" or not facts.pixel_keyword:
         return []
     return (TemplateSet.shipped() if templates is None else templates).match(facts)
+
+
+def _face_refusal(policy: Policy, facts: Facts, defaces: bool) -> str | None:
+    if policy.faces == "ignore" or not facts.names_head:
+        return None
+    if policy.faces == "refuse":
+        return "images of a head, from which a face can be drawn"
+    return None if defaces else "images of a head whose face was not removed"
 
 
 def _refusal(order: _Order, detector: TextDetector | None) -> str | None:
@@ -287,7 +299,7 @@ def _boxes_in(
     part = np.ascontiguousarray(frame[area.slices])
     space = decoded_colour_space(source.layout)
     if source.layout.bits_allocated == 1:
-        part = part * np.uint8(255)
+        part = np.where(part, 255, 0).astype(np.uint8)
     boxes: list[Rectangle] = []
     for picture in pictures_of(part, space, source.dataset):
         boxes += [box.moved(area.x, area.y) for box in find_text(picture, engine)]

@@ -189,12 +189,11 @@ class Novelty:
             )
         else:
             difference = np.not_equal(frame, seen)
-        return difference.any(axis=2) if difference.ndim == 3 else difference
+        return np.asarray(difference.any(axis=2)) if difference.ndim == 3 else difference
 
 
 def _cells(changed: NDArray[np.bool_]) -> NDArray[np.bool_]:
     rows, columns = changed.shape
     padded = np.pad(changed, ((0, -rows % _CELL), (0, -columns % _CELL)))
     blocks = padded.reshape(padded.shape[0] // _CELL, _CELL, padded.shape[1] // _CELL, _CELL)
-    cells: NDArray[np.bool_] = blocks.any(axis=(1, 3))
-    return cells
+    return np.asarray(blocks.any(axis=(1, 3)), dtype=np.bool_)

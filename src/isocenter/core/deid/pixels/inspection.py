@@ -14,6 +14,7 @@ from enum import StrEnum
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
+from isocenter.core.deid.pixels.faces import names_head
 from isocenter.core.dicom.pixels import DECODABLE
 from isocenter.core.dicom.quiet import quiet_pydicom
 from isocenter.core.dicom.reading import reading_attributes
@@ -97,6 +98,7 @@ class Facts:
         has_position: Image Position (Patient) is there, or the class has it by frame.
         overlay_in_pixels: an overlay plane without data of its own (PS3.5 8.1.2, retired): it is
             in unused bits of the pixels.
+        names_head: a CT, MR or PET image whose header says that it shows a head.
     """
 
     sop_class_uid: str = ""
@@ -114,6 +116,7 @@ class Facts:
     pixel_keyword: str = ""
     has_position: bool = False
     overlay_in_pixels: bool = False
+    names_head: bool = False
     texts: tuple[tuple[str, str], ...] = ()
 
     @classmethod
@@ -143,6 +146,7 @@ class Facts:
                 has_position="ImagePositionPatient" in dataset
                 or _text(dataset, "SOPClassUID") in _POSITION_IN_FRAMES,
                 overlay_in_pixels=_overlay_in_pixels(dataset),
+                names_head=names_head(dataset),
                 texts=tuple((name, _joined(dataset, name)) for name in TEMPLATE_TEXTS),
             )
 

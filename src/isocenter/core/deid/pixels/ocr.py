@@ -36,6 +36,9 @@ _REGION_LIKELIHOOD = 0.3
 #: Higher ones are whole organs or frames that the network takes for one letter. Letters that are
 #: as large are found in a reduced picture.
 _MAX_HEIGHT = 56  # pixels of the map: letters of twice that
+# What a line looks like that was parted off such a region: height in pixels of the map, ratio of
+# length to height, share of its box that is text, likelihood of its best pixel.
+_LINE_HEIGHT, _LINE_RATIO, _LINE_FILL, _LINE_LIKELIHOOD = 5, 1.5, 0.6, 0.8
 #: The network draws text smaller than it is, by this ratio (DBNet, AAAI 2020, 3.3: unclipping).
 _UNCLIP = 1.6
 _MIN_SIDE = 3  # pixels of the map; smaller ones are specks
@@ -137,7 +140,7 @@ def _regions(likelihood: NDArray[np.float32], level: int) -> Iterator[tuple[int,
         if min(height, width) < _MIN_SIDE:
             continue
         inside = np.where(labels[box] == index, likelihood[box], 0)
-        if inside.max() < _REGION_LIKELIHOOD:
+        if inside.max() < _REGION_LIKELIHOOD or (level and not _is_line(inside)):
             continue
         left, top = box[1].start, box[0].start
         if min(height, width) <= _MAX_HEIGHT:
@@ -145,6 +148,16 @@ def _regions(likelihood: NDArray[np.float32], level: int) -> Iterator[tuple[int,
         elif level + 1 < len(_PIXEL_LIKELIHOODS):
             for part in _regions(inside, level + 1):
                 yield left + part[0], top + part[1], left + part[2], top + part[3]
+
+
+def _is_line(part: NDArray[np.float32]) -> bool:
+    """Whether what was parted off an organ or a frame looks like a line of text, not a crumb."""
+    height, width = part.shape
+    low, long = sorted((height, width))
+    is_high = low > _MAX_HEIGHT
+    is_long = low >= _LINE_HEIGHT and long >= _LINE_RATIO * low
+    filled = np.count_nonzero(part) >= _LINE_FILL * part.size
+    return is_high or bool(is_long and filled and part.max() >= _LINE_LIKELIHOOD)
 
 
 class TesseractDetector:

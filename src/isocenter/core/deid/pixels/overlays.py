@@ -68,7 +68,7 @@ def clean_overlays(dataset: Dataset, detector: TextDetector) -> list[tuple[int, 
         PixelError: see :func:`plane_of`.
     """
     remove_overlays(dataset, planes_without_data(dataset))
-    found = []
+    found: list[tuple[int, int, Rectangle]] = []
     for group in overlay_groups(dataset):
         plane = plane_of(dataset, group).copy()
         before = len(found)

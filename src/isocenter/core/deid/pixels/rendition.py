@@ -62,11 +62,11 @@ def _grey(frame: NDArray[np.generic]) -> list[Picture]:
 def _window(values: NDArray[np.float32], low: float, high: float) -> Picture:
     if high <= low:
         return np.zeros(values.shape, np.uint8)
-    return np.clip((values - low) * (255 / (high - low)), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip((values - low) * (255 / (high - low)), 0, 255), dtype=np.uint8)
 
 
 def _eight_bits(colours: NDArray[np.generic]) -> Picture:
     if colours.dtype == np.uint8:
-        return colours.view(np.uint8)
+        return np.asarray(colours, dtype=np.uint8)
     values = colours.astype(np.float32)
     return _window(values, 0, max(255.0, float(values.max())))
