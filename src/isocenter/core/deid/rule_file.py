@@ -32,9 +32,9 @@ from pydicom.valuerep import VR, validate_value
 from isocenter.core.deid.rule_values import BINARY_VRS, Change, ChangeKind
 from isocenter.core.deid.rules import TEST_KINDS, Condition, Rule, RuleSet, ValueTest
 from isocenter.core.deid.tag_patterns import TagPattern, tag_of
+from isocenter.core.deid.yaml_nodes import compose
 from isocenter.core.errors import ConfigurationError
 
-_MOST_CHARACTERS = 2_000_000
 _MOST_PROBLEMS = 20
 _RULE_KEYS = ("name", "tags", "except", "vr", "when", "if", "action")
 #: What each action takes, and under which name of :class:`Change` it is kept.
@@ -46,6 +46,7 @@ _PARAMETERS: dict[ChangeKind, dict[str, str]] = {
     ChangeKind.REGEX_REPLACE: {"pattern": "text", "by": "by"},
     ChangeKind.ROUND: {"to": "text"},
 }
+_ODD_BREAKS = frozenset("\x85\u2028\u2029")  # line breaks in YAML that nobody sees
 _NEEDED = frozenset({"value", "template", "pattern", "by", "to"})
 _WHOLE_NUMBERS = frozenset({"length", "days"})
 _FLAGS = frozenset({"present", "empty"})
@@ -60,12 +61,7 @@ def read_rules(text: str, where: str = "rules") -> RuleSet:
     Raises:
         ConfigurationError: names every wrong line and what to do about it.
     """
-    if len(text) > _MOST_CHARACTERS:
-        raise ConfigurationError(f"{where}: longer than {_MOST_CHARACTERS} characters")
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"{where}: no YAML: {error}") from error
+    node = compose(text, where)
     reader = _Reader()
     rules = reader.rule_set(node)
     if reader.problems:
@@ -286,7 +282,10 @@ def write_rules(rules: RuleSet) -> str:
     """The text of a file that :func:`read_rules` reads to the same rules."""
     content: dict[str, Any] = {"name": rules.name} if rules.name else {}
     content["rules"] = [_written_rule(rule) for rule in rules.rules]
-    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
+    if not _ODD_BREAKS.intersection(text):
+        return text
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=False, width=100)
 
 
 def _written_rule(rule: Rule) -> dict[str, Any]:

@@ -23,6 +23,8 @@ _HASH_LETTERS = 16
 # The most characters that a keyed hash may have in a VR (PS3.5 6.2).
 _HASH_ROOM = {"SH": 16, "CS": 16, "AE": 16}
 _MOST_HASH_LETTERS = 64
+_LONGEST_EXPRESSION = 2000
+_MOST_DAYS = 36_525
 _NUMBERS = frozenset({"DS", "IS"})
 #: No text: a rule that makes text gives these a value that says nothing.
 BINARY_VRS = frozenset(
@@ -102,6 +104,8 @@ class Change:
             _ = self._template
         if self.kind is ChangeKind.ROUND:
             self._check_step()
+        if self.days is not None and abs(self.days) > _MOST_DAYS:
+            raise ConfigurationError(f"days {self.days}: at most {_MOST_DAYS} either way")
         if not 1 <= self.length <= _MOST_HASH_LETTERS:
             raise ConfigurationError(f"length {self.length}: from 1 to {_MOST_HASH_LETTERS}")
 
@@ -221,9 +225,13 @@ def check_expression(expression: str) -> re.Pattern[str]:
     Raises:
         ConfigurationError: it cannot.
     """
+    if len(expression) > _LONGEST_EXPRESSION:
+        raise ConfigurationError(
+            f"regular expression: longer than {_LONGEST_EXPRESSION} characters"
+        )
     try:
         return re.compile(expression)
-    except re.error as error:
+    except (re.error, RecursionError, OverflowError) as error:
         raise ConfigurationError(f"regular expression {expression!r}: {error}") from error
 
 

@@ -14,6 +14,8 @@ from isocenter.core.deid.importers.ctp_values import NotMapped, call_change, tem
 from isocenter.core.deid.rule_values import Change, ChangeKind
 from isocenter.core.deid.rules import Condition, ValueTest
 
+_MOST_CHARACTERS = 4096
+_DEEPEST = 20
 _WITH_CODE = {"if": 2, "select": 2, "append": 1}
 
 
@@ -65,6 +67,10 @@ class Script:
         Raises:
             NotMapped: says why.
         """
+        if len(script) > _MOST_CHARACTERS:
+            raise NotMapped(f"a script of more than {_MOST_CHARACTERS} characters")
+        if script.count("{") > _DEEPEST:
+            raise NotMapped(f"a script with more than {_DEEPEST} blocks")
         parts = list(parse(script))
         if parts and isinstance(parts[0], Call) and parts[0].name == "always":
             self.changed.append("the attribute is not added where it is absent")

@@ -20,6 +20,7 @@ _TOKEN = re.compile(
     r"|(?P<word>[A-Za-z_]\w*)|(?P<number>-?\d+)|(?P<sign>==|!=|&&|\|\||[!?:().,+]))"
 )
 _MOST_ALTERNATIVES = 64
+_MOST_WORDS = 300  # so that nothing can be nested deeper than Python goes
 _TAG_TESTS = {
     "tagValueIsPresent": "equals",
     "tagValueContains": "contains",
@@ -126,6 +127,8 @@ class _Parser:
                 raise ExpressionError(f"the expression has {text[position]!r} in it")
             self.words.append((str(found.lastgroup), found[str(found.lastgroup)]))
             position = found.end()
+        if len(self.words) > _MOST_WORDS:
+            raise ExpressionError(f"the expression has more than {_MOST_WORDS} words")
 
     def outcomes(self, reached: _Alternatives) -> list[Outcome]:
         """``condition ? this : that``, an action, or null."""

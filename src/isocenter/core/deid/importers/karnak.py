@@ -18,6 +18,7 @@ from isocenter.core.deid.policy import Option
 from isocenter.core.deid.rule_values import Change, ChangeKind
 from isocenter.core.deid.rules import Condition
 from isocenter.core.deid.tag_patterns import TagPattern
+from isocenter.core.deid.yaml_nodes import compose
 from isocenter.core.errors import ConfigurationError
 
 _ACTIONS = {
@@ -46,10 +47,7 @@ def import_karnak(text: str) -> Imported:
     Raises:
         ConfigurationError: no YAML, or no list ``profileElements``.
     """
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"Karnak profile: no YAML: {error}") from error
+    node = compose(text, "Karnak profile")
     table = _table(node)
     elements = table.get("profileElements")
     if not isinstance(elements, yaml.SequenceNode):

@@ -8,6 +8,7 @@ import yaml
 
 from isocenter.core.deid.importers.imported import Collector, Imported
 from isocenter.core.deid.rule_values import Change, ChangeKind
+from isocenter.core.deid.yaml_nodes import compose
 from isocenter.core.errors import ConfigurationError
 
 # NETRT's PIDManager: site, number of four digits, date of the first study.
@@ -22,10 +23,7 @@ def import_netrt(text: str) -> Imported:
     Raises:
         ConfigurationError: no YAML, or no section ``anonymization``.
     """
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"NETRT configuration: no YAML: {error}") from error
+    node = compose(text, "NETRT configuration")
     section = _child(node, "anonymization")
     if not isinstance(section, yaml.MappingNode):
         raise ConfigurationError("NETRT configuration: there is no section 'anonymization'")

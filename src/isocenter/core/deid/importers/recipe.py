@@ -149,11 +149,11 @@ def _add(collector: Collector, line: _Line, fields: Fields) -> None:
         return
     try:
         selection = selected(line.field, fields)
+        if _stays_anyway(line, selection.tags):
+            return
         value, change = _change(collector, line, selection.tags)
     except (FieldError, ConfigurationError) as error:
         collector.unmapped(line.number, line.source, str(error))
-        return
-    if _stays_anyway(line, selection.tags):
         return
     collector.rule(
         line.number,
