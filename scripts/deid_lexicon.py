@@ -5,7 +5,8 @@
 
 Sources: meanings of codes in ``pydicom.sr`` (DCM, SCT, LN, RADLEX, IBSI, FMA, NCIt; pydicom, MIT),
 names in the DICOM dictionaries of pydicom (MIT), and the lists in ``scripts/lexicon`` that were
-written for this (Apache-2.0). Given and family names of Faker's providers (MIT) are taken out of
+written for this (Apache-2.0). Given and family names, cities and
+states of Faker's providers (MIT) are taken out of
 what comes from pydicom: ``Young`` and ``Brown`` are words, but people too. The lists in
 ``scripts/lexicon`` count whatever else a word may be. A plus sign says that German joins the word
 with others.
@@ -84,15 +85,23 @@ def attribute_names() -> Iterator[str]:
 
 
 def people() -> set[str]:
-    """Given and family names, folded."""
+    """Given and family names, cities and states, folded."""
     found: set[str] = set()
     for locale in _LOCALES:
-        provider = importlib.import_module(f"faker.providers.person.{locale}").Provider
-        for attribute in dir(provider):
-            if "name" in attribute and not attribute.startswith("_") and "format" not in attribute:
-                listed = getattr(provider, attribute)
-                if isinstance(listed, (list, tuple, dict, set)):
-                    found.update(words_of(name for name in listed if isinstance(name, str)))
+        found |= _listed(f"person.{locale}", ("name",))
+        found |= _listed(f"address.{locale}", ("cities", "city_names", "states", "countries"))
+    return found
+
+
+def _listed(provider: str, wanted: tuple[str, ...]) -> set[str]:
+    """Words in the lists of a provider whose names have one of the wanted parts."""
+    source = importlib.import_module(f"faker.providers.{provider}").Provider
+    found: set[str] = set()
+    for attribute in dir(source):
+        listed = getattr(source, attribute)
+        is_wanted = any(part in attribute for part in wanted) and "format" not in attribute
+        if is_wanted and isinstance(listed, (list, tuple, dict, set)):
+            found.update(words_of(name for name in listed if isinstance(name, str)))
     return found
 
 

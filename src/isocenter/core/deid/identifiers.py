@@ -20,6 +20,15 @@ from isocenter.core.deid.values import Value, read_values
 
 _TEXT_VRS = frozenset(("AE", "CS", "LO", "LT", "SH", "ST", "UC", "UN", "UT", "PN"))
 _DAY = re.compile(r"(?:1[89]|2[01])[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])")
+_WORDS = re.compile(r"[\W\d_]+")
+_OF_STREETS = frozenset(  # words of addresses that are nobody's
+    """
+    street road avenue lane drive boulevard square court place suite floor apartment building house
+    north south east west upper lower city county state strasse platz allee gasse haus stock hinterhof
+    calle avenida plaza piso puerta barrio ciudad provincia rua praca bairro andar bloco cidade
+    estado rue place chemin etage ward room zimmer station clinic hospital klinik department
+    """.split()  # noqa: SIM905
+)
 _PIECES = re.compile(r"[\r\n,;^\\=]+")
 
 #: Attributes that hold identifiers, by kind. Kinds ``id``, ``address`` and ``phone`` are the
@@ -210,6 +219,8 @@ class Identifiers:
             pieces = [part]
             if kind in ("address", "institution"):
                 pieces += _PIECES.split(part)
+            if kind == "address":
+                pieces += [word for word in _WORDS.split(part) if fold(word) not in _OF_STREETS]
             for piece in pieces:
                 yield from self._piece_terms(kind, piece, strong)
 

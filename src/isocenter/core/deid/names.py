@@ -86,18 +86,25 @@ def _is_part(word: str) -> bool:
 def _part_terms(word: str) -> set[Term]:
     if not _is_part(word):
         return set()
-    terms = {Term("name", tokens) for tokens in spellings(word) if sum(map(len, tokens)) > 1}
-    for token in tokens_of(unicodedata.normalize("NFC", word)):
-        if len(token.folded) > 1 and _is_part(token.folded):
-            terms |= {Term("name", tokens) for tokens in spellings(token.folded)}
-    in_one = {Term("name", ("".join(term.tokens),)) for term in terms if len(term.tokens) > 1}
-    return terms | in_one
+    return {Term("name", tokens) for tokens in _readings(word) if sum(map(len, tokens)) > 1}
+
+
+def _readings(text: str) -> set[tuple[str, ...]]:
+    """Token sequences for a name of several parts: all of it, in one word, and each part."""
+    text = unicodedata.normalize("NFC", text)
+    readings = set(spellings(text))
+    readings |= {("".join(tokens),) for tokens in readings}
+    for token in tokens_of(text):
+        part = text[token.start : token.end]
+        if len(part) > 1 and _is_part(part):
+            readings |= spellings(part)
+    return readings
 
 
 def _together(family: str, given: str) -> set[Term]:
     """Family and given name in either order, apart and in one word, and with an initial."""
-    families = [tokens for tokens in spellings(family) if _is_part(family)]
-    givens = [tokens for tokens in spellings(given) if _is_part(given)]
+    families = _readings(family) if _is_part(family) else set()
+    givens = _readings(given) if _is_part(given) else set()
     terms: set[Term] = set()
     for one in families:
         for other in givens:
@@ -112,4 +119,8 @@ def _together(family: str, given: str) -> set[Term]:
                     Term("name", ("".join(initial + one),)),
                 )
             )
-    return {term for term in terms if term.size > 3 and fold("".join(term.tokens)) not in _NO_NAMES}
+    return {
+        term
+        for term in terms
+        if term.size >= LONG_TERM and fold("".join(term.tokens)) not in _NO_NAMES
+    }

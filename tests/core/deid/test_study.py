@@ -1,0 +1,258 @@
+"""Whole studies: two passes, nothing released before it was searched."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+
+from isocenter.core.deid import workers
+from isocenter.core.deid.actions import Record
+from isocenter.core.deid.engine import ObjectResult
+from isocenter.core.deid.identifiers import Identifiers
+from isocenter.core.deid.policy import Option, Policy
+from isocenter.core.deid.pool import Pool, Task
+from isocenter.core.deid.pseudonyms import KeyedPseudonyms
+from isocenter.core.deid.report import write
+from isocenter.core.deid.rules import RuleSet
+from isocenter.core.deid.secrets import Secret
+from isocenter.core.deid.study import Run, deidentify_paths, deidentify_study
+from isocenter.core.deid.values import read_values
+from isocenter.core.deid.verifier import verify
+from isocenter.core.errors import Refused
+
+SECRET = Secret(b"a project's secret, for ever and ever")
+
+
+@pytest.fixture
+def originals(shared_data: Path, tmp_path: Path) -> Path:
+    """Five slices and the structure set of one study."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    files = sorted((shared_data / "rt_STS_001" / "CT").rglob("*.dcm"))
+    small = sorted(files, key=lambda path: path.stat().st_size)
+    for path in [*files[:5], small[-1]]:
+        shutil.copy(path, folder / path.name)
+    return folder
+
+
+def run_for(out: Path, policy: Policy | None = None, **more: object) -> Run:
+    return Run(
+        out,
+        policy or Policy(),
+        SECRET,
+        KeyedPseudonyms(SECRET),
+        out.with_name("quarantine"),
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def outputs(out: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(out)): p.read_bytes() for p in sorted(out.rglob("*.dcm"))}
+
+
+def test_a_study_comes_out_with_references_whole(originals: Path, tmp_path: Path) -> None:
+    report = deidentify_paths(originals.iterdir(), run_for(tmp_path / "out"))
+    assert [study.state for study in report.studies] == ["released"]
+    assert report.is_clean
+    written = [dcmread(path) for path in (tmp_path / "out").rglob("*.dcm")]
+    assert len(written) == 6
+    assert len({dataset.StudyInstanceUID for dataset in written}) == 1
+    (structures,) = (dataset for dataset in written if dataset.Modality == "RTSTRUCT")
+    study = structures.ReferencedFrameOfReferenceSequence[0].RTReferencedStudySequence[0]
+    series = study.RTReferencedSeriesSequence[0].SeriesInstanceUID
+    assert series in {d.SeriesInstanceUID for d in written if d.Modality == "CT"}
+    for path in (tmp_path / "out").rglob("*.dcm"):
+        dataset = dcmread(path)
+        folder = tmp_path / "out" / dataset.StudyInstanceUID / dataset.SeriesInstanceUID
+        assert path == folder / f"{dataset.SOPInstanceUID}.dcm"
+
+
+@pytest.mark.parametrize("dates", ["remove", "shift"])
+def test_processes_and_runs_make_no_difference(originals: Path, tmp_path: Path, dates: str) -> None:
+    policy = Policy(dates=dates, options=frozenset((Option.CLEAN_DESCRIPTORS,)))  # type: ignore[arg-type]
+    deidentify_paths(originals.iterdir(), run_for(tmp_path / "one", policy))
+    deidentify_paths(originals.iterdir(), run_for(tmp_path / "two", policy), processes=2)
+    deidentify_paths(originals.iterdir(), run_for(tmp_path / "two", policy))
+    assert outputs(tmp_path / "one") == outputs(tmp_path / "two")
+    logs = [next((tmp_path / name / "actions").iterdir()).read_text() for name in ("one", "two")]
+    assert logs[0] == logs[1]
+
+
+def test_nothing_is_left_lying_about(originals: Path, tmp_path: Path) -> None:
+    deidentify_paths(originals.iterdir(), run_for(tmp_path / "out"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
+
+
+def test_a_dry_run_releases_nothing(originals: Path, tmp_path: Path) -> None:
+    report = deidentify_paths(originals.iterdir(), run_for(tmp_path / "out", dry_run=True))
+    assert report.studies[0].searched == 6
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.fixture
+def leaking(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An engine that copies what it is given."""
+
+    def copies(source: Path, target: Path, context: object, **more: object) -> ObjectResult:
+        shutil.copy(source, target)
+        return ObjectResult("2.25.3", "2.25.2", "2.25.1", "1.2.3", [], None)
+
+    monkeypatch.setattr(workers, "deidentify_object", copies)
+    yield
+
+
+def test_a_hit_holds_the_study(originals: Path, tmp_path: Path, leaking: None) -> None:
+    (first, *_) = sorted(originals.iterdir())
+    report = deidentify_study(
+        [first], tmp_path / "out", Policy(), SECRET, KeyedPseudonyms(SECRET),
+        quarantine=tmp_path / "quarantine",
+    )  # fmt: skip
+    assert report.state == "held"
+    assert report.released == 0
+    assert ("2.25.3", "(0010,0010)") in {(uid, where) for uid, where, _ in report.findings}
+    assert outputs(tmp_path / "out") == {}
+    assert (tmp_path / "quarantine" / report.study_uid / "2.25.2" / "2.25.3.dcm").exists()
+    reasons = json.loads((tmp_path / "quarantine" / "reasons.json").read_text())
+    assert reasons[0]["file"] == str(first)
+    assert "at (0010,0010)" in reasons[0]["reason"]
+
+
+def test_a_rule_that_keeps_is_obeyed_and_told(originals: Path, tmp_path: Path) -> None:
+    rules = RuleSet.from_yaml("rules:\n  - tags: PatientID\n    action: keep\n")
+    policy = Policy(rules=rules)
+    report = deidentify_paths(originals.iterdir(), run_for(tmp_path / "out", policy))
+    assert report.studies[0].state == "released"
+    assert report.studies[0].excused == {"(0010,0020)": 6}
+
+
+def test_a_patient_without_an_id_is_refused(originals: Path, tmp_path: Path) -> None:
+    for path in originals.iterdir():
+        dataset = dcmread(path)
+        dataset.PatientID = ""
+        dataset.save_as(path)
+    report = deidentify_paths(originals.iterdir(), run_for(tmp_path / "out"))
+    assert [(s.state, s.reason) for s in report.studies] == [("refused", "Patient ID is empty")]
+    assert not report.is_clean
+    assert outputs(tmp_path / "out") == {}
+
+
+def test_two_patients_in_a_study_are_refused(originals: Path, tmp_path: Path) -> None:
+    path = sorted(originals.iterdir())[0]
+    dataset = dcmread(path)
+    dataset.PatientID = "SOMEBODY ELSE"
+    dataset.save_as(path)
+    report = deidentify_paths(originals.iterdir(), run_for(tmp_path / "out"))
+    assert report.studies[0].reason == "its objects are of different patients"
+
+
+def test_refused_objects_stay_and_the_rest_leaves(originals: Path, tmp_path: Path) -> None:
+    path = sorted(originals.iterdir())[0]
+    dataset = dcmread(path)
+    dataset.BurnedInAnnotation = "YES"
+    dataset.save_as(path)
+    report = deidentify_paths(originals.iterdir(), run_for(tmp_path / "out"))
+    assert report.studies[0].state == "released"
+    assert [one.refused for one in report.studies[0].refused] == [
+        "Burned In Annotation is YES and the policy does not clean pixels"
+    ]
+    assert len(outputs(tmp_path / "out")) == 5
+    whole = run_for(tmp_path / "whole", whole_studies=True)
+    assert deidentify_paths(originals.iterdir(), whole).studies[0].state == "refused"
+    assert outputs(tmp_path / "whole") == {}
+
+
+def test_two_objects_with_one_uid_do_not_overwrite_each_other(
+    originals: Path, tmp_path: Path
+) -> None:
+    first, second, *_ = sorted(originals.iterdir())
+    dataset = dcmread(first)
+    dataset.InstanceNumber = 4711
+    dataset.save_as(second)
+    shutil.copy(first, originals / "the same again.dcm")
+    report = deidentify_paths(originals.iterdir(), run_for(tmp_path / "out"), processes=2)
+    assert [one.refused for one in report.studies[0].refused] == [
+        "another object in this study has the same SOP Instance UID"
+    ]
+
+
+def test_other_files_are_told_of(originals: Path, tmp_path: Path, shared_data: Path) -> None:
+    (originals / "notes.txt").write_text("no DICOM")
+    shutil.copy(shared_data / "dicomdir" / "DICOMDIR", originals)
+    whole = sorted(originals.glob("*.dcm"))[0]
+    (originals / "cut.dcm").write_bytes(whole.read_bytes()[:-100])
+    report = deidentify_paths(originals.iterdir(), run_for(tmp_path / "out"))
+    assert report.skipped["no DICOM"] == 1
+    assert sum(report.skipped.values()) == 2
+    assert list(report.unreadable.values()) == [1]
+    assert len(outputs(tmp_path / "out")) == 6
+
+
+def test_one_study_is_one_study(originals: Path, tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="0 studies"):
+        deidentify_study([], tmp_path / "out", Policy(), SECRET, KeyedPseudonyms(SECRET))
+
+
+def test_reports_name_nobody(originals: Path, tmp_path: Path) -> None:
+    report = deidentify_paths(originals.iterdir(), run_for(tmp_path / "out"))
+    write(report, tmp_path / "out")
+    content = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert content["studies"][0]["objects"] == {"all": 6, "released": 6}
+    assert content["profile"]["codes"][0] == ["113100", "Basic Application Confidentiality Profile"]
+    for path in originals.iterdir():
+        for value in read_values(path).values:
+            if value.tag in (0x00100010, 0x00100020, 0x0020000D, 0x00080018):
+                old = value.decoder.decode(value.raw)
+                for name in ("report.json", "report.html"):
+                    assert old not in (tmp_path / "out" / name).read_text(), value.path
+                for log in (tmp_path / "out" / "actions").iterdir():
+                    assert old not in log.read_text(), value.path
+
+
+@pytest.mark.parametrize("folder", ["charsets", "rt_plan_dose", "seg_sr_highdicom", "private_tags"])
+def test_every_kind_leaves_clean_or_is_refused_by_name(
+    shared_data: Path, tmp_path: Path, folder: str
+) -> None:
+    policy = Policy(
+        options=frozenset((Option.CLEAN_STRUCTURED_CONTENT, Option.CLEAN_DESCRIPTORS)),
+        dates="shift",
+    )
+    files = [path for path in (shared_data / folder).rglob("*") if path.is_file()]
+    report = deidentify_paths(files, run_for(tmp_path / "out", policy))
+    assert not [study for study in report.studies if study.findings]
+    assert all(one.refused for study in report.studies for one in study.refused)
+    parts = []
+    for path in files:
+        try:
+            parts.append(workers.look_at([path])[0].identifiers)
+        except OSError:
+            continue
+    everything = Identifiers.merged(parts)
+    uids = replace(Identifiers(), uids=everything.uids)
+    assert verify((tmp_path / "out").rglob("*.dcm"), uids) == []
+
+
+def lines(first: str, items: list[str]) -> list[str]:
+    if "kill" in items:
+        os._exit(9)
+    return [first + item for item in items]
+
+
+def test_a_process_that_dies_costs_one_item_only() -> None:
+    tasks = [
+        Task(lines, "a ", ["b", "kill", "c"], lambda item: f"lost {item}"),  # type: ignore[arg-type]
+        Task(lines, "a ", ["d"], lambda item: f"lost {item}"),  # type: ignore[arg-type]
+    ]
+    with Pool(2) as pool:
+        results = [result for _, found in pool.run(iter(tasks)) for result in found]
+    assert sorted(results) == ["a b", "a c", "a d", "lost kill"]
+
+
+def test_records_are_plain() -> None:
+    assert Record.__slots__  # they go between processes by the thousand
