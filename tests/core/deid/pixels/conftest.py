@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,13 @@ from pydicom.uid import UID
 from isocenter.core.dicom.part10 import EXPLICIT_LITTLE
 from isocenter.core.dicom.writing import write_part10
 
-US = "1.2.840.10008.5.1.4.1.1.6.1"
-CT = "1.2.840.10008.5.1.4.1.1.2"
+sys.path.insert(0, str(Path(__file__).parent))  # for the modules beside this file
 
-MakeImage = Callable[..., Path]
+US = "1.2.840.10008.5.1.4.1.1.6.1"
 
 
 @pytest.fixture
-def make_image(tmp_path: Path) -> MakeImage:
+def make_image(tmp_path: Path) -> Callable[..., Path]:
     """Writes an image: ``make_image(frames, SOPClassUID=…, any attribute …)``."""
     count = 0
 

@@ -10,7 +10,7 @@ from isocenter.core.deid.pixels.rectangles import Rectangle
 
 
 class BrightSpots:
-    """Takes everything white on black for text; counts how often it was asked."""
+    """Takes white bars for text; counts how often it was asked."""
 
     name = "bright spots"
 
@@ -19,7 +19,7 @@ class BrightSpots:
 
     def find(self, picture: Picture) -> list[Rectangle]:
         self.asked += 1
-        bright = picture.min(axis=2) >= 250
+        bright = ndimage.binary_opening(picture.min(axis=2) >= 240, np.ones((6, 6)))
         joined = ndimage.binary_dilation(bright, np.ones((5, 5)))
         labels, _ = ndimage.label(joined)
         return [
