@@ -106,7 +106,7 @@ def _annex(plant: Plant, policy: Asked) -> Iterator[Answer]:
     active = {code for option, code in plant.options.items() if option in policy.options}
     if "K" in active:
         # Two options that differ: either is right. Dates and times: the date policy has a say.
-        if active == {"K"} and plant.vr not in {"DA", "DT", "TM"}:
+        if active == {"K"} and plant.vr not in {"DA", "DT", "TM", "OB"}:
             yield from _retained(plant, policy)
     elif plant.basic == "U":
         yield UID_CHANGED, plant.value

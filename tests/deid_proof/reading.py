@@ -22,11 +22,13 @@ class Read:
 
     Attributes:
         path: where it is.
+        name: the same, below the folder that was read.
         dataset: the object, with file meta.
         texts: value by path, as text; multiple values separated by backslashes.
     """
 
     path: Path
+    name: str
     dataset: Dataset
     texts: dict[str, str]
     vrs: dict[str, str]
@@ -72,7 +74,7 @@ def walk(dataset: Dataset, prefix: str = "") -> Iterator[tuple[str, str, Any]]:
                 yield from walk(item, f"{path}[<{index:04d}>]")
 
 
-def read(path: Path) -> Read | None:
+def read(path: Path, folder: Path | None = None) -> Read | None:
     """An object; None if the file is none."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -85,7 +87,8 @@ def read(path: Path) -> Read | None:
             for where, vr, value in walk(part):
                 texts[where] = text_of(value, vr)
                 vrs[where] = vr
-    return Read(path, dataset, texts, vrs)
+    name = path.name if folder is None else str(path.relative_to(folder))
+    return Read(path, name, dataset, texts, vrs)
 
 
 def read_folder(folder: Path) -> tuple[list[Read], list[Path]]:
@@ -93,7 +96,7 @@ def read_folder(folder: Path) -> tuple[list[Read], list[Path]]:
     found, others = [], []
     for path in sorted(folder.rglob("*")):
         if path.is_file():
-            one = read(path)
+            one = read(path, folder)
             if one is None:
                 others.append(path)
             else:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -71,8 +71,8 @@ class Score:
 
     @property
     def perfect(self) -> bool:
-        """Whether every check passed, and there were some."""
-        return not self.failures and self.passed.total() > 0
+        """Whether every check passed, and there were objects."""
+        return not self.failures and self.passed[RELEASED] > 0
 
     def table(self, most: int = 40) -> str:
         """A table for people: checks by action, then failures grouped by what they are."""
@@ -102,20 +102,35 @@ def mapping(path: Path) -> dict[str, str]:
         return {row["id_old"]: row["id_new"] for row in csv.DictReader(handle)}
 
 
+@dataclass(frozen=True)
+class Sets:
+    """What is scored, read once.
+
+    Attributes:
+        source: objects of the input set.
+        objects, others: objects of the output set, and the other files in it.
+        checks: of the answer database.
+        uids, patients: old to new.
+    """
+
+    source: Sequence[Read]
+    objects: Sequence[Read]
+    others: Sequence[Path]
+    checks: Sequence[Answered]
+    uids: Mapping[str, str]
+    patients: Mapping[str, str]
+
+
 class Scorer:
     """Scores one output set."""
 
-    def __init__(
-        self, source: Path, output: Path, database: Path, uids: Path, patients: Path
-    ) -> None:
-        self.uids = mapping(uids)
-        self.patients = mapping(patients)
-        here = {str(one.dataset.SOPInstanceUID) for one in read_folder(source)[0]}
-        every = list(answers.read(database))
-        self.checks = [check for check in every if check.sop_uid in here]
-        self.output = output
-        self.objects, self.others = read_folder(output)
-        self.by_uid = {str(one.dataset.get("SOPInstanceUID")): one for one in self.objects}
+    def __init__(self, sets: Sets) -> None:
+        self.sets = sets
+        self.uids = sets.uids
+        self.patients = sets.patients
+        here = {str(one.dataset.SOPInstanceUID) for one in sets.source}
+        self.checks = [check for check in sets.checks if check.sop_uid in here]
+        self.by_uid = {str(one.dataset.get("SOPInstanceUID")): one for one in sets.objects}
         self.score = Score()
         self._shifts: dict[str, Counter[int]] = defaultdict(Counter)
 
@@ -201,16 +216,15 @@ class Scorer:
     def _search(self) -> None:
         dates = not any(check.action == DATE_SHIFTED for check in self.checks)
         search = LeakSearch(wanted(self.checks, dates=dates))
-        for one in self.objects:
+        for one in self.sets.objects:
             serial = int(one.dataset.get("InstanceNumber") or 0)
-            name = str(one.path.relative_to(self.output))
             clean = True
-            for leak in search.in_object(one, name):
+            for leak in search.in_object(one):
                 clean = False
                 self._bad(NO_LEAK, serial, leak.where, leak.value)
             if clean:
                 self._good(NO_LEAK)
-        for path in self.others:
+        for path in self.sets.others:
             text = f"{path.name} {path.read_text('utf-8', 'replace')}"
             found = list(search.in_text(text, path.name))
             for leak in found:
@@ -221,7 +235,16 @@ class Scorer:
 
 def score(source: Path, output: Path, database: Path, uids: Path, patients: Path) -> Score:
     """Score an output set."""
-    return Scorer(source, output, database, uids, patients).run()
+    objects, others = read_folder(output)
+    sets = Sets(
+        read_folder(source)[0],
+        objects,
+        others,
+        list(answers.read(database)),
+        mapping(uids),
+        mapping(patients),
+    )
+    return Scorer(sets).run()
 
 
 def _main() -> Iterator[str]:
