@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from isocenter.core.deid.pseudonym_csv_store import CsvStore
 from isocenter.core.deid.pseudonym_files import format_csv, parse_csv, read_netrt, write_csv
 from isocenter.core.deid.pseudonyms import (
     GivenPseudonyms,
@@ -248,3 +249,72 @@ def test_a_store_refuses_what_is_not_one_to_one() -> None:
         store.add(PseudonymEntry(BERT, Pseudonym("S", "S")))
     with pytest.raises(ConfigurationError, match="two pseudonyms"):
         store.add(PseudonymEntry(ANNA, Pseudonym("T", "T")))
+
+
+def test_numbers_are_on_the_disk_before_they_are_used(tmp_path: Path) -> None:
+    path = tmp_path / "map.csv"
+    with CsvStore(path) as store:
+        pseudonyms = PatternPseudonyms("{site}_{counter:04}", "S", store, SECRET)
+        for key in (ANNA, BERT, ANNA):
+            assert pseudonyms.alias_for(key, {}) is not None
+            assert parse_csv(path.read_text()) == store.entries
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        with pytest.raises(ConfigurationError, match="another run"):
+            CsvStore(path)
+    with CsvStore(path) as store:
+        pseudonyms = PatternPseudonyms("{site}_{counter:04}", "S", store, SECRET)
+        carl = pseudonyms.alias_for(PatientKey("", "C3"), {})
+        assert carl is not None
+        assert carl.patient_id == "S_0003"
+        assert pseudonyms.alias_for(BERT, {}).patient_id == "S_0002"  # type: ignore[union-attr]
+    assert len(parse_csv(path.read_text())) == 3
+
+
+def test_a_patient_taken_over_from_netrt_stays_so(tmp_path: Path) -> None:
+    legacy = read_netrt(netrt_file(tmp_path, ("A1", "DOE^ANNA", "S_0007_20240101")))
+    for _ in range(2):
+        with CsvStore(tmp_path / "map.csv", legacy.legacy_entries) as store:
+            pseudonyms = PatternPseudonyms("{site}_{counter:04}", "S", store, SECRET)
+            anna = pseudonyms.alias_for(ANNA, {"PatientName": "DOE^ANNA"})
+            assert anna is not None
+            assert anna.patient_id == "S_0007_20240101"
+            assert pseudonyms.alias_for(BERT, {}) is not None
+    assert len(parse_csv((tmp_path / "map.csv").read_text())) == 2
+
+
+@pytest.mark.parametrize(
+    "content", [b"PatientID,Pseudonym\nA1,S\n", b"\xff", b"x", b"PatientID,IssuerOfPatientID,"
+                b"StudyInstanceUID,Pseudonym,PseudonymName,DayShift\nA1,,,S_0001"],
+)  # fmt: skip
+def test_a_file_that_cannot_go_on_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "map.csv"
+    path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=r"map\.csv"):
+        CsvStore(path)
+    assert path.read_bytes() == content
+    with pytest.raises(ConfigurationError):
+        CsvStore(path)  # it was let go
+
+
+def test_a_last_line_without_its_end_is_ended(tmp_path: Path) -> None:
+    path = tmp_path / "map.csv"
+    path.write_text(format_csv([PseudonymEntry(ANNA, Pseudonym("S", "S"))]).rstrip("\r\n"))
+    with CsvStore(path) as store:
+        store.add(PseudonymEntry(BERT, Pseudonym("T", "T")))
+    assert [entry.key for entry in parse_csv(path.read_text())] == [ANNA, BERT]
+
+
+def test_what_cannot_be_written_is_not_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    with CsvStore(tmp_path / "map.csv") as store:
+        pseudonyms = PatternPseudonyms("{site}_{counter:04}", "S", store, SECRET)
+        with monkeypatch.context() as broken:
+            broken.setattr("os.write", full)
+            with pytest.raises(ConfigurationError, match="No space left"):
+                pseudonyms.alias_for(ANNA, {})
+        assert store.find(ANNA) is None
+        assert pseudonyms.alias_for(BERT, {}).patient_id == "S_0001"  # type: ignore[union-attr]

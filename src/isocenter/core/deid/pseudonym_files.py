@@ -106,21 +106,28 @@ def write_csv(entries: Iterable[PseudonymEntry], path: Path) -> None:
 
 def format_csv(entries: Iterable[PseudonymEntry]) -> str:
     """The text of a file that :func:`parse_csv` reads to the same entries."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(COLUMNS)
-    for key, pseudonym, days in entries:
-        by_study = is_study_key(key)
-        writer.writerow(
-            (
-                "" if by_study else key.patient_id,
-                "" if by_study else key.issuer,
-                key.patient_id if by_study else "",
-                pseudonym.patient_id,
-                pseudonym.patient_name,
-                "" if days is None else days,
-            )
+    return "".join([_written(COLUMNS), *map(csv_row, entries)])
+
+
+def csv_row(entry: PseudonymEntry) -> str:
+    """One line of such a file."""
+    key, pseudonym, days = entry
+    by_study = is_study_key(key)
+    return _written(
+        (
+            "" if by_study else key.patient_id,
+            "" if by_study else key.issuer,
+            key.patient_id if by_study else "",
+            pseudonym.patient_id,
+            pseudonym.patient_name,
+            "" if days is None else str(days),
         )
+    )
+
+
+def _written(cells: Iterable[str]) -> str:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerow(cells)
     return text.getvalue()
 
 

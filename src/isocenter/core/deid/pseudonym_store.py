@@ -158,13 +158,21 @@ class MemoryStore:
         self._counter = number
         return entry
 
-    def add(self, entry: PseudonymEntry) -> None:
+    def check(self, entry: PseudonymEntry) -> None:
+        """Whether an entry can be added.
+
+        Raises:
+            ConfigurationError: as :meth:`add`.
+        """
         known = self._entries.get(entry.key)
         if known is not None and known != entry:
             raise ConfigurationError("one patient has two pseudonyms")
         owner = self._owners.get(entry.pseudonym.patient_id)
         if owner is not None and not self._may_share(owner, entry):
             raise ConfigurationError("two patients have the same pseudonym")
+
+    def add(self, entry: PseudonymEntry) -> None:
+        self.check(entry)
         self._entries[entry.key] = entry
         self._owners[entry.pseudonym.patient_id] = entry.key
 
