@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound=str)
 _PROFILES: tuple[str, ...] = ("basic",)
-_SECRET_FILE = "secret.key"
+_KEY_FILE = "secret.key"
 _PROJECT_FOLDERS = Path("~/.config/isocenter/projects")
 
 
@@ -178,6 +178,10 @@ def _policy(
     named = [name.strip() for text in options or () for name in text.split(",") if name.strip()]
     for name in named:
         _one_of("--option", name, tuple(Option))
+    if Option.CLEAN_PIXEL_DATA in named and pixels == "off":
+        fail("--option clean-pixel-data says that pixels are cleaned: give --pixels too", USAGE)
+    if Option.CLEAN_RECOGNIZABLE_VISUAL_FEATURES in named and faces == "ignore":
+        fail("--option clean-recognizable-visual-features: give --faces too", USAGE)
     try:
         site = [RuleSet.from_yaml(path) for path in rules or ()]
         site += [preset(name) for name in presets or ()]
@@ -238,7 +242,7 @@ def _secret(
         if not project.replace("-", "").replace("_", "").isalnum():
             fail("--project: letters, digits, - and _ make a name", USAGE)
         folder = projects.expanduser() / project
-        file = folder / _SECRET_FILE
+        file = folder / _KEY_FILE
         if file.exists():
             return Secret.from_file(file)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -251,11 +255,11 @@ def _secret(
 def _pseudonyms(path: Path | None, secret: Secret, policy: Policy) -> Pseudonyms:
     from isocenter.core.deid.pseudonyms import GivenPseudonyms, KeyedPseudonyms
 
-    choices = {"whole_weeks": policy.whole_weeks, "keep_ages": policy.keep_ages}
+    weeks, ages = policy.whole_weeks, policy.keep_ages
     if path is None:
-        return KeyedPseudonyms(secret, **choices)
+        return KeyedPseudonyms(secret, whole_weeks=weeks, keep_ages=ages)
     try:
-        return GivenPseudonyms.from_csv(path, secret, **choices)
+        return GivenPseudonyms.from_csv(path, secret, whole_weeks=weeks, keep_ages=ages)
     except ConfigurationError as error:
         fail(str(error), USAGE)
 
@@ -307,7 +311,7 @@ def _files(path: Path, own: list[Path]) -> list[Path]:
     """All files, but none of those that a run before this one wrote below the input."""
     if path.is_file():
         return [path]
-    files = (file for file in path.rglob("*") if file.is_file())
+    files = _below(path, set())
     base = path.resolve()
     inside = [folder for folder in own if folder.is_relative_to(base)]
     if any(folder == base for folder in inside):
@@ -315,6 +319,19 @@ def _files(path: Path, own: list[Path]) -> list[Path]:
     if not inside:
         return list(files)
     return [f for f in files if not any(f.resolve().is_relative_to(folder) for folder in inside)]
+
+
+def _below(folder: Path, seen: set[Path]) -> Iterator[Path]:
+    """Files below a folder; links to folders are followed, each folder is entered once."""
+    real = folder.resolve()
+    if real in seen:
+        return
+    seen.add(real)
+    for entry in sorted(folder.iterdir()):
+        if entry.is_dir():
+            yield from _below(entry, seen)
+        elif entry.is_file():
+            yield entry
 
 
 def _print(report: BatchReport, out: Path, seconds: float) -> None:
@@ -327,7 +344,7 @@ def _print(report: BatchReport, out: Path, seconds: float) -> None:
         if study.reason:
             typer.echo(f"          {study.reason}")
         for reason, number in _counted(one.refused for one in study.refused):
-            if reason != study.reason:
+            if reason and reason != study.reason:
                 typer.secho(f"          refused {number}: {reason}", fg=typer.colors.YELLOW)
         for where, number in _counted(f"{kind} at {place}" for _, place, kind in study.findings):
             typer.secho(f"          found {number}: {where}", fg=typer.colors.RED)

@@ -23,10 +23,11 @@ _DAY = re.compile(r"(?:1[89]|2[01])[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|
 _WORDS = re.compile(r"[\W\d_]+")
 _OF_STREETS = frozenset(  # words of addresses that are nobody's
     """
-    street road avenue lane drive boulevard square court place suite floor apartment building house
-    north south east west upper lower city county state strasse platz allee gasse haus stock hinterhof
-    calle avenida plaza piso puerta barrio ciudad provincia rua praca bairro andar bloco cidade
-    estado rue place chemin etage ward room zimmer station clinic hospital klinik department
+    street road avenue lane drive boulevard square court place suite floor apartment building
+    house north south east west upper lower city county state strasse platz allee gasse haus
+    stock hinterhof calle avenida plaza piso puerta barrio ciudad provincia rua praca bairro
+    andar bloco cidade estado rue place chemin etage ward room zimmer station clinic hospital
+    klinik department
     """.split()  # noqa: SIM905
 )
 _PIECES = re.compile(r"[\r\n,;^\\=]+")

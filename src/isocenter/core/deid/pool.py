@@ -58,14 +58,13 @@ class Pool:
             return
         pending: dict[Future[list[Any]], Task] = {}
         is_open = True
-        task: Task | None
         while is_open or pending:
             while is_open and len(pending) < self._processes * _AHEAD:
-                task = next(tasks, None)
-                if task is None:
+                found = next(tasks, None)
+                if found is None:
                     is_open = False
                 else:
-                    self._submit(task, pending)
+                    self._submit(found, pending)
             if not pending:
                 break
             done, _ = wait(pending, return_when=FIRST_COMPLETED)
@@ -108,4 +107,4 @@ def _executor(processes: int) -> ProcessPoolExecutor:
 
 
 def _is_broken(future: Future[list[Any]]) -> bool:
-    return isinstance(future.exception(), BrokenProcessPool)
+    return future.cancelled() or isinstance(future.exception(), BrokenProcessPool)

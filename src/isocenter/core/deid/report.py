@@ -36,6 +36,7 @@ class ObjectReport:
         series_uid: new Series Instance UID.
         sop_class_uid: what it is.
         refused: why it did not leave; None if it did (or was held with its study).
+        dropped: the policy leaves objects like it out: no reason to worry.
         regions: rectangles blanked, as JSON.
         pixels: what was done to its pixels; empty where nothing was.
     """
@@ -44,6 +45,7 @@ class ObjectReport:
     series_uid: str
     sop_class_uid: str
     refused: str | None = None
+    dropped: bool = False
     regions: tuple[Mapping[str, Any], ...] = ()
     pixels: str = ""
 
@@ -81,6 +83,15 @@ class StudyReport:
     def refused(self) -> tuple[ObjectReport, ...]:
         """Objects that did not leave."""
         return tuple(one for one in self.objects if one.refused is not None)
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether all of it left that the policy wants to leave."""
+        return (
+            self.state != "held"
+            and all(one.dropped for one in self.refused)
+            and (self.state == "released" or all(one.dropped for one in self.objects))
+        )
 
     @property
     def released(self) -> int:
@@ -139,8 +150,7 @@ class BatchReport:
     @property
     def is_clean(self) -> bool:
         """Whether everything that is DICOM left, and nothing was found."""
-        whole = all(study.state == "released" and not study.refused for study in self.studies)
-        return whole and not self.unreadable
+        return all(study.is_clean for study in self.studies) and not self.unreadable
 
     def to_json(self) -> dict[str, Any]:
         """As ``report.json`` has it."""

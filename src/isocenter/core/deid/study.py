@@ -7,10 +7,8 @@ work folder beside it and renamed. What must not leave is told of in the quarant
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,11 +22,12 @@ from isocenter.core.deid.identifiers import Identifiers
 from isocenter.core.deid.policy import Option, Policy
 from isocenter.core.deid.pool import Pool, Task
 from isocenter.core.deid.pseudonyms import Pseudonyms
+from isocenter.core.deid.releasing import release, work_folder
 from isocenter.core.deid.report import BatchReport, ObjectReport, StudyReport
 from isocenter.core.deid.secrets import PatientKey, Secret
 from isocenter.core.deid.table import Table
 from isocenter.core.deid.verifier import DUMMY_DAYS, Allowed
-from isocenter.core.deid.workers import Done, Order, Seen, deidentify_some, look_at
+from isocenter.core.deid.workers import Done, Order, Seen, deface_some, deidentify_some, look_at
 from isocenter.core.dicom.uids import safe_path_component
 from isocenter.core.errors import ConfigurationError, Refused
 
@@ -120,7 +119,7 @@ def deidentify_paths(
     """
     tell = on_progress or (lambda fraction, message: None)
     files = sorted(set(paths))
-    with _work_folder(run.out) as work, Pool(processes) as pool:
+    with work_folder(run.out) as work, Pool(processes) as pool:
         seen = _look(files, pool, tell)
         studies = _grouped(seen)
         if only_one and len(studies) != 1:
@@ -143,17 +142,6 @@ def deidentify_paths(
 def default_quarantine(out: Path) -> Path:
     """``OUT.quarantine`` beside the output folder."""
     return out.with_name(f"{out.name}.quarantine")
-
-
-def _work_folder(out: Path) -> tempfile.TemporaryDirectory[str]:
-    """A folder on the same file system, so that releasing is renaming."""
-    if out.exists() and not out.is_dir():
-        raise ConfigurationError(f"{out} is a file; a folder is needed for what comes out")
-    out.mkdir(parents=True, exist_ok=True)
-    beside = out.parent if out.parent.stat().st_dev == out.stat().st_dev else out
-    if not os.access(beside, os.W_OK):
-        beside = out
-    return tempfile.TemporaryDirectory(prefix=f".{out.name}.", suffix=".work", dir=beside)
 
 
 def _look(files: Sequence[Path], pool: Pool, tell: Progress) -> list[Seen]:
@@ -229,8 +217,27 @@ def _deidentify(
         study.waiting -= len(task.items)
         count += len(task.items)
         if study.waiting == 0:
+            if run.policy.faces == "deface":
+                _deface(study, pool)
             yield _finish(study, run)
         tell(0.2 + 0.8 * count / total, f"{count} of {total} objects de-identified")
+
+
+def _deface(study: _Study, pool: Pool) -> None:
+    """Take the face out of every series that has one; where that fails, the series is refused."""
+    heads = {done.series_uid for done in study.done if done.is_head and done.target}
+    for series_uid in sorted(heads):
+        members = [done for done in study.done if done.series_uid == series_uid and done.target]
+        paths = sorted({done.target for done in members if done.target})
+        task = Task(deface_some, None, [paths], lambda _: _DIED)
+        ((_, (refused,)),) = pool.run(iter([task]))
+        if refused is None:
+            continue
+        for path in paths:
+            path.unlink()
+        for done in members:
+            place = study.done.index(done)
+            study.done[place] = replace(done, target=None, refused=refused, findings=())
 
 
 def _untouched(study: _Study) -> tuple[ObjectReport, ...]:
@@ -274,7 +281,7 @@ def _finish(study: _Study, run: Run) -> StudyReport:
     elif report.state == "released":
         for part in work.glob("*.dcm"):  # left by a process that died
             part.unlink()
-        _release(work, run.out / safe_path_component(report.study_uid))
+        release(work, run.out / safe_path_component(report.study_uid))
         _write_log(run, report, study.done)
     elif report.findings:
         run.quarantine.mkdir(parents=True, exist_ok=True)
@@ -291,7 +298,13 @@ def _report(study: _Study, run: Run) -> StudyReport:
     order, done = study.order, study.done
     objects = tuple(
         ObjectReport(
-            one.sop_uid, one.series_uid, one.sop_class_uid, one.refused, one.regions, one.pixels
+            one.sop_uid,
+            one.series_uid,
+            one.sop_class_uid,
+            one.refused,
+            one.dropped,
+            one.regions,
+            one.pixels,
         )
         for one in done
     )
@@ -314,7 +327,7 @@ def _report(study: _Study, run: Run) -> StudyReport:
     )
     if findings:
         return replace(report, state="held", reason="the verifier found what identifies")
-    if run.whole_studies and report.refused:
+    if run.whole_studies and not all(one.dropped for one in report.refused):
         return replace(report, state="refused", reason="an object of it was refused")
     if len(report.refused) == len(objects):
         return replace(report, state="refused", reason="all of its objects were refused")
@@ -328,31 +341,6 @@ def _new_uid(study: _Study, run: Run) -> str:
         return found
     is_kept = Option.RETAIN_UIDS in run.policy.options
     return study.uid if is_kept else run.secret.uid(study.uid)
-
-
-def _release(work: Path, target: Path) -> None:
-    """Have a study's new files in the output, on the disk: the whole folder by one rename."""
-    for folder in (*work.iterdir(), work):
-        for file in folder.glob("*.dcm"):
-            _sync(file)
-        _sync(folder)
-    if not target.exists():
-        work.rename(target)
-    else:  # more objects of a study, or the same ones again: file by file
-        for series in work.iterdir():
-            (target / series.name).mkdir(exist_ok=True)
-            for file in series.iterdir():
-                file.replace(target / series.name / file.name)
-            _sync(target / series.name)
-    _sync(target.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _write_log(run: Run, report: StudyReport, done: Sequence[Done]) -> None:

@@ -22,6 +22,8 @@ from isocenter.core.deid.engine import (
 )
 from isocenter.core.deid.identifiers import Identifiers, identifiers_of
 from isocenter.core.deid.lexicon import Lexicon
+from isocenter.core.deid.pixels.documents import DocumentInspector, is_dropped
+from isocenter.core.deid.pixels.graphics import GraphicsHandler
 from isocenter.core.deid.policy import Option, Policy
 from isocenter.core.deid.profile import GRAPHICS, STRUCTURED_CONTENT
 from isocenter.core.deid.pseudonyms import PatientAlias
@@ -132,6 +134,8 @@ class Done:
         study_uid, series_uid, sop_uid: of the new object.
         sop_class_uid: what it is.
         refused: why it must not leave.
+        dropped: the policy leaves objects like it out without ado.
+        is_head: an image of a head, whose face the policy wants away.
         findings: (where, kind) of what the verifier found.
         excused: where a site's rule keeps what identifies.
         actions: counts.
@@ -146,6 +150,8 @@ class Done:
     sop_uid: str = ""
     sop_class_uid: str = ""
     refused: str | None = None
+    dropped: bool = False
+    is_head: bool = False
     findings: tuple[tuple[str, str], ...] = ()
     excused: tuple[str, ...] = ()
     actions: Mapping[str, int] = field(default_factory=dict)
@@ -168,7 +174,7 @@ class StudyWorker:
             order.identifiers,
             Cleaner(order.identifiers, lexicon, policy),
             _handlers(policy),
-            documents=_documents(policy),
+            documents=DocumentInspector(policy.documents),
         )
         self._verifier = Verifier(order.identifiers, policy, order.allowed)
 
@@ -181,7 +187,11 @@ class StudyWorker:
         try:
             result = deidentify_object(source, part, self._context, durable=False)
             if result.refused is not None:
-                return _refused(source, result, result.refused)
+                dropped = is_dropped(result.sop_class_uid, self._order.policy.documents)
+                return _refused(source, result, result.refused, dropped=dropped)
+            is_head = self._is_head(source)
+            if is_head and self._order.policy.faces == "refuse":
+                return _refused(source, result, "an image of a head, with a face")
             refused, regions, pixels = self._clean_pixels(source, part, needs_pixels)
             if refused is not None:
                 return _refused(source, result, refused)
@@ -198,6 +208,7 @@ class StudyWorker:
             source,
             target,
             *_uids(result),
+            is_head=is_head,
             findings=findings,
             excused=excused,
             actions=Counter(str(record.action) for record in result.records),
@@ -217,12 +228,20 @@ class StudyWorker:
                 return None
         return target
 
+    def _is_head(self, source: Path) -> bool:
+        if self._order.policy.faces == "ignore":
+            return False
+        from isocenter.core.deid.pixels.faces import names_head
+        from isocenter.core.dicom.reading import read_dataset
+
+        return names_head(read_dataset(source, stop_before_pixels=True))
+
     def _clean_pixels(
         self, source: Path, part: Path, needs_pixels: bool
     ) -> tuple[str | None, tuple[Mapping[str, Any], ...], str]:
         """Why the object must not leave, blanked regions, and what was done."""
         policy = self._order.policy
-        if policy.pixels == "off" and not needs_pixels and policy.faces == "ignore":
+        if policy.pixels == "off" and not needs_pixels:
             return None, (), ""
         from isocenter.core.deid import pixels
         from isocenter.core.dicom.reading import read_dataset
@@ -251,18 +270,13 @@ class StudyWorker:
 def _handlers(policy: Policy) -> dict[str, Any]:
     handlers: dict[str, Any] = {STRUCTURED_CONTENT: StructuredContent(policy)}
     if Option.CLEAN_GRAPHICS in policy.options:
-        from isocenter.core.deid.pixels.graphics import GraphicsHandler
-
         handlers[GRAPHICS] = GraphicsHandler()
     return handlers
 
 
-def _documents(policy: Policy) -> Any:
-    return None
-
-
-def _refused(source: Path, result: ObjectResult, reason: str) -> Done:
-    return Done(source, None, *_uids(result), refused=reason, log=_log_line(result, reason))
+def _refused(source: Path, result: ObjectResult, reason: str, *, dropped: bool = False) -> Done:
+    log = _log_line(result, reason)
+    return Done(source, None, *_uids(result), refused=reason, dropped=dropped, log=log)
 
 
 def _uids(result: ObjectResult) -> tuple[str, str, str, str]:
@@ -285,6 +299,13 @@ def _log_line(result: ObjectResult, refused: str | None = None) -> str:
         for record in result.records
     ]
     return json.dumps(line, ensure_ascii=False, separators=(",", ":"))
+
+
+def deface_some(_: None, series: Sequence[Sequence[Path]]) -> list[str | None]:
+    """Take the faces out of some series of new files; why each must not leave, or None."""
+    from isocenter.core.deid.pixels.faces import deface_series
+
+    return [deface_series(paths).refused for paths in series]
 
 
 _worker: tuple[bytes, StudyWorker] | None = None
