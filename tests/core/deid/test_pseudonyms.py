@@ -318,3 +318,5 @@ def test_what_cannot_be_written_is_not_given(
                 pseudonyms.alias_for(ANNA, {})
         assert store.find(ANNA) is None
         assert pseudonyms.alias_for(BERT, {}).patient_id == "S_0001"  # type: ignore[union-attr]
+    with pytest.raises(ConfigurationError, match="closed"):
+        pseudonyms.alias_for(ANNA, {})

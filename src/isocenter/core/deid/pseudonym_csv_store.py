@@ -36,7 +36,8 @@ class CsvStore(MemoryStore):
         """
         super().__init__()
         self._path = path
-        self._file: int | None = None
+        self._file: int | None = None  # None while it is read, too
+        self._closed = False
         try:
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         except OSError as error:
@@ -49,6 +50,8 @@ class CsvStore(MemoryStore):
         self._file = handle
 
     def add(self, entry: PseudonymEntry) -> None:
+        if self._closed:
+            raise ConfigurationError(f"{self._path} is closed; nothing can be added")
         self.check(entry)
         if self._file is not None and self.find(entry.key) is None:
             self._append(self._file, csv_row(entry))
@@ -56,6 +59,7 @@ class CsvStore(MemoryStore):
 
     def close(self) -> None:
         """Let the file go."""
+        self._closed = True
         if self._file is not None:
             os.close(self._file)
             self._file = None
