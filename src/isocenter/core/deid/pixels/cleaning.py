@@ -339,5 +339,6 @@ def _clean_header_only(
         engine = default_detector()
     regions, notes = _clean_around(order, dataset, engine, False)
     write_part10(dataset, path_out)
-    return PixelResult(regions, None, order.need, False, engine.name if engine else "",
-                       tuple(notes))  # fmt: skip
+    return PixelResult(
+        regions, None, order.need, False, engine.name if engine else "", tuple(notes)
+    )

@@ -38,6 +38,7 @@ _PROGRAM_WORDS = frozenset(
         *("binary", "stl", "file", "solid", "exported", "from", "by", "with", "ascii", "model"),
         *("mesh", "visualization", "toolkit", "vtk", "generated", "written", "paraview", "blender"),
         *("itk", "meshlab", "numpy", "trimesh", "gmsh", "openscad", "slicer", "color"),
+        *("isocenter", "space", "lps", "ras", "unit", "mm"),
     )
 )
 _WORD = re.compile(r"[^\W\d_]+|\d+")

@@ -2,7 +2,8 @@
 
 The everyday one is the text detection network of RapidOCR (PP-OCR, Apache-2.0), which carries its
 weights in its wheel, run by onnxruntime (MIT) on the CPU. Only the detection is run: where text is
-matters, not what it says. Tesseract is a second opinion where its binary is there. Both come from
+matters, not what it says. Tesseract can be a second opinion (:class:`SecondOpinion`) where its
+binary is there and a caller asks for it; the result then depends on its version. Both come from
 outside the core; :func:`available` says what is missing.
 """
 
@@ -199,6 +200,20 @@ class TesseractDetector:
             if rectangle is not None:
                 found.append(rectangle)
         return found
+
+
+class SecondOpinion:
+    """Two engines; what either finds counts."""
+
+    def __init__(self, first: TextDetector, second: TextDetector) -> None:
+        self._engines = first, second
+
+    @property
+    def name(self) -> str:
+        return " and ".join(engine.name for engine in self._engines)
+
+    def find(self, picture: Picture) -> list[Rectangle]:
+        return [box for engine in self._engines for box in engine.find(picture)]
 
 
 @cache
