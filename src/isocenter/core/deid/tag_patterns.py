@@ -169,4 +169,6 @@ def _is_keyword(text: str) -> bool:
 
 def _nearest(keyword: str) -> str:
     near = difflib.get_close_matches(keyword, keyword_dict, n=1)
-    return f"did you mean {near[0]}?" if near and near[0] else "for example PatientName or (0010,0010)"
+    return (
+        f"did you mean {near[0]}?" if near and near[0] else "for example PatientName or (0010,0010)"
+    )
