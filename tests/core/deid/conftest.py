@@ -70,9 +70,7 @@ def context() -> Callable[..., Context]:
 
 
 @pytest.fixture
-def deidentify(
-    tmp_path: Path, encode: Encode, context: Callable[..., Context]
-) -> Deidentify:
+def deidentify(tmp_path: Path, encode: Encode, context: Callable[..., Context]) -> Deidentify:
     """Runs the engine on a data set, what identifies it collected before.
 
     ``deidentify(dataset, Option.X, dates="shift", syntax=…)`` gives the new data set and the

@@ -148,7 +148,9 @@ def test_no_option_makes_more_of_it_stay_than_its_column() -> None:
 def test_options_are_codes_of_cid_7050() -> None:
     assert [option.code for option in Option] == [str(number) for number in range(113101, 113113)]
     assert Option.RETAIN_SAFE_PRIVATE.code == "113111"
-    assert all(option.meaning.endswith(" Option") and len(option.meaning) <= 64 for option in Option)
+    assert all(
+        option.meaning.endswith(" Option") and len(option.meaning) <= 64 for option in Option
+    )
 
 
 def test_a_policy_says_dates_once() -> None:
@@ -198,5 +200,3 @@ def test_explanations_name_rule_and_type() -> None:
     assert "private" in "\n".join(explained(0x00091001, DEFAULT_POLICY))
     assert "keep list: keep" in "\n".join(explained(0x00080070, DEFAULT_POLICY))
     assert "known here" in "\n".join(explained(0x00189ABC, DEFAULT_POLICY))
-
-

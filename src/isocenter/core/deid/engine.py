@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -123,6 +124,7 @@ _CHARACTER_SET = 0x00080005
 _METHOD_CODES = 0x00120064
 _CONTENT, _VALUE_TYPE = 0x0040A730, 0x0040A040
 _UTF8 = b"ISO_IR 192"
+_SMALL = 1 << 16  # bytes; below this copying costs less than a call to the system
 _NO_TEXT = character_set_of(b"").decoder
 
 #: Objects that cannot be cleaned whatever the policy, by SOP class.
@@ -258,16 +260,10 @@ def _write(target: Path, first: bytes, pieces: list[Piece], data: Buffer, durabl
     part = target.with_name(f"{target.name}.{os.getpid()}.part")
     view = memoryview(data)
     try:
-        with part.open("wb", buffering=1 << 16) as file:
-            file.write(first)
-            for piece in pieces:
-                if isinstance(piece, bytes):
-                    file.write(piece)
-                else:
-                    with view[piece[0] : piece[1]] as kept:
-                        file.write(kept)
+        with part.open("wb", buffering=0) as file:
+            for buffer in _buffers(first, pieces, view):
+                _write_all(file, buffer)
             if durable:
-                file.flush()
                 os.fsync(file.fileno())
         part.replace(target)
         if durable:
@@ -275,6 +271,29 @@ def _write(target: Path, first: bytes, pieces: list[Piece], data: Buffer, durabl
     finally:
         view.release()
         part.unlink(missing_ok=True)
+
+
+def _buffers(first: bytes, pieces: list[Piece], view: memoryview) -> Iterator[bytes | memoryview]:
+    """Small pieces together, long slices of the source as they are."""
+    small = [first]
+    for piece in pieces:
+        if isinstance(piece, bytes):
+            small.append(piece)
+        elif piece[1] - piece[0] < _SMALL:
+            small.append(bytes(view[piece[0] : piece[1]]))
+        else:
+            yield b"".join(small)
+            small = []
+            with view[piece[0] : piece[1]] as kept:
+                yield kept
+    yield b"".join(small)
+
+
+def _write_all(file: io.FileIO, buffer: bytes | memoryview) -> None:
+    """One write may take 2 GiB at most, or less."""
+    written = 0
+    while written < len(buffer):
+        written += file.write(buffer[written:]) or 0
 
 
 def _sync_folder(folder: Path) -> None:

@@ -20,6 +20,6 @@ Listed = Literal[
 def keep_list() -> Mapping[int, Listed]:
     """The reviewed list by tag. What it does not have is to be denied."""
     text = (files(__package__) / "data" / "keep_list.yaml").read_text()
-    read = yaml.safe_load(text)
+    read = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
     kinds = get_args(Listed)
     return {tag_of_keyword(keyword): kind for kind in kinds for keyword in read[kind]}

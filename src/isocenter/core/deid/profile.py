@@ -20,7 +20,7 @@ from isocenter.core.deid.policy import Option, Policy, PrivateKeep
 from isocenter.core.deid.table import Entry, Table
 
 #: What has to be looked at in a value that is kept.
-Check = Literal["", "text", "number", "date", "class"]
+Check = Literal["", "text", "number", "date", "class", "bytes"]
 
 #: Keys of handlers in the engine's context.
 STRUCTURED_CONTENT, GRAPHICS = "structured-content", "graphics"
@@ -38,6 +38,8 @@ _FAMILIES = (TEXT_VRS, DATE_VRS, _NUMBER_TEXT_VRS, _BULK_VRS, frozenset(("US", "
 _PATIENT_NAME, _PATIENT_ID, _BIRTH_DATE = 0x00100010, 0x00100020, 0x00100030
 _PATIENT_AGE = 0x00101010
 _SOP_CLASS = 0x00080016
+#: Pixels and waveforms, which others look into.
+_BULK = frozenset((0x54000110, 0x54000112, 0x5400100A, 0x54001010, 0x7FE00010))
 _CHARACTER_SET = 0x00080005
 #: Refused, unless the engine's context has a handler that can look into it.
 ENCAPSULATED_DOCUMENT = 0x00420011
@@ -241,9 +243,8 @@ class Level:
             if tag == _PATIENT_AGE:
                 return Decision(Action.ROUND, rule, keyword, vr)
             return Decision(Action.KEEP, rule, keyword, vr, _check_of(vr))
-        if vr == "CS":
-            return Decision(Action.KEEP, rule, keyword, vr, "text")
-        return Decision(Action.CLEAN, rule, keyword, vr) if vr in TEXT_VRS else None
+        # A defined term cannot be cleaned: it is one, or the Basic Profile has it.
+        return Decision(Action.CLEAN, rule, keyword, vr) if vr in TEXT_VRS - {"CS"} else None
 
     def _outside_table(self, tag: int, keyword: str, vr: str) -> Decision:
         options = self.choices.options
@@ -258,6 +259,8 @@ class Level:
         if listed == "class_uid":
             check: Check = "" if tag == _SOP_CLASS else "class"
             return Decision(Action.KEEP, rule, keyword, vr, check, quiet=True)
+        if listed == "keep" and vr == "OB" and tag not in _BULK:
+            return Decision(Action.KEEP, rule, keyword, vr, "bytes", quiet=True)
         if listed == "keep":
             return Decision(Action.KEEP, rule, keyword, vr, _check_of(vr), quiet=True)
         if listed == "instance_uid":

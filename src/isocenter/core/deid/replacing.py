@@ -24,6 +24,7 @@ _PATIENT_NAME_VR = "PN"
 _REMEMBERED = 100_000
 _NUMBER = b"0123456789+-.eE \\\0"
 _ONE_TEXT_VRS = frozenset(("LT", "ST", "UT", "UR"))  # a backslash is text there (PS3.5 6.2)
+_WHOLE_VRS = frozenset(("AE", "CS", "UR"))  # a part of one is not one
 #: Longest value in characters (PS3.5 6.2); LT, ST and UT are not cut.
 _MOST_CHARACTERS = {"AE": 16, "CS": 16, "LO": 64, "SH": 16}
 _DUMMY_TEXT = "REMOVED"
@@ -213,7 +214,12 @@ class Replacer:
             text = character_set.decoder.decode(raw)
             if not self._find(text):
                 return None
-            return self._cleaned(decision, raw, character_set)
+            new = self._cleaned(decision, raw, character_set)
+            if new is None and not text.isascii() and self._find(text, strong_only=True):
+                return self.fallback(decision, raw, character_set)  # a short name as a code
+            return new
+        if decision.check == "bytes":  # a colour profile says in words what it is
+            return self.fallback(decision, raw, character_set) if self._is_said(raw) else None
         if decision.check == "class" and not self._uids.isdisjoint(_uids(raw)):
             return self._uid(decision, raw, character_set)
         if decision.check == "number" and raw.translate(None, _NUMBER):
@@ -221,6 +227,10 @@ class Replacer:
         if decision.check == "date" and not _is_date(decision.vr, raw):
             return self.fallback(decision, raw, character_set)
         return None
+
+    def _is_said(self, raw: bytes) -> bool:
+        """Whether an identifier can be read in bytes."""
+        return bool(self._find(raw.decode("utf-8", "replace")) or self._find(raw.decode("latin-1")))
 
     def _dummy(self, decision: Decision, raw: bytes, character_set: CharacterSet) -> NewValue:
         if decision.vr == "UI":
@@ -256,6 +266,8 @@ class Replacer:
         cleaned = [self._clean(value, decision.keyword, decision.vr)[0] for value in values]
         if cleaned == values:
             return None
+        if decision.vr in _WHOLE_VRS:
+            return self.fallback(decision, raw, character_set)
         most = _MOST_CHARACTERS.get(decision.vr)
         cleaned = [value if most is None else value[:most].rstrip() for value in cleaned]
         if not any(cleaned):
