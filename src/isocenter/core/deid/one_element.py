@@ -154,7 +154,7 @@ class ElementWriter:
     def document(self, head: Head, decision: Decision, raw: bytes, around: Surroundings) -> Walked:
         handler = self._session.context.documents
         mime_type = self._look("MIMETypeOfEncapsulatedDocument") or ""
-        refused = "an encapsulated document that nobody looked into"
+        refused: str | None = "an encapsulated document that nobody looked into"
         if handler is not None:
             refused = handler.refuses(self._look("SOPClassUID") or "", mime_type, raw)
         if refused:

@@ -29,10 +29,21 @@ class Step:
         value_at: offset of the value from the element's first byte.
         is_end: this is an item's delimiter.
         copied: it stays whatever its value is.
+        looked_at: it stays, without a line in the log, where its value has nothing in it.
         memo: new values by old value and character set.
     """
 
-    __slots__ = ("by_rule", "copied", "decision", "is_end", "is_long", "memo", "tag", "value_at")
+    __slots__ = (
+        "by_rule",
+        "copied",
+        "decision",
+        "is_end",
+        "is_long",
+        "looked_at",
+        "memo",
+        "tag",
+        "value_at",
+    )
 
     def __init__(self, tag: int, vr: bytes, decision: Decision, *, by_rule: bool) -> None:
         self.tag = tag
@@ -43,6 +54,8 @@ class Step:
         self.is_end = tag == ITEM_END
         keeps = decision.action is Action.KEEP and not decision.check and not by_rule
         self.copied = keeps and tag != SPECIFIC_CHARACTER_SET
+        checked = decision.action is Action.KEEP and bool(decision.check) and decision.quiet
+        self.looked_at = checked and not by_rule
         self.memo: dict[tuple[bytes, CharacterSet], NewValue | None] = {}
 
 

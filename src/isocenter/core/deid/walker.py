@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 _UTF8 = b"ISO_IR 192"
 _NO_TAG = 1 << 32
+_NEW = object()
 
 
 class Walker:
@@ -109,16 +110,20 @@ class Walker:
             if step.tag >= next_tag:
                 _flush(pieces, run, position)
                 run = position
-                while step.tag >= next_tag:
-                    pieces.append(waiting.pop(0)[1])
-                    next_tag = waiting[0][0]
-            if step.copied:
+                next_tag = _insert(pieces, waiting, step.tag)
+            if step.copied or step.looked_at:
                 value = position + step.value_at
                 first = value - 4 if step.is_long else value - 2
                 length = from_bytes(data[first:value], "little")
-                if length != UNDEFINED and value + length <= end:
-                    position = value + length
-                    continue
+                stop = value + length
+                if length != UNDEFINED and stop <= end:
+                    if step.copied:
+                        position = stop
+                        continue
+                    key = (data[value:stop], around.character_set)
+                    if not around.overrides and step.memo.get(key, _NEW) is None:
+                        position = stop
+                        continue
             walked = self._element(step, position, around)
             if walked.pieces is not None:
                 _flush(pieces, run, position)
@@ -127,11 +132,10 @@ class Walker:
                 changed = True
             position = walked.position
         self._count(count)
-        if not changed:
-            return Walked(position, None)
-        _flush(pieces, run, position)
-        pieces += [element for _, element in waiting[:-1]]
-        return Walked(position, pieces)
+        if changed:
+            _flush(pieces, run, position)
+            _insert(pieces, waiting, _NO_TAG - 1)
+        return Walked(position, pieces if changed else None)
 
     def _count(self, count: int) -> None:
         self._elements += count
@@ -370,3 +374,10 @@ def size_of(pieces: list[Piece]) -> int:
 def _flush(pieces: list[Piece], run: int, position: int) -> None:
     if position > run:
         pieces.append((run, position))
+
+
+def _insert(pieces: list[Piece], waiting: list[tuple[int, bytes]], tag: int) -> int:
+    """Put in what belongs before a tag; gives the tag of the next that waits."""
+    while waiting[0][0] <= tag:
+        pieces.append(waiting.pop(0)[1])
+    return waiting[0][0]
