@@ -121,3 +121,24 @@ def test_nesting_has_bounds(tmp_path: Path) -> None:
     path = saved(dataset, tmp_path / "a.dcm", ExplicitVRLittleEndian)
     with pytest.raises(BoundsError):
         read_values(path)
+
+
+def test_items_in_un_are_little_endian_whatever_the_rest_is(tmp_path: Path) -> None:
+    """PS3.5 6.2.2: an UN sequence is implicit little endian."""
+    dataset = nested()
+    item = bytes.fromhex("FEFF00E0 12000000 10002000 0A000000") + b"MRN7700510"
+    dataset.add_new(0x00090010, "LO", "ACME")
+    dataset.add_new(0x00091005, "UN", item)
+    for syntax in (ExplicitVRBigEndian, ExplicitVRLittleEndian):
+        values = read_values(saved(dataset, tmp_path / "a.dcm", syntax)).values
+        found = [value for value in values if value.path == "(0009,1005)[1]/(0010,0020)"]
+        assert [value.raw for value in found] == [b"MRN7700510"]
+
+
+def test_un_that_only_begins_like_a_sequence_is_bytes(tmp_path: Path) -> None:
+    dataset = nested()
+    value = bytes.fromhex("FEFF00E0 FFFFFFFF") + b"no item at all"
+    dataset.add_new(0x00090010, "LO", "ACME")
+    dataset.add_new(0x00091005, "UN", value)
+    values = read_values(saved(dataset, tmp_path / "a.dcm", ExplicitVRLittleEndian)).values
+    assert [one.raw for one in values if one.tag == 0x00091005] == [value]

@@ -9,8 +9,9 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian
 
-from isocenter.core.deid.identifiers import Identifiers, collect, identifiers_of
+from isocenter.core.deid.identifiers import KINDS, Identifiers, collect, identifiers_of
 from isocenter.core.deid.policy import Option, Policy
+from isocenter.core.deid.table import Table
 from isocenter.core.deid.values import read_values
 from isocenter.core.deid.verifier import Allowed, verify
 from isocenter.core.errors import DicomError
@@ -178,3 +179,18 @@ def test_collecting_a_broken_file_is_an_error(tmp_path: Path) -> None:
     path.write_bytes(b"nothing")
     with pytest.raises(DicomError):
         collect([path])
+
+
+def test_kinds_follow_the_options_of_the_table() -> None:
+    """What an option keeps must not be cleaned away as a term of another kind."""
+    kept_with = {
+        "institution": {Option.RETAIN_INSTITUTION_IDENTITY},
+        "device": {Option.RETAIN_DEVICE_IDENTITY, Option.RETAIN_UIDS},
+    }
+    table = Table.load()
+    for kind, tags in KINDS.items():
+        for tag in tags:
+            entry = table.entry(tag)
+            options = entry.options.items() if entry else ()
+            keeping = {option for option, code in options if code == "K"}
+            assert keeping <= kept_with.get(kind, set()), f"{tag:08X}"

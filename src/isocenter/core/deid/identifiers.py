@@ -88,10 +88,8 @@ KINDS: dict[str, tuple[int, ...]] = {
         0x00120030,  # ClinicalTrialSiteID
         0x00120031,  # ClinicalTrialSiteName
         0x00120060,  # ClinicalTrialCoordinatingCenterName
-        0x00321021,  # ScheduledStudyLocation
         0x00321033,  # RequestingService
         0x00380011,  # IssuerOfAdmissionID
-        0x00400011,  # ScheduledProcedureStepLocation
         0x00400243,  # PerformedLocation
         0x00402009,  # OrderEntererLocation
     ),
@@ -109,14 +107,18 @@ KINDS: dict[str, tuple[int, ...]] = {
         0x0018700A,  # DetectorID
         0x0018100B,  # ManufacturerDeviceClassUID
         0x00400001,  # ScheduledStationAETitle
+        0x00321020,  # ScheduledStudyLocation
+        0x00321021,  # ScheduledStudyLocationAETitle
         0x00400010,  # ScheduledStationName
+        0x00400011,  # ScheduledProcedureStepLocation
         0x00400241,  # PerformedStationAETitle
         0x00400242,  # PerformedStationName
         0x300A00B2,  # TreatmentMachineName
     ),
 }
 _KIND_OF = {tag: kind for kind, tags in KINDS.items() for tag in tags}
-_OF_PEOPLE = frozenset(("name", "id", "address", "phone"))
+#: Kinds that are people's: no option retains them.
+OF_PEOPLE = frozenset(("name", "id", "address", "phone"))
 # What a device says of its own make; a term that only says this identifies nobody.
 _VOCABULARY = frozenset((0x00080060, 0x00080070, 0x00081090, 0x00181020, 0x00081018))
 _CONCEPT_CODES = (0x00080100, 0x00080119)
@@ -215,7 +217,7 @@ class Identifiers:
         )
 
     def _text_terms(self, kind: str, text: str) -> Iterator[Term]:
-        strong = kind in _OF_PEOPLE
+        strong = kind in OF_PEOPLE
         for part in text.split("\\"):
             pieces = [part]
             if kind in ("address", "institution"):

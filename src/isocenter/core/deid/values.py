@@ -153,10 +153,12 @@ class _Reader:
             self._count(tag)
             is_private = private or bool(tag >> 16 & 1)
             if self._is_sequence(tag, vr, length, start, limit):
-                position = self._sequence(
+                after = self._items(
                     tag, vr, length, start, limit, explicit, decoder, sequences, is_private, depth
                 )
-                continue
+                if after is not None:
+                    position = after
+                    continue
             if length == _UNDEFINED:  # encapsulated frames
                 position = self._past_fragments(tag, start)
                 continue
@@ -225,6 +227,41 @@ class _Reader:
                 return True
             position += 8 + length
         return position == end
+
+    def _items(
+        self,
+        tag: int,
+        vr: str,
+        length: int,
+        start: int,
+        limit: int,
+        explicit: bool,
+        decoder: TextDecoder,
+        sequences: str,
+        private: bool,
+        depth: int,
+    ) -> int | None:
+        """The sequence's end; None where UN only looks like one, which is read as bytes then."""
+        if vr != "UN":
+            return self._sequence(
+                tag, vr, length, start, limit, explicit, decoder, sequences, private, depth
+            )
+        count = len(self.values)
+        reader = self
+        if self._big_endian:  # what is in UN is little endian all the same (PS3.5 6.2.2)
+            reader = _Reader(self._data, False, self._bounds)
+            reader.values, reader._elements = self.values, self._elements
+        try:
+            return reader._sequence(
+                tag, vr, length, start, limit, explicit, decoder, sequences, private, depth
+            )
+        except DataSetError:
+            if length == _UNDEFINED:
+                raise
+            del self.values[count:]
+            return None
+        finally:
+            self._elements = reader._elements
 
     def _sequence(
         self,

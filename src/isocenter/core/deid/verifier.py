@@ -12,15 +12,17 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from isocenter.core.deid.dictionary import attribute
-from isocenter.core.deid.identifiers import CLASS_UIDS, Identifiers
+from isocenter.core.deid.identifiers import CLASS_UIDS, OF_PEOPLE, Identifiers
 from isocenter.core.deid.lexicon import Lexicon
 from isocenter.core.deid.matching import LONG_TERM, Span, tokens_of
-from isocenter.core.deid.policy import DEFAULT_POLICY, Policy
+from isocenter.core.deid.policy import DEFAULT_POLICY, Option, Policy
 from isocenter.core.deid.searching import Search, normalized
+from isocenter.core.deid.table import Table
 from isocenter.core.deid.values import Content, Value, read_values
 from isocenter.core.errors import DicomError
 
@@ -93,6 +95,16 @@ def verify(
     return [finding for path in paths for finding in verifier.check(path, root)]
 
 
+@cache
+def _retained_tags(options: frozenset[Option]) -> frozenset[int]:
+    """Attributes that an option keeps as they are (PS3.15 Table E.1-1, K)."""
+    return frozenset(
+        tag
+        for tag, entry in Table.load().attributes.items()
+        if any(entry.options.get(option) == "K" for option in options)
+    )
+
+
 class Verifier:
     """Searches the files of one study; values that were found clean are not searched again."""
 
@@ -112,6 +124,7 @@ class Verifier:
         encoded = sorted(identifiers.encoded, key=lambda text: (-len(text), text))
         self._encoded = re.compile(b"|".join(map(re.escape, encoded))) if encoded else None
         self._allowed = allowed
+        self._retained = _retained_tags(policy.options)
         self._clean: set[tuple[int, str, bytes, tuple[str, ...]]] = set()
 
     def check(self, path: Path, root: Path | None = None) -> list[Finding]:
@@ -127,6 +140,8 @@ class Verifier:
             if not value.raw or key in self._clean:
                 continue
             kinds = self._in_value(value)
+            if value.tag in self._retained and not value.private:
+                kinds &= OF_PEOPLE
             if kinds:
                 findings += [Finding(path, value.path, kind) for kind in sorted(kinds)]
             elif len(self._clean) < _REMEMBERED and len(value.raw) < _LARGE:
