@@ -37,6 +37,7 @@ _REGION_LIKELIHOOD = 0.3
 #: Higher ones are whole organs or frames that the network takes for one letter. Letters that are
 #: as large are found in a reduced picture.
 _MAX_HEIGHT = 56  # pixels of the map: letters of twice that
+_LETTER_HEIGHT = 28  # single letters of more than that are none, lines are
 # What a line looks like that was parted off such a region: height in pixels of the map, ratio of
 # length to height, share of its box that is text, likelihood of its best pixel.
 _LINE_HEIGHT, _LINE_RATIO, _LINE_FILL, _LINE_LIKELIHOOD = 5, 1.5, 0.6, 0.8
@@ -144,7 +145,8 @@ def _regions(likelihood: NDArray[np.float32], level: int) -> Iterator[tuple[int,
         if inside.max() < _REGION_LIKELIHOOD or (level and not _is_line(inside)):
             continue
         left, top = box[1].start, box[0].start
-        if min(height, width) <= _MAX_HEIGHT:
+        low, long = sorted((height, width))
+        if low <= _LETTER_HEIGHT or (low <= _MAX_HEIGHT and long >= _LINE_RATIO * low):
             yield left, top, left + width, top + height
         elif level + 1 < len(_PIXEL_LIKELIHOODS):
             for part in _regions(inside, level + 1):
