@@ -105,7 +105,7 @@ def leaking(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         return ObjectResult("2.25.3", "2.25.2", "2.25.1", "1.2.3", [], None)
 
     monkeypatch.setattr(workers, "deidentify_object", copies)
-    yield
+    return
 
 
 def test_a_hit_holds_the_study(originals: Path, tmp_path: Path, leaking: None) -> None:

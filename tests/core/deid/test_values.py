@@ -83,7 +83,7 @@ def test_it_finds_what_pydicom_finds(shared_data: Path) -> None:
 
 def _paths(dataset: Dataset, prefix: str = "") -> list[str]:
     paths = []
-    for tag in dataset.keys():
+    for tag in dataset:
         where = f"{prefix}({tag.group:04X},{tag.element:04X})"
         if dataset[tag].VR == "SQ":
             for number, item in enumerate(dataset[tag].value or (), start=1):
