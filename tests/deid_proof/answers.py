@@ -2,7 +2,8 @@
 
 Table ``answer_data``: PatientID, StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID, scope, and
 AnswerData: JSON of numbered checks with tag, tag_ds, tag_name, value, action, action_text. Beside
-it our own table ``objects``: which objects may be refused, and whose they are.
+it tables of our own: ``objects``: which objects may be refused, and whose they are; ``may_stay``:
+values of which nothing is asked, because an option leaves them to the one who de-identifies.
 """
 
 from __future__ import annotations
@@ -62,8 +63,12 @@ def write(
     """Write the answers for a policy; returns how many there are."""
     checks: dict[int, dict[str, dict[str, str]]] = defaultdict(dict)
     total = 0
+    free: set[str] = set()
     for plant in plants:
-        for action, text in answers(plant, policy):
+        asked = list(answers(plant, policy))
+        if not asked:
+            free.add(plant.value)
+        for action, text in asked:
             tag = plant.path.rsplit("<", maxsplit=1)[1].rstrip(">")
             checks[plant.serial][str(total)] = {
                 "tag": f"<{tag}>",
@@ -86,6 +91,8 @@ def write(
             "CREATE TABLE objects (SOPInstanceUID TEXT, serial INTEGER, patient TEXT,"
             " refusable INTEGER)"
         )
+        database.execute("CREATE TABLE may_stay (value TEXT)")
+        database.executemany("INSERT INTO may_stay VALUES (?)", ((text,) for text in sorted(free)))
         for serial, (patient, header) in sorted(headers.items()):
             database.execute(
                 "INSERT INTO answer_data VALUES (?, ?, ?, ?, '<Instance>', ?)",
@@ -102,6 +109,12 @@ def write(
                 (header.SOPInstanceUID, serial, patient, serial in refusable),
             )
     return total
+
+
+def read_free(path: Path) -> frozenset[str]:
+    """Values of which nothing is asked."""
+    with closing(sqlite3.connect(path)) as database:
+        return frozenset(row[0] for row in database.execute("SELECT value FROM may_stay"))
 
 
 def read(path: Path) -> Iterator[Answered]:

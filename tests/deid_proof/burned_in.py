@@ -78,12 +78,19 @@ def _lines(person: Person, index: int) -> list[str]:
 def _surface(index: int, shape: tuple[int, int]) -> tuple[np.ndarray[Any, Any], int]:
     """Backgrounds as devices have them, and an ink that can be read on them."""
     generator = np.random.default_rng(7_000 + index)
-    if index % 4 == 0:
+    turn = (index // 4 + index) % 6
+    if turn == 0:
         return np.zeros(shape, np.uint8), 255
-    if index % 4 == 1:
+    if turn == 1:
         return np.full(shape, 235, np.uint8), 10
-    if index % 4 == 2:
+    if turn == 2:  # speckle
         return generator.integers(0, 60, shape, np.uint8), 240
+    if turn == 3:  # little contrast
+        return np.full(shape, 70, np.uint8), 130
+    if turn == 4:  # grey on anatomy-like waves
+        rows, columns = np.mgrid[0 : shape[0], 0 : shape[1]]
+        waves = 60 + 40 * np.sin(rows / 23) * np.cos(columns / 31)
+        return waves.astype(np.uint8), 250
     ramp = np.linspace(20, 110, shape[1])
     return np.tile(ramp, (shape[0], 1)).astype(np.uint8), 255
 
@@ -92,8 +99,16 @@ def burned(person: Person, serial: int, plants: list[Plant], uids: Uids, index: 
     """An image with three to five lines about the patient in its pixels; a study of its own."""
     kinds = ((US, "US"), (SC, "OT"), (CR, "CR"), (US_MULTIFRAME, "US"))
     sop_class, modality = kinds[index % len(kinds)]
-    place = begin(person, serial, plants, uids, sop_class=sop_class, modality=modality,
-                  kind="BURN", study=100 + index)
+    place = begin(
+        person,
+        serial,
+        plants,
+        uids,
+        sop_class=sop_class,
+        modality=modality,
+        kind="BURN",
+        study=100 + index,
+    )
     flag = ("YES", "", "YES", "NO")[(index // 4) % 4]
     if flag:
         place.put("BurnedInAnnotation", flag)
@@ -101,20 +116,19 @@ def burned(person: Person, serial: int, plants: list[Plant], uids: Uids, index: 
     if sop_class == SC:
         place.put("ConversionType", ("WSD", "SD", "DI")[index % 3])
     place.put("ImageType", ["DERIVED", "SECONDARY"] if sop_class == SC else ["ORIGINAL", "PRIMARY"])
-    shape = (240, 400)
     frames = []
     for frame in range(2 if sop_class == US_MULTIFRAME else 1):
-        picture, ink = _surface(index + frame, shape)
-        for line, text in enumerate(_lines(person, index)[: 3 + index % 3]):
-            size = (18, 22, 28)[(index + line) % 3]
-            at = (8 + 31 * ((index + line) % 4), 6 + 45 * line)
-            box, picture = draw(text, shape, at=at, size=size, background=picture, ink=ink,
-                                frame=frame)
-            plants.append(Plant(serial, place.path("PixelData"), "OB", "box", box.text))
+        boxes, picture = _inscribed(person, index, frame)
         frames.append(picture)
+        plants += [Plant(serial, place.path("PixelData"), "OB", "box", box.text) for box in boxes]
     stack = np.stack(frames)
     if modality == "US" and index % 8 < 4:
         image(place, np.repeat(stack[..., None], 3, axis=-1), color=True, allocated=8, keep=False)
+    elif modality == "CR":  # 12 bits; every other one white on black by its photometric alone
+        if index % 8 < 4:
+            image(place, 4080 - stack.astype(np.uint16) * 16, keep=False, inverted=True)
+        else:
+            image(place, stack.astype(np.uint16) * 16, keep=False)
     else:
         image(place, stack, allocated=8, keep=False)
     if sop_class == US_MULTIFRAME:
@@ -123,10 +137,24 @@ def burned(person: Person, serial: int, plants: list[Plant], uids: Uids, index: 
     return place
 
 
+def _inscribed(person: Person, index: int, frame: int) -> tuple[list[Box], np.ndarray[Any, Any]]:
+    """A picture with lines about a person in sizes from 10 pixels, and where they are."""
+    shape = (240, 400)
+    picture, ink = _surface(index + frame, shape)
+    boxes = []
+    for line, text in enumerate(_lines(person, index)[: 3 + index % 3]):
+        size = (14, 18, 22, 28)[(index + line) % 4]
+        at = (8 + 31 * ((index + line) % 4), 6 + 45 * line)
+        box, picture = draw(text, shape, at=at, size=size, background=picture, ink=ink, frame=frame)
+        boxes.append(box)
+    return boxes, picture
+
+
 def plain(person: Person, serial: int, plants: list[Plant], uids: Uids, index: int) -> Place:
     """A picture without any text: it must come out as it went in, or be refused."""
-    place = begin(person, serial, plants, uids, sop_class=SC, modality="OT", kind="PLAIN",
-                  study=200 + index)
+    place = begin(
+        person, serial, plants, uids, sop_class=SC, modality="OT", kind="PLAIN", study=200 + index
+    )
     place.put("ConversionType", "WSD")
     place.put("ImageType", ["DERIVED", "SECONDARY"])
     rows, columns = np.mgrid[0:200, 0:240]

@@ -51,9 +51,7 @@ def _retained(value: str | None, text: str, original: str) -> str | None:
 
 def _same(value: str, text: str) -> bool:
     mine, theirs = value.split("\\"), text.split("\\")
-    return len(mine) == len(theirs) and all(
-        _equal(a, b) for a, b in zip(mine, theirs, strict=True)
-    )
+    return len(mine) == len(theirs) and all(_equal(a, b) for a, b in zip(mine, theirs, strict=True))
 
 
 def _equal(a: str, b: str) -> bool:

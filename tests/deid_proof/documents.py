@@ -17,7 +17,10 @@ def _pdf(text: str) -> bytes:
         b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n"
         b"2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj\n"
         b"3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]/Contents 4 0 R>>endobj\n"
-        b"4 0 obj<</Length " + str(len(stream)).encode() + b">>stream\n" + stream
+        b"4 0 obj<</Length "
+        + str(len(stream)).encode()
+        + b">>stream\n"
+        + stream
         + b"\nendstream endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n"
     )
 
@@ -43,8 +46,16 @@ _KINDS = (
 def document(person: Person, serial: int, plants: list[Plant], uids: Uids, index: int) -> Place:
     """A document in a study of its own."""
     sop_class, modality, mime, made = _KINDS[index % len(_KINDS)]
-    place = begin(person, serial, plants, uids, sop_class=sop_class, modality=modality,
-                  kind="DOC", study=300 + index)
+    place = begin(
+        person,
+        serial,
+        plants,
+        uids,
+        sop_class=sop_class,
+        modality=modality,
+        kind="DOC",
+        study=300 + index,
+    )
     place.put("ConversionType", "WSD")
     place.put("BurnedInAnnotation", "YES")
     place.put("DocumentTitle", "Report")
@@ -53,6 +64,10 @@ def document(person: Person, serial: int, plants: list[Plant], uids: Uids, index
     who = f"{person.family} {person.patient_id}" if person.family.isascii() else person.patient_id
     data = made(who)
     place.put("EncapsulatedDocumentLength", len(data))
-    place.plant("EncapsulatedDocument", data + b"\0" * (len(data) % 2), "identity",
-                removed=tuple(who.split()))
+    place.plant(
+        "EncapsulatedDocument",
+        data + b"\0" * (len(data) % 2),
+        "identity",
+        removed=tuple(who.split()),
+    )
     return place

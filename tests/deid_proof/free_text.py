@@ -8,10 +8,11 @@ from datetime import date
 from deid_proof.annex_values import day
 from deid_proof.identities import Person, word
 
-_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
-_LONG_MONTHS = (
-    "January February March April May June July August September October November December"
-).split()
+_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+_LONG_MONTHS = [
+    *("January", "February", "March", "April", "May", "June", "July", "August", "September"),
+    *("October", "November", "December"),
+]
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,9 @@ def sentences(person: Person, number: int) -> list[Sentence]:
     when, then = notations[number % len(notations)], notations[(number + 5) % len(notations)]
     spoken = person.spoken[number % len(person.spoken)]
     return [
-        Sentence(f"CT ABDOMEN WITH CONTRAST {family.upper()}", (family,), ("CT", "ABDOMEN", "CONTRAST")),
+        Sentence(
+            f"CT ABDOMEN WITH CONTRAST {family.upper()}", (family,), ("CT", "ABDOMEN", "CONTRAST")
+        ),
         Sentence(f"Chest PA, Dr. {doctor}", (doctor,), ("Chest", "PA")),
         Sentence(f"{family}, {given} MRI brain", (family, given), ("MRI", "brain")),
         Sentence(f"{given[0]}. {family} lung nodule left", (family,), ("lung", "nodule", "left")),
@@ -79,8 +82,10 @@ def sentences(person: Person, number: int) -> list[Sentence]:
             (stranger, friend),
             ("portal", "venous", "phase"),
         ),
-        Sentence(f"Patient {spoken} was born {dates(person.birth)[number % 12]}",
-                 (spoken, dates(person.birth)[number % 12])),
+        Sentence(
+            f"Patient {spoken} was born {dates(person.birth)[number % 12]}",
+            (spoken, dates(person.birth)[number % 12]),
+        ),
         Sentence(f"THORAX 3.0 B31F {spoken}", (spoken,), ("THORAX",)),
         Sentence(
             f"Cardiac MR, accession ACC{88_000 + 2 * person.number}, {person.institution}",

@@ -84,7 +84,9 @@ class PlantedSet:
 def transfer_syntax(place: Place) -> str:
     """The transfer syntax of an object: all the uncompressed ones, and one compressed."""
     serial = place.serial
-    if place.dataset.SOPClassUID == images.CT and serial % 5 == 1:
+    dataset = place.dataset
+    is_rgb = dataset.get("SamplesPerPixel") == 3
+    if (dataset.SOPClassUID == images.CT and serial % 5 == 1) or (is_rgb and serial % 3 == 0):
         return str(RLELossless)
     if serial % 4 == 0:
         return str(ImplicitVRLittleEndian)
@@ -181,13 +183,16 @@ class Generator:
             text = texts[(place.serial * 5 + turn * 7) % len(texts)]
             if len(text.text) > DESCRIPTORS[keyword]:
                 text = texts[turn]
-            place.plant(keyword, text.text, "descriptor", removed=text.removed,
-                        retained=text.retained)
+            place.plant(
+                keyword, text.text, "descriptor", removed=text.removed, retained=text.retained
+            )
 
     def _save(self, place: Place, person: Person, folder: str) -> None:
         dataset = place.dataset
         syntax = transfer_syntax(place)
-        dataset.file_meta = hiding.file_meta(place, person, self.values, str(ExplicitVRLittleEndian))
+        dataset.file_meta = hiding.file_meta(
+            place, person, self.values, str(ExplicitVRLittleEndian)
+        )
         dataset.preamble = f"{person.patient_id} {person.family}".encode().ljust(128, b" ")[:128]
         self._digest(place)
         self.headers[place.serial] = (str(person.number), _identifiers(dataset))
@@ -197,15 +202,21 @@ class Generator:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if syntax == RLELossless:
-                dataset.compress(RLELossless, encoding_plugin="pydicom", generate_instance_uid=False)
+                dataset.compress(
+                    RLELossless, encoding_plugin="pydicom", generate_instance_uid=False
+                )
             elif syntax == ExplicitVRBigEndian and dataset.get("BitsAllocated") == 16:
                 _swap(dataset)
             dataset.file_meta.TransferSyntaxUID = syntax
             target = self.folder / folder / f"IM{place.serial:05d}"
             target.parent.mkdir(parents=True, exist_ok=True)
-            dcmwrite(target, dataset, enforce_file_format=True,
-                     implicit_vr=syntax == ImplicitVRLittleEndian,
-                     little_endian=syntax != ExplicitVRBigEndian)
+            dcmwrite(
+                target,
+                dataset,
+                enforce_file_format=True,
+                implicit_vr=syntax == ImplicitVRLittleEndian,
+                little_endian=syntax != ExplicitVRBigEndian,
+            )
         if katakana:
             put_right(target)
 

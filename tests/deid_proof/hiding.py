@@ -21,12 +21,42 @@ from deid_proof.plants import Place, Plant, annex_e, tag_of
 
 #: Sequences that Annex E does not name, four deep.
 CHAINS = (
-    ("ViewCodeSequence", "ViewModifierCodeSequence", "EquivalentCodeSequence", "EquivalentCodeSequence"),
-    ("DerivationCodeSequence", "EquivalentCodeSequence", "EquivalentCodeSequence", "EquivalentCodeSequence"),
-    ("SourceImageSequence", "PurposeOfReferenceCodeSequence", "EquivalentCodeSequence", "EquivalentCodeSequence"),
-    ("RequestAttributesSequence", "ScheduledProtocolCodeSequence", "ProtocolContextSequence", "ContentItemModifierSequence"),
-    ("OriginalAttributesSequence", "ModifiedAttributesSequence", "OtherPatientIDsSequence", "IssuerOfPatientIDQualifiersSequence"),
-    ("ReferencedStudySequence", "PurposeOfReferenceCodeSequence", "EquivalentCodeSequence", "EquivalentCodeSequence"),
+    (
+        "ViewCodeSequence",
+        "ViewModifierCodeSequence",
+        "EquivalentCodeSequence",
+        "EquivalentCodeSequence",
+    ),
+    (
+        "DerivationCodeSequence",
+        "EquivalentCodeSequence",
+        "EquivalentCodeSequence",
+        "EquivalentCodeSequence",
+    ),
+    (
+        "SourceImageSequence",
+        "PurposeOfReferenceCodeSequence",
+        "EquivalentCodeSequence",
+        "EquivalentCodeSequence",
+    ),
+    (
+        "RequestAttributesSequence",
+        "ScheduledProtocolCodeSequence",
+        "ProtocolContextSequence",
+        "ContentItemModifierSequence",
+    ),
+    (
+        "OriginalAttributesSequence",
+        "ModifiedAttributesSequence",
+        "OtherPatientIDsSequence",
+        "IssuerOfPatientIDQualifiersSequence",
+    ),
+    (
+        "ReferencedStudySequence",
+        "PurposeOfReferenceCodeSequence",
+        "EquivalentCodeSequence",
+        "EquivalentCodeSequence",
+    ),
 )
 
 
@@ -55,8 +85,12 @@ def _leaves(item: Place, person: Person, values: Values) -> None:
     item.plant("PatientID", person.patient_id, "identity")
     stranger = values.of("PN", person)
     item.plant("ReferringPhysicianName", stranger, "identity", removed=tuple(stranger.split("^")))
-    item.plant("ImageComments", f"{person.family} and {word(values.next())}", "identity",
-               removed=(person.family, word(values.number)))
+    item.plant(
+        "ImageComments",
+        f"{person.family} and {word(values.next())}",
+        "identity",
+        removed=(person.family, word(values.number)),
+    )
 
 
 @cache
@@ -97,10 +131,17 @@ def private(place: Place, person: Person, values: Values) -> None:
     place.plant(0x00291001, text, "private", "LO", creator=creator, removed=words)
     place.plant(0x00291002, values.of("PN", person), "private", "PN", creator=creator)
     place.plant(0x00291003, free_date(person, values.next()), "private", "DA", creator=creator)
-    place.plant(0x00291004, _even(text.encode("utf-8")), "private", "OB", creator=creator,
-                removed=words)
-    place.plant(0x00291005, _even(_encoded_item(person)), "private", "UN", creator=creator,
-                removed=(person.patient_id,))
+    place.plant(
+        0x00291004, _even(text.encode("utf-8")), "private", "OB", creator=creator, removed=words
+    )
+    place.plant(
+        0x00291005,
+        _even(_encoded_item(person)),
+        "private",
+        "UN",
+        creator=creator,
+        removed=(person.patient_id,),
+    )
     place.plant(0x00291007, uid(800_000 + values.next()), "private", "UI", creator=creator)
     item = place.item(0x00291006, creator)
     item.plant("PatientName", person.name, "identity", removed=person.terms)
@@ -180,13 +221,21 @@ def rare_places(place: Place, person: Person, values: Values) -> None:
     icon = place.item("IconImageSequence")
     icon.put("SamplesPerPixel", 1)
     icon.put("PhotometricInterpretation", "MONOCHROME2")
-    for keyword, number in {"Rows": 64, "Columns": 160, "BitsAllocated": 8, "BitsStored": 8,
-                            "HighBit": 7, "PixelRepresentation": 0}.items():
+    for keyword, number in {
+        "Rows": 64,
+        "Columns": 160,
+        "BitsAllocated": 8,
+        "BitsStored": 8,
+        "HighBit": 7,
+        "PixelRepresentation": 0,
+    }.items():
         icon.put(keyword, number)
     icon.put("PixelData", plane.tobytes(), "OB")
     icon.plants.append(Plant(place.serial, icon.path("PixelData"), "OB", "box", box.text))
     signature = place.item(0xFFFAFFFA)
-    signature.plant("CertificateOfSigner", _even(values.of("LO", person).encode()), "identity", "OB")
+    signature.plant(
+        "CertificateOfSigner", _even(values.of("LO", person).encode()), "identity", "OB"
+    )
     signature.plant("DigitalSignatureUID", uid(850_000 + values.next()), "nested uid")
     place.plant(0xFFFCFFFC, _even(values.of("LO", person).encode()), "identity", "OB")
     encrypted = place.item("EncryptedAttributesSequence")
@@ -204,7 +253,11 @@ def standard_uids(place: Place) -> None:
     scheme = place.item("CodingSchemeIdentificationSequence")
     scheme.plant("CodingSchemeUID", "1.2.840.10008.2.16.4", "standard uid")
     scheme.plant("CodingSchemeDesignator", "DCM", "standard uid")
-    code = place.item("DerivationCodeSequence") if "DerivationCodeSequence" not in place.dataset else None
+    code = (
+        place.item("DerivationCodeSequence")
+        if "DerivationCodeSequence" not in place.dataset
+        else None
+    )
     if code is not None:
         code.keep(CodeValue="113040", CodingSchemeDesignator="DCM", CodeMeaning="Lossy Compression")
         code.plant("MappingResource", "DCMR", "standard uid")
@@ -230,8 +283,14 @@ def file_meta(place: Place, person: Person, values: Values, syntax: str) -> File
         tag = meta[keyword].tag
         text = value.decode().rstrip() if isinstance(value, bytes) else value
         place.plants.append(
-            Plant(place.serial, place.path(int(tag)), vr, "identity", text,
-                  removed=tuple(text.split()))
+            Plant(
+                place.serial,
+                place.path(int(tag)),
+                vr,
+                "identity",
+                text,
+                removed=tuple(text.split()),
+            )
         )
     place.plants.append(
         Plant(place.serial, place.path(0x00020003), "UI", "uid", place.dataset.SOPInstanceUID)

@@ -23,9 +23,7 @@ Builder = Callable[[Person, int, "list[Plant]", Uids, int], Place]
 
 def ct(person: Person, serial: int, plants: list[Plant], uids: Uids, index: int) -> Place:
     """CT Image."""
-    place = begin(
-        person, serial, plants, uids, sop_class=CT, modality="CT", kind="CT", study=0
-    )
+    place = begin(person, serial, plants, uids, sop_class=CT, modality="CT", kind="CT", study=0)
     place.keep(ImageType=["ORIGINAL", "PRIMARY", "AXIAL"], KVP="120", PatientPosition="HFS")
     place.keep(RescaleIntercept="-1024", RescaleSlope="1", RescaleType="HU")
     place.keep(BodyPartExamined="ABDOMEN", ConvolutionKernel="STANDARD", XRayTubeCurrent="210")
@@ -43,9 +41,7 @@ def ct(person: Person, serial: int, plants: list[Plant], uids: Uids, index: int)
 
 def mr(person: Person, serial: int, plants: list[Plant], uids: Uids, index: int) -> Place:
     """MR Image."""
-    place = begin(
-        person, serial, plants, uids, sop_class=MR, modality="MR", kind="MR", study=1
-    )
+    place = begin(person, serial, plants, uids, sop_class=MR, modality="MR", kind="MR", study=1)
     place.keep(ImageType=["ORIGINAL", "PRIMARY", "M", "ND"], PatientPosition="HFS")
     place.keep(ScanningSequence="SE", SequenceVariant="SK", MRAcquisitionType="2D")
     place.keep(ScanOptions="FS", EchoTime="8.4", RepetitionTime="520", EchoTrainLength="1")
@@ -85,13 +81,16 @@ def us(person: Person, serial: int, plants: list[Plant], uids: Uids, index: int)
 
 def cr(person: Person, serial: int, plants: list[Plant], uids: Uids, index: int) -> Place:
     """Computed Radiography Image."""
-    place = begin(
-        person, serial, plants, uids, sop_class=CR, modality="CR", kind="CR", study=0
-    )
+    place = begin(person, serial, plants, uids, sop_class=CR, modality="CR", kind="CR", study=0)
     place.keep(ImageType=["ORIGINAL", "PRIMARY"], BodyPartExamined="CHEST", ViewPosition="PA")
     place.keep(KVP="117", Exposure="3", ImagerPixelSpacing=[0.1, 0.1], BurnedInAnnotation="NO")
-    place.plant("DateOfLastCalibration", free_date(person, index + 5), "annex", basic="X",
-                options={"retain-device-identity": "K", "retain-modified-dates": "C"})
+    place.plant(
+        "DateOfLastCalibration",
+        free_date(person, index + 5),
+        "annex",
+        basic="X",
+        options={"retain-device-identity": "K", "retain-modified-dates": "C"},
+    )
     place.put("PatientOrientation", ["L", "F"])
     image(place, noise((40, 36), serial))
     return place
@@ -99,9 +98,7 @@ def cr(person: Person, serial: int, plants: list[Plant], uids: Uids, index: int)
 
 def sc(person: Person, serial: int, plants: list[Plant], uids: Uids, index: int) -> Place:
     """Secondary Capture Image of a plain surface."""
-    place = begin(
-        person, serial, plants, uids, sop_class=SC, modality="OT", kind="SC", study=0
-    )
+    place = begin(person, serial, plants, uids, sop_class=SC, modality="OT", kind="SC", study=0)
     place.keep(ImageType=["DERIVED", "SECONDARY"], ConversionType="WSD", BurnedInAnnotation="NO")
     place.plant("DateOfSecondaryCapture", free_date(person, 3), "date")
     place.put("PatientOrientation", "")
@@ -142,8 +139,9 @@ def enhanced(person: Person, serial: int, plants: list[Plant], uids: Uids, index
         stamp = day(person, frame).strftime("%Y%m%d") + f"09153{frame}"
         content.plant("FrameAcquisitionDateTime", stamp, "date")
         content.plant("FrameReferenceDateTime", stamp, "date")
-        content.plant("FrameComments", f"Frame of {person.family}", "identity",
-                      removed=(person.family,))
+        content.plant(
+            "FrameComments", f"Frame of {person.family}", "identity", removed=(person.family,)
+        )
         groups.item("PlanePositionSequence").keep(ImagePositionPatient=[-80, -80, frame * 5])
     image(place, noise((3, 16, 16), serial))
     return place

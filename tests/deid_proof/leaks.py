@@ -120,7 +120,9 @@ class LeakSearch:
         yield from self.in_text(one.name, "file name")
         seen = False
         for path, text in one.texts.items():
-            if one.vrs[path] == "SQ" or any(f"({tag >> 16:04x},{tag & 0xFFFF:04x})" in path for tag in BULK):
+            if one.vrs[path] == "SQ" or any(
+                f"({tag >> 16:04x},{tag & 0xFFFF:04x})" in path for tag in BULK
+            ):
                 continue
             for leak in self.in_text(text, path):
                 seen = True

@@ -63,7 +63,9 @@ def begin(
     _study(place, person, study)
     maker, model, software = EQUIPMENT.get(modality, ("Elekta", "XVI", "R5.0.4"))
     place.keep(Manufacturer=maker, ManufacturerModelName=model, SoftwareVersions=software)
-    place.plant("InstitutionName", person.institution, "identity", removed=_words(person.institution))
+    place.plant(
+        "InstitutionName", person.institution, "identity", removed=_words(person.institution)
+    )
     return place
 
 
@@ -84,13 +86,25 @@ def _patient(place: Place, person: Person) -> None:
         options={"retain-patient-characteristics": "K"},
     )
     place.plant("PatientAge", "095Y" if person.number == 1 else "057Y", "age")
-    place.plant("PatientAddress", f"{person.street}, {person.city}", "identity", removed=(
-        person.street.split()[1], person.city))
+    place.plant(
+        "PatientAddress",
+        f"{person.street}, {person.city}",
+        "identity",
+        removed=(person.street.split()[1], person.city),
+    )
     place.plant("PatientTelephoneNumbers", person.phone, "identity")
-    place.plant("OtherPatientIDs", [f"SSN{person.number}87-65-43", f"KV{person.number}A99031"],
-                "identity", "LO")
-    place.plant("PatientComments", f"Neighbour of {word(80_000 + person.number)}", "identity",
-                removed=(word(80_000 + person.number),))
+    place.plant(
+        "OtherPatientIDs",
+        [f"SSN{person.number}87-65-43", f"KV{person.number}A99031"],
+        "identity",
+        "LO",
+    )
+    place.plant(
+        "PatientComments",
+        f"Neighbour of {word(80_000 + person.number)}",
+        "identity",
+        removed=(word(80_000 + person.number),),
+    )
 
 
 def study_day(person: Person, study: int) -> Any:
@@ -107,8 +121,9 @@ def _study(place: Place, person: Person, study: int) -> None:
     place.put("ContentTime", f"{9 + study % 10:02d}2130")
     place.plant("AccessionNumber", f"ACC{88_000 + 2 * person.number + study}", "identity")
     place.plant("StudyID", f"SID{66_000 + 2 * person.number + study}", "identity")
-    place.plant("ReferringPhysicianName", "^".join(person.referring), "identity",
-                removed=person.referring)
+    place.plant(
+        "ReferringPhysicianName", "^".join(person.referring), "identity", removed=person.referring
+    )
     place.plant("OperatorsName", "^".join(person.operator), "identity", removed=person.operator)
     place.put("StudyDescription", "CT ABDOMEN")
     place.put("SeriesDescription", "AXIAL")
@@ -123,12 +138,13 @@ def image(
     color: bool = False,
     allocated: int = 16,
     keep: bool = True,
+    inverted: bool = False,
 ) -> None:
     """Image Pixel module; ``pixels`` are frames × rows × columns (× 3) or one frame."""
     frames = pixels.reshape((-1, *pixels.shape[-3 if color else -2 :]))
     place.keep(
         SamplesPerPixel=3 if color else 1,
-        PhotometricInterpretation="RGB" if color else "MONOCHROME2",
+        PhotometricInterpretation="RGB" if color else f"MONOCHROME{1 if inverted else 2}",
         Rows=frames.shape[1],
         Columns=frames.shape[2],
         BitsAllocated=allocated,

@@ -25,19 +25,25 @@ def ct_uid(person: Person, uids: Uids, first_serial: int, index: int = 0) -> str
     return uids[f"{person.number}/0/CT/{first_serial + index}"]
 
 
-def structure_set(person: Person, serial: int, plants: list[Plant], uids: Uids, first: int) -> Place:
+def structure_set(
+    person: Person, serial: int, plants: list[Plant], uids: Uids, first: int
+) -> Place:
     """RT Structure Set of the CT series that starts at serial number ``first``."""
     place = begin(
         person, serial, plants, uids, sop_class=RTSTRUCT, modality="RTSTRUCT", kind="RS", study=0
     )
     place.plant("StructureSetLabel", word(300_000 + serial)[:16], "identity")
-    place.plant("StructureSetName", f"Plan of {person.family}", "identity", removed=(person.family,))
+    place.plant(
+        "StructureSetName", f"Plan of {person.family}", "identity", removed=(person.family,)
+    )
     place.plant("StructureSetDate", study_day(person, 0).strftime("%Y%m%d"), "date")
     place.put("StructureSetTime", "101010")
     place.plant("FrameOfReferenceUID", uids[f"{person.number}/0/frame"], "uid")
     frame = place.item("ReferencedFrameOfReferenceSequence")
     frame.plant("FrameOfReferenceUID", uids[f"{person.number}/0/frame"], "uid")
-    study = reference(frame, "RTReferencedStudySequence", STUDY_MANAGEMENT, uids[f"{person.number}/0"])
+    study = reference(
+        frame, "RTReferencedStudySequence", STUDY_MANAGEMENT, uids[f"{person.number}/0"]
+    )
     series = study.item("RTReferencedSeriesSequence")
     series.plant("SeriesInstanceUID", uids[f"{person.number}/0/CT"], "uid")
     for index in range(4):
@@ -59,11 +65,16 @@ def structure_set(person: Person, serial: int, plants: list[Plant], uids: Uids, 
             reference(contour, "ContourImageSequence", CT, ct_uid(person, uids, first, index))
         observation = place.item("RTROIObservationsSequence")
         observation.keep(
-            ObservationNumber=str(number), ReferencedROINumber=str(number), RTROIInterpretedType="GTV"
+            ObservationNumber=str(number),
+            ReferencedROINumber=str(number),
+            RTROIInterpretedType="GTV",
         )
-        observation.plant("ROIInterpreter", "^".join(person.referring), "identity",
-                          removed=person.referring)
-        observation.plant("ROIObservationLabel", word(301_000 + serial * 2 + number)[:16], "identity")
+        observation.plant(
+            "ROIInterpreter", "^".join(person.referring), "identity", removed=person.referring
+        )
+        observation.plant(
+            "ROIObservationLabel", word(301_000 + serial * 2 + number)[:16], "identity"
+        )
     return place
 
 
@@ -77,24 +88,49 @@ def plan(person: Person, serial: int, plants: list[Plant], uids: Uids, first: in
     place.plant("RTPlanDate", (study_day(person, 0) + timedelta(days=4)).strftime("%Y%m%d"), "date")
     place.put("RTPlanTime", "1211")
     place.keep(RTPlanGeometry="PATIENT")
-    reference(place, "ReferencedStructureSetSequence", RTSTRUCT,
-              uids[f"{person.number}/0/RS/{serial - 1}"])
+    reference(
+        place,
+        "ReferencedStructureSetSequence",
+        RTSTRUCT,
+        uids[f"{person.number}/0/RS/{serial - 1}"],
+    )
     group = place.item("FractionGroupSequence")
-    group.keep(FractionGroupNumber="1", NumberOfFractionsPlanned="25", NumberOfBeams="1",
-               NumberOfBrachyApplicationSetups="0")
+    group.keep(
+        FractionGroupNumber="1",
+        NumberOfFractionsPlanned="25",
+        NumberOfBeams="1",
+        NumberOfBrachyApplicationSetups="0",
+    )
     group.item("ReferencedBeamSequence").keep(ReferencedBeamNumber="1", BeamMeterset="104.5")
     beam = place.item("BeamSequence")
-    beam.keep(BeamNumber="1", BeamType="STATIC", RadiationType="PHOTON", SourceAxisDistance="1000",
-              TreatmentDeliveryType="TREATMENT", NumberOfControlPoints="1", NumberOfWedges="0",
-              NumberOfCompensators="0", NumberOfBoli="0", NumberOfBlocks="0")
+    beam.keep(
+        BeamNumber="1",
+        BeamType="STATIC",
+        RadiationType="PHOTON",
+        SourceAxisDistance="1000",
+        TreatmentDeliveryType="TREATMENT",
+        NumberOfControlPoints="1",
+        NumberOfWedges="0",
+        NumberOfCompensators="0",
+        NumberOfBoli="0",
+        NumberOfBlocks="0",
+    )
     beam.plant("BeamDescription", f"for {person.family}", "identity", removed=(person.family,))
     point = beam.item("ControlPointSequence")
-    point.keep(ControlPointIndex="0", NominalBeamEnergy="6", GantryAngle="90",
-               IsocenterPosition=[1.5, -20.25, 33])
+    point.keep(
+        ControlPointIndex="0",
+        NominalBeamEnergy="6",
+        GantryAngle="90",
+        IsocenterPosition=[1.5, -20.25, 33],
+    )
     setup = place.item("PatientSetupSequence")
     setup.keep(PatientSetupNumber="1", PatientPosition="HFS")
-    setup.plant("SetupTechniqueDescription", f"as {person.given} likes", "identity",
-                removed=(person.given.split()[0],))
+    setup.plant(
+        "SetupTechniqueDescription",
+        f"as {person.given} likes",
+        "identity",
+        removed=(person.given.split()[0],),
+    )
     place.keep(ApprovalStatus="APPROVED")
     place.plant("ReviewDate", study_day(person, 0).strftime("%Y%m%d"), "date")
     place.put("ReviewTime", "1400")
@@ -121,32 +157,48 @@ def dose(person: Person, serial: int, plants: list[Plant], uids: Uids, first: in
         FrameIncrementPointer=0x3004000C,
     )
     place.put("SliceThickness", "5")
-    place.plant("DoseComment", f"Shown to {word(303_000 + serial)}", "identity",
-                removed=(word(303_000 + serial),))
-    reference(place, "ReferencedRTPlanSequence", RTPLAN,
-              uids[f"{person.number}/0/RP/{serial - 1}"])
+    place.plant(
+        "DoseComment",
+        f"Shown to {word(303_000 + serial)}",
+        "identity",
+        removed=(word(303_000 + serial),),
+    )
+    reference(place, "ReferencedRTPlanSequence", RTPLAN, uids[f"{person.number}/0/RP/{serial - 1}"])
     image(place, noise((3, 12, 12), serial))
     return place
 
 
 def segmentation(person: Person, serial: int, plants: list[Plant], uids: Uids, first: int) -> Place:
     """Segmentation of two CT slices."""
-    place = begin(
-        person, serial, plants, uids, sop_class=SEG, modality="SEG", kind="SEG", study=0
+    place = begin(person, serial, plants, uids, sop_class=SEG, modality="SEG", kind="SEG", study=0)
+    place.keep(
+        ImageType=["DERIVED", "PRIMARY"],
+        SegmentationType="BINARY",
+        LossyImageCompression="00",
+        ContentLabel="SEGMENTATION",
     )
-    place.keep(ImageType=["DERIVED", "PRIMARY"], SegmentationType="BINARY",
-               LossyImageCompression="00", ContentLabel="SEGMENTATION")
     place.put("ContentDescription", "")
-    place.plant("ContentCreatorName", "^".join(person.operator), "identity", removed=person.operator)
+    place.plant(
+        "ContentCreatorName", "^".join(person.operator), "identity", removed=person.operator
+    )
     place.plant("FrameOfReferenceUID", uids[f"{person.number}/0/frame"], "uid")
     place.put("PositionReferenceIndicator", "")
     segment = place.item("SegmentSequence")
     segment.keep(SegmentNumber=1, SegmentLabel="Liver", SegmentAlgorithmType="MANUAL")
-    segment.code("SegmentedPropertyCategoryCodeSequence", "123037004", "SCT",
-                 "Anatomical Structure", keep=True)
+    segment.code(
+        "SegmentedPropertyCategoryCodeSequence",
+        "123037004",
+        "SCT",
+        "Anatomical Structure",
+        keep=True,
+    )
     segment.code("SegmentedPropertyTypeCodeSequence", "10200004", "SCT", "Liver", keep=True)
-    segment.plant("SegmentDescription", f"Drawn by {person.operator[0]}", "identity",
-                  removed=(person.operator[0],))
+    segment.plant(
+        "SegmentDescription",
+        f"Drawn by {person.operator[0]}",
+        "identity",
+        removed=(person.operator[0],),
+    )
     segment.plant("TrackingUID", uids[f"{person.number}/tracking"], "uid")
     segment.plant("TrackingID", f"Lesion of {person.family}", "identity", removed=(person.family,))
     organization = uids[f"{person.number}/dimension"]
@@ -166,12 +218,28 @@ def segmentation(person: Person, serial: int, plants: list[Plant], uids: Uids, f
         groups.item("PlanePositionSequence").keep(ImagePositionPatient=[-160, -160, index * 5])
         groups.item("SegmentIdentificationSequence").keep(ReferencedSegmentNumber=1)
         derivation = groups.item("DerivationImageSequence")
-        source = reference(derivation, "SourceImageSequence", CT, ct_uid(person, uids, first, index))
-        source.code("PurposeOfReferenceCodeSequence", "121322", "DCM",
-                    "Source image for image processing operation", keep=True)
+        source = reference(
+            derivation, "SourceImageSequence", CT, ct_uid(person, uids, first, index)
+        )
+        source.code(
+            "PurposeOfReferenceCodeSequence",
+            "121322",
+            "DCM",
+            "Source image for image processing operation",
+            keep=True,
+        )
     bits = np.packbits(noise((2, 32, 32), serial).ravel() > 600, bitorder="little")
-    place.keep(SamplesPerPixel=1, PhotometricInterpretation="MONOCHROME2", Rows=32, Columns=32,
-               BitsAllocated=1, BitsStored=1, HighBit=0, PixelRepresentation=0, NumberOfFrames="2")
+    place.keep(
+        SamplesPerPixel=1,
+        PhotometricInterpretation="MONOCHROME2",
+        Rows=32,
+        Columns=32,
+        BitsAllocated=1,
+        BitsStored=1,
+        HighBit=0,
+        PixelRepresentation=0,
+        NumberOfFrames="2",
+    )
     place.put("PixelData", bits.tobytes(), "OB")
     plants.append(Plant(serial, place.path("PixelData"), "OB", "pixels", ""))
     return place
@@ -179,28 +247,36 @@ def segmentation(person: Person, serial: int, plants: list[Plant], uids: Uids, f
 
 def presentation(person: Person, serial: int, plants: list[Plant], uids: Uids, first: int) -> Place:
     """Grayscale Softcopy Presentation State with a text that names the patient."""
-    place = begin(
-        person, serial, plants, uids, sop_class=PR, modality="PR", kind="PR", study=0
-    )
+    place = begin(person, serial, plants, uids, sop_class=PR, modality="PR", kind="PR", study=0)
     place.keep(ContentLabel="ARROWS", PresentationLUTShape="IDENTITY")
     place.put("ContentDescription", "")
     place.plant("PresentationCreationDate", study_day(person, 0).strftime("%Y%m%d"), "date")
     place.put("PresentationCreationTime", "1501")
-    place.plant("ContentCreatorName", "^".join(person.operator), "identity", removed=person.operator)
+    place.plant(
+        "ContentCreatorName", "^".join(person.operator), "identity", removed=person.operator
+    )
     series = place.item("ReferencedSeriesSequence")
     series.plant("SeriesInstanceUID", uids[f"{person.number}/0/CT"], "uid")
     reference(series, "ReferencedImageSequence", CT, ct_uid(person, uids, first))
     area = place.item("DisplayedAreaSelectionSequence")
-    area.keep(DisplayedAreaTopLeftHandCorner=[1, 1], DisplayedAreaBottomRightHandCorner=[32, 32],
-              PresentationSizeMode="SCALE TO FIT", PresentationPixelAspectRatio=["1", "1"])
+    area.keep(
+        DisplayedAreaTopLeftHandCorner=[1, 1],
+        DisplayedAreaBottomRightHandCorner=[32, 32],
+        PresentationSizeMode="SCALE TO FIT",
+        PresentationPixelAspectRatio=["1", "1"],
+    )
     layer = place.item("GraphicLayerSequence")
     layer.put("GraphicLayer", "LAYER1")
     layer.put("GraphicLayerOrder", "1")
     note = place.item("GraphicAnnotationSequence")
     note.put("GraphicLayer", "LAYER1")
     text = note.item("TextObjectSequence")
-    text.plant("UnformattedTextValue", f"{person.family}, {person.given}: lesion", "identity",
-               removed=(person.family, person.given.split()[0]))
+    text.plant(
+        "UnformattedTextValue",
+        f"{person.family}, {person.given}: lesion",
+        "identity",
+        removed=(person.family, person.given.split()[0]),
+    )
     text.put("BoundingBoxAnnotationUnits", "PIXEL")
     text.put("BoundingBoxTopLeftHandCorner", [2.0, 2.0])
     text.put("BoundingBoxBottomRightHandCorner", [30.0, 12.0])
@@ -215,9 +291,14 @@ def waveform(person: Person, serial: int, plants: list[Plant], uids: Uids, first
     )
     place.plant("AcquisitionDateTime", study_day(person, 1).strftime("%Y%m%d") + "100000", "date")
     group = place.item("WaveformSequence")
-    group.keep(WaveformOriginality="ORIGINAL", NumberOfWaveformChannels=1,
-               NumberOfWaveformSamples=100, SamplingFrequency="500", WaveformBitsAllocated=16,
-               WaveformSampleInterpretation="SS")
+    group.keep(
+        WaveformOriginality="ORIGINAL",
+        NumberOfWaveformChannels=1,
+        NumberOfWaveformSamples=100,
+        SamplingFrequency="500",
+        WaveformBitsAllocated=16,
+        WaveformSampleInterpretation="SS",
+    )
     group.put("MultiplexGroupLabel", "RHYTHM")
     channel = group.item("ChannelDefinitionSequence")
     channel.keep(ChannelSensitivity="1.25", WaveformBitsStored=16, ChannelBaseline="0")

@@ -82,7 +82,9 @@ class Perfect:
                 made.add_new("PixelData", vr, pixels + b"\0" * (len(pixels) % 2))
             self._save(made, output)
 
-    def _filtered(self, dataset: Dataset, checks: dict[str, list[Answered]], prefix: str) -> Dataset:
+    def _filtered(
+        self, dataset: Dataset, checks: dict[str, list[Answered]], prefix: str
+    ) -> Dataset:
         made = Dataset()
         for tag in sorted(dataset.keys()):
             element = dataset[tag]
@@ -95,9 +97,7 @@ class Perfect:
             if path in checks:
                 made.add_new(tag, element.VR, _value(element.value, element.VR, checks[path]))
                 if tag.is_private:
-                    block = made.private_block(
-                        tag.group, element.private_creator, create=True
-                    )
+                    block = made.private_block(tag.group, element.private_creator, create=True)
                     del made[tag]
                     made.add_new(block.get_tag(tag.element & 255), element.VR, element.value)
             elif element.VR == "SQ" and any(key.startswith(f"{path}[") for key in checks):

@@ -64,7 +64,9 @@ def walk(dataset: Dataset, prefix: str = "") -> Iterator[tuple[str, str, Any]]:
             yield f"{prefix}<({tag.group:04x},{tag.element:04x})>", "UN", raw.value
             continue
         if tag.is_private and not tag.is_private_creator and element.private_creator:
-            label = f'({tag.group:04x},"{element.private_creator.upper()}",{tag.element & 0xFF:02x})'
+            label = (
+                f'({tag.group:04x},"{element.private_creator.upper()}",{tag.element & 0xFF:02x})'
+            )
         else:
             label = f"({tag.group:04x},{tag.element:04x})"
         path = f"{prefix}<{label}>"

@@ -16,7 +16,9 @@ ENHANCED_SR = "1.2.840.10008.5.1.4.1.1.88.22"
 KEY_OBJECT = "1.2.840.10008.5.1.4.1.1.88.59"
 
 
-def _root(place: Place, person: Person, uids: Uids, first: int, title: tuple[str, str, str]) -> None:
+def _root(
+    place: Place, person: Person, uids: Uids, first: int, title: tuple[str, str, str]
+) -> None:
     place.put("SeriesDescription", "REPORT")
     place.put("ReferencedPerformedProcedureStepSequence", [])
     place.put("PerformedProcedureCodeSequence", [])
@@ -74,7 +76,9 @@ def measurement(person: Person, serial: int, plants: list[Plant], uids: Uids, fi
     place.keep(CompletionFlag="COMPLETE", VerificationFlag="VERIFIED")
     _verifier(place, person)
     _root(place, person, uids, first, ("126000", "DCM", "Imaging Measurement Report"))
-    group = content(place, "CONTAINS", "CONTAINER", ("125007", "DCM", "Measurement Group"), keep=True)
+    group = content(
+        place, "CONTAINS", "CONTAINER", ("125007", "DCM", "Measurement Group"), keep=True
+    )
     group.plant("ContinuityOfContent", "SEPARATE", "content")
     number(group, ("103339001", "SCT", "Long Axis"), "12.5")
     number(group, ("103340004", "SCT", "Short Axis"), "7.25")
@@ -83,7 +87,9 @@ def measurement(person: Person, serial: int, plants: list[Plant], uids: Uids, fi
     concept.plant("CodeValue", "27925004", "content")
     concept.plant("CodingSchemeDesignator", "SCT", "content")
     concept.plant("CodeMeaning", "Nodule", "content")
-    link = content(group, "CONTAINS", "IMAGE", ("121112", "DCM", "Source of Measurement"), keep=True)
+    link = content(
+        group, "CONTAINS", "IMAGE", ("121112", "DCM", "Source of Measurement"), keep=True
+    )
     target = link.item("ReferencedSOPSequence")
     target.plant("ReferencedSOPClassUID", CT, "content")
     target.plant("ReferencedSOPInstanceUID", ct_uid(person, uids, first), "content uid")
@@ -94,31 +100,47 @@ def measurement(person: Person, serial: int, plants: list[Plant], uids: Uids, fi
 
 def _verifier(place: Place, person: Person) -> None:
     verifier = place.item("VerifyingObserverSequence")
-    verifier.plant("VerifyingObserverName", "^".join(person.referring), "identity",
-                   removed=person.referring)
-    verifier.plant("VerifyingOrganization", person.institution, "identity",
-                   removed=(person.institution.split()[0],))
+    verifier.plant(
+        "VerifyingObserverName", "^".join(person.referring), "identity", removed=person.referring
+    )
+    verifier.plant(
+        "VerifyingOrganization",
+        person.institution,
+        "identity",
+        removed=(person.institution.split()[0],),
+    )
     verifier.plant("VerificationDateTime", study_day(person, 0).strftime("%Y%m%d") + "1312", "date")
     verifier.put("VerifyingObserverIdentificationCodeSequence", [])
 
 
 def _context(place: Place, person: Person, serial: int) -> None:
-    observer = content(place, "HAS OBS CONTEXT", "PNAME", ("121008", "DCM", "Person Observer Name"),
-                       keep=False)
+    observer = content(
+        place, "HAS OBS CONTEXT", "PNAME", ("121008", "DCM", "Person Observer Name"), keep=False
+    )
     observer.plant("PersonName", "^".join(person.referring), "identity", removed=person.referring)
-    subject = content(place, "HAS OBS CONTEXT", "PNAME", ("121029", "DCM", "Subject Name"), keep=False)
+    subject = content(
+        place, "HAS OBS CONTEXT", "PNAME", ("121029", "DCM", "Subject Name"), keep=False
+    )
     subject.plant("PersonName", person.name, "patient name", removed=person.terms)
     number_ = content(place, "HAS OBS CONTEXT", "TEXT", ("121030", "DCM", "Subject ID"), keep=False)
     number_.plant("TextValue", person.patient_id, "identity")
-    born = content(place, "HAS OBS CONTEXT", "DATE", ("121031", "DCM", "Subject Birth Date"),
-                   keep=False)
+    born = content(
+        place, "HAS OBS CONTEXT", "DATE", ("121031", "DCM", "Subject Birth Date"), keep=False
+    )
     born.plant("Date", person.birth.strftime("%Y%m%d"), "birth date")
-    where = content(place, "HAS OBS CONTEXT", "TEXT",
-                    ("121009", "DCM", "Person Observer's Organization Name"), keep=False)
-    where.plant("TextValue", person.institution, "identity",
-                removed=(person.institution.split()[0],))
-    device = content(place, "HAS OBS CONTEXT", "TEXT", ("121013", "DCM", "Device Observer Name"),
-                     keep=False)
+    where = content(
+        place,
+        "HAS OBS CONTEXT",
+        "TEXT",
+        ("121009", "DCM", "Person Observer's Organization Name"),
+        keep=False,
+    )
+    where.plant(
+        "TextValue", person.institution, "identity", removed=(person.institution.split()[0],)
+    )
+    device = content(
+        place, "HAS OBS CONTEXT", "TEXT", ("121013", "DCM", "Device Observer Name"), keep=False
+    )
     device.plant("TextValue", word(310_000 + serial), "identity")
 
 
@@ -127,17 +149,26 @@ def _identities(group: Place, person: Person, serial: int) -> None:
     dated = content(group, "CONTAINS", "DATETIME", ("111060", "DCM", "Study Date"), keep=False)
     dated.plant("DateTime", when.strftime("%Y%m%d") + "101112", "date")
     first = content(group, "CONTAINS", "TEXT", ("121106", "DCM", "Comment"), keep=False)
-    first.plant("TextValue", f"Nodule of {person.spoken[0]}, as {person.family} said", "identity",
-                removed=(person.family, person.spoken[0]))
+    first.plant(
+        "TextValue",
+        f"Nodule of {person.spoken[0]}, as {person.family} said",
+        "identity",
+        removed=(person.family, person.spoken[0]),
+    )
     deep = group
     for level in range(3):
         deep = content(deep, "CONTAINS", "CONTAINER", ("121070", "DCM", "Findings"), keep=False)
         deep.put("ContinuityOfContent", "SEPARATE")
-        leaf = content(deep, "CONTAINS", "PNAME", ("121008", "DCM", "Person Observer Name"),
-                       keep=False)
+        leaf = content(
+            deep, "CONTAINS", "PNAME", ("121008", "DCM", "Person Observer Name"), keep=False
+        )
         name = word(320_000 + 4 * serial + level)
-        leaf.plant("PersonName", f"{name}^{person.given}", "identity",
-                   removed=(name, person.given.split()[0]))
+        leaf.plant(
+            "PersonName",
+            f"{name}^{person.given}",
+            "identity",
+            removed=(name, person.given.split()[0]),
+        )
 
 
 def report(person: Person, serial: int, plants: list[Plant], uids: Uids, first: int) -> Place:
@@ -151,8 +182,13 @@ def report(person: Person, serial: int, plants: list[Plant], uids: Uids, first: 
     for index, sentence in enumerate(sentences(person, serial)):
         concept = ("121071", "DCM", "Finding") if index % 2 else ("121073", "DCM", "Impression")
         item = content(place, "CONTAINS", "TEXT", concept, keep=True)
-        item.plant("TextValue", sentence.text, "content text", removed=sentence.removed,
-                   retained=sentence.retained)
+        item.plant(
+            "TextValue",
+            sentence.text,
+            "content text",
+            removed=sentence.removed,
+            retained=sentence.retained,
+        )
     _context(place, person, serial)
     return place
 
@@ -169,7 +205,13 @@ def key_object(person: Person, serial: int, plants: list[Plant], uids: Uids, fir
     target = item.item("ReferencedSOPSequence")
     target.plant("ReferencedSOPClassUID", CT, "content")
     target.plant("ReferencedSOPInstanceUID", ct_uid(person, uids, first), "content uid")
-    note = content(place, "CONTAINS", "TEXT", ("113012", "DCM", "Key Object Description"), keep=False)
-    note.plant("TextValue", f"Show to {person.referring[0]}, {person.family}", "identity",
-               removed=(person.referring[0], person.family))
+    note = content(
+        place, "CONTAINS", "TEXT", ("113012", "DCM", "Key Object Description"), keep=False
+    )
+    note.plant(
+        "TextValue",
+        f"Show to {person.referring[0]}, {person.family}",
+        "identity",
+        removed=(person.referring[0], person.family),
+    )
     return place

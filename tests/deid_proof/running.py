@@ -47,9 +47,9 @@ def scored(source: Path, output: Path, database: Path, scratch: Path) -> Score:
     before = read_folder(source)[0]
     objects, others = read_folder(output)
     uids, patients = write_mappings(before, objects, scratch)
-    checks = list(answers.read(database))
+    checks, free = list(answers.read(database)), answers.read_free(database)
     return Scorer(
-        Sets(before, objects, others, checks, mapping(uids), mapping(patients))
+        Sets(before, objects, others, checks, free, mapping(uids), mapping(patients))
     ).run()
 
 

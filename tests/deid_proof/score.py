@@ -88,8 +88,9 @@ class Score:
             groups[failure.action, failure.path].append(failure)
         ordered = sorted(groups.items(), key=lambda pair: -len(pair[1]))
         for (action, path), members in ordered[:most]:
+            first = members[0]
             lines.append(
-                f"{len(members):5} × {action} {path}: {members[0].what} (object {members[0].serial})"
+                f"{len(members):5} × {action} {path}: {first.what} (object {first.serial})"
             )
         if len(ordered) > most:
             lines.append(f"… and {len(ordered) - most} more kinds")
@@ -110,6 +111,7 @@ class Sets:
         source: objects of the input set.
         objects, others: objects of the output set, and the other files in it.
         checks: of the answer database.
+        free: values that may stay, of which no check asks anything.
         uids, patients: old to new.
     """
 
@@ -117,6 +119,7 @@ class Sets:
     objects: Sequence[Read]
     others: Sequence[Path]
     checks: Sequence[Answered]
+    free: frozenset[str]
     uids: Mapping[str, str]
     patients: Mapping[str, str]
 
@@ -198,8 +201,12 @@ class Scorer:
             days, _ = shifts.most_common(1)[0]
             for other, count in shifts.items():
                 if other != days:
-                    self._bad(DATE_SHIFTED, 0, f"patient {patient}",
-                              f"{count} dates by {other} days, the others by {days}")
+                    self._bad(
+                        DATE_SHIFTED,
+                        0,
+                        f"patient {patient}",
+                        f"{count} dates by {other} days, the others by {days}",
+                    )
             if not -365 <= days <= -1:
                 self._bad(DATE_SHIFTED, 0, f"patient {patient}", f"shifted by {days} days")
         usual = {shifts.most_common(1)[0][0] for shifts in self._shifts.values()}
@@ -215,7 +222,7 @@ class Scorer:
 
     def _search(self) -> None:
         dates = not any(check.action == DATE_SHIFTED for check in self.checks)
-        search = LeakSearch(wanted(self.checks, dates=dates))
+        search = LeakSearch(wanted(self.checks, dates=dates) - self.sets.free)
         for one in self.sets.objects:
             serial = int(one.dataset.get("InstanceNumber") or 0)
             clean = True
@@ -241,6 +248,7 @@ def score(source: Path, output: Path, database: Path, uids: Path, patients: Path
         objects,
         others,
         list(answers.read(database)),
+        answers.read_free(database),
         mapping(uids),
         mapping(patients),
     )

@@ -49,7 +49,8 @@ def test_it_has_every_kind_of_object_and_character_set(planted: PlantedSet) -> N
     objects, _ = read_folder(planted.folder / "headers")
     modalities = Counter(str(one.dataset.Modality) for one in objects)
     assert set(modalities) >= {
-        "CT", "MR", "US", "CR", "OT", "RTSTRUCT", "RTPLAN", "RTDOSE", "SEG", "PR", "SR", "KO", "ECG",
+        "CT", "MR", "US", "CR", "OT", "ECG",
+        "RTSTRUCT", "RTPLAN", "RTDOSE", "SEG", "PR", "SR", "KO",
     }  # fmt: skip
     sets = {str(one.dataset.get("SpecificCharacterSet", "")) for one in objects}
     assert len(sets) == 12
@@ -61,9 +62,7 @@ def test_what_must_stay_is_not_what_must_go(planted: PlantedSet) -> None:
     listed = {row.tag for row in annex_e() if row.basic.startswith("X") and row.basic != "X/Z/U*"}
     for plant in planted.plants:
         if plant.kind in {"keep", "standard uid"}:
-            tags = {
-                part[1:5] + part[6:10] for part in plant.path.split("<")[1:] if part[0] == "("
-            }
+            tags = {part[1:5] + part[6:10] for part in plant.path.split("<")[1:] if part[0] == "("}
             assert not tags & listed, plant
 
 

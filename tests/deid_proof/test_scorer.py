@@ -51,7 +51,11 @@ class Bench:
         return self._source[part]
 
     def score(
-        self, objects: list[Read], policy: str, part: str = "headers", others: list[Path] | None = None
+        self,
+        objects: list[Read],
+        policy: str,
+        part: str = "headers",
+        others: list[Path] | None = None,
     ) -> Score:
         """The score of an output set."""
         if policy not in self._checks:
@@ -62,6 +66,7 @@ class Bench:
             objects,
             others or [],
             self._checks[policy],
+            answers.read_free(self.folder / f"answers_{policy}.db"),
             uid_mapping(paired),
             patient_mapping(paired),
         )
@@ -181,7 +186,7 @@ MUTATIONS: dict[str, tuple[str, int, Change, str]] = {
     "a UID that stayed": (
         "basic", 1, _set("FrameOfReferenceUID", "1.2.826.0.1.3680043.10.771.4000003"), UID_CHANGED,
     ),
-    "a UID that is another one": ("basic", 2, _set("FrameOfReferenceUID", "2.25.1"), UID_CONSISTENT),
+    "another UID": ("basic", 2, _set("FrameOfReferenceUID", "2.25.1"), UID_CONSISTENT),
     "a UID that was to stay": ("uids", 2, _set("FrameOfReferenceUID", "2.25.1"), TEXT_RETAINED),
     "a technical value": ("basic", 1, _set("KVP", "121"), TEXT_RETAINED),
     "the manufacturer": ("basic", 1, _set("Manufacturer", ""), TEXT_RETAINED),
@@ -231,7 +236,9 @@ def test_two_patients_that_became_one_are_caught(
     bench: Bench, perfect: dict[str, list[Read]]
 ) -> None:
     one = patient_mapping(pairs(bench.source("headers"), perfect["basic"]))
-    sets = Sets(bench.source("headers"), perfect["basic"], [], [], {}, dict.fromkeys(one, "P1"))
+    sets = Sets(
+        bench.source("headers"), perfect["basic"], [], [], frozenset(), {}, dict.fromkeys(one, "P1")
+    )
     assert Scorer(sets).run().failed[PATID_CONSISTENT] == 1
 
 
