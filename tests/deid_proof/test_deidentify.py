@@ -15,7 +15,7 @@ from deid_proof.reading import read_folder, walk
 from deid_proof.running import OTHER_PROJECT, bytes_of, deidentify, scored
 
 #: The Basic Profile is proven on all patients, the options on as many as a short run allows.
-PATIENTS = {"basic": 12, "descriptors": 4, "shift": 4, "safe-private": 2, "uids": 2}
+PATIENTS = {"basic": 12, "descriptors": 6, "shift": 4, "safe-private": 2, "uids": 2}
 
 
 @pytest.mark.parametrize("name", list(POLICIES))
