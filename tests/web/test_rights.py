@@ -25,19 +25,19 @@ SIGNED_IN = "account password account-group token-new token-revoke session-end a
 PAGES: dict[Right, str] = {
     Right.VIEW: """
         worklist filter-save filter-delete study series-thumbnail study-output study-previews
-        study-report runs run run-step run-step-log routes routes-export pipelines quarantine
+        study-report runs run run-step run-step-log routes pipelines quarantine
         quarantine-item""",
     Right.UPLOAD: "uploads upload-file uploaded-studies",
-    Right.DOWNLOAD: "study-download quarantine-export",
+    Right.DOWNLOAD: "study-download",
     Right.RUN: """
         study-complete study-run study-delivery-retry run-retry run-again run-cancel run-priority
         run-delivery-retry""",
-    Right.QUARANTINE: "quarantine-bulk quarantine-retry quarantine-release",
+    Right.QUARANTINE: "quarantine-bulk quarantine-retry quarantine-release quarantine-export",
     Right.DELETE: "study-protect study-delete quarantine-delete",
     Right.VIEW_EVENTS: "events event events-export system",
     Right.MANAGE_ROUTES: """
         route route-new route-move route-switch route-remove routes-import routes-history
-        routes-restore condition-check condition-try
+        routes-export routes-restore condition-check condition-try
         pipeline pipeline-new pipeline-draft pipeline-remove""",
     Right.MANAGE_NODES: "nodes node node-new node-test node-remove",
     Right.MANAGE_PEOPLE: """

@@ -71,7 +71,7 @@ def quarantine_item(request: HttpRequest, item_id: uuid.UUID) -> HttpResponse:
     return render(request, "routing/quarantine_item.html", context)
 
 
-@needs(Right.DOWNLOAD)
+@needs(Right.QUARANTINE)
 @require_safe
 def quarantine_export(request: HttpRequest, item_id: uuid.UUID) -> HttpResponseBase:
     """What is kept for an item as a ZIP; it names the patient."""
