@@ -14,7 +14,7 @@ from isocenter.runtime.health import check_all
 @public
 @require_safe
 def live(request: HttpRequest) -> JsonResponse:
-    """200 as long as this process answers at all."""
+    """200 as long as this process answers at all; ``asgi`` answers before us where it can."""
     return JsonResponse({"status": "live"})
 
 
