@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -30,7 +31,9 @@ def ask(method: str, path: str, host: bytes = b"10.1.2.3:8042") -> tuple[int, by
     arriving = [{"type": "http.request", "body": b"", "more_body": False}]
 
     async def receive() -> dict[str, Any]:
-        return arriving.pop() if arriving else {"type": "http.disconnect"}
+        if not arriving:
+            await asyncio.Event().wait()  # nobody hangs up; cancelled when the answer is out
+        return arriving.pop()
 
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)

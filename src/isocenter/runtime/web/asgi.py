@@ -16,10 +16,10 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
     That is answered by the event loop itself: it has to come while every thread is at work, and
     under whatever name or address a probe calls this machine.
     """
-    if scope["type"] == "http" and scope["path"] == "/health/live":
-        if scope["method"] in ("GET", "HEAD"):
-            await _say_live(send, with_body=scope["method"] == "GET")
-            return
+    is_asked = scope["type"] == "http" and scope["path"] == "/health/live"
+    if is_asked and scope["method"] in ("GET", "HEAD"):
+        await _say_live(send, with_body=scope["method"] == "GET")
+        return
     await _django(scope, receive, send)
 
 
