@@ -331,13 +331,15 @@ def test_completing_by_hand(intake: Intake, as_role: Look) -> None:
 def test_starting_a_route_or_a_pipeline(study: Study, as_role: Look) -> None:
     pipeline = Pipeline.objects.create(name="copy", steps=[{"step": "deliver", "with": {}}])
     Route.objects.create(name="night", pipeline=pipeline, destinations=["pacs"], enabled=False)
-    client = as_role("physician")
+    client = as_role("staff")
     assert "night: copy → pacs (disabled)" in body(client.get(PAGE))
     url = reverse("study-run", args=[STUDY])
+    refused = body(as_role("physician").post(url, {"what": "route:night"}, follow=True))
+    assert "may not send identified studies to pacs" in refused
     for what in ("route:night", "pipeline:copy"):
         assert "is queued" in body(client.post(url, {"what": what}, follow=True))
     assert [run.route_name for run in Run.objects.order_by("created_at")] == ["night", ""]
-    assert {run.actor for run in Run.objects.all()} == {"a-physician"}
+    assert {run.actor for run in Run.objects.all()} == {"a-staff"}
     assert "Choose a route" in body(client.post(url, {"what": "route:x"}, follow=True))
     assert as_role("student").post(url, {"what": "pipeline:copy"}).status_code == 403
 

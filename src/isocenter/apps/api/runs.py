@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
 from typing import Any, Literal
 
 from django.http import HttpRequest
@@ -11,13 +10,13 @@ from ninja import Query, Router, Status
 from pydantic import Field
 
 from isocenter.apps.accounts.access import principal_of
-from isocenter.apps.accounts.rights import Principal, Right
+from isocenter.apps.accounts.rights import Right
 from isocenter.apps.api.guard import actor, needs
 from isocenter.apps.api.paging import newest_first
 from isocenter.apps.api.schemas import Command, Moment, PageOf, Paging, Row, with_problems
 from isocenter.apps.routing import queries, rows, services
 from isocenter.apps.routing.models import Run
-from isocenter.core.errors import ConfigurationError, NotAllowed, NotFound
+from isocenter.core.errors import ConfigurationError, NotFound
 
 router = Router(tags=["runs"])
 
@@ -154,11 +153,17 @@ def list_runs(request: HttpRequest, given: Query[RunFilter]) -> Any:
 def start_run(request: HttpRequest, run: StartRun) -> Any:
     """Start a run by hand on the newest revision of a study, whatever the condition says.
 
-    Destinations that are named here, not by the route, must be open to who asks.
+    What a route would not do by itself needs the right to send to its nodes.
     """
     if bool(run.route) == bool(run.pipeline):
         raise ConfigurationError("name either a route or a pipeline")
-    may_send(principal_of(request), run.destinations or ())
+    services.require_start(
+        principal_of(request),
+        run.study_uid,
+        route_name=run.route,
+        pipeline_name=run.pipeline,
+        destinations=tuple(run.destinations or ()),
+    )
     started = services.start(
         run.study_uid,
         route_name=run.route,
@@ -196,6 +201,7 @@ def cancel_run(request: HttpRequest, run_id: str) -> Any:
 def retry_run(request: HttpRequest, run_id: str, retry: RetryRun | None = None) -> Any:
     """Do a run again. What a step made and still has is not made again."""
     from_step = retry.from_step if retry else None
+    services.require_repeat(principal_of(request), queries.run(run_id))
     return rows.run_row(services.retry_run(run_id, from_step=from_step, actor=actor(request)))
 
 
@@ -203,6 +209,7 @@ def retry_run(request: HttpRequest, run_id: str, retry: RetryRun | None = None) 
 def run_again(request: HttpRequest, run_id: str) -> Any:
     """Start the same on the newest revision: the route as it is now where it still is, else the
     pipeline with the destinations that it had."""
+    services.require_again(principal_of(request), queries.run(run_id))
     return Status(201, rows.run_row(services.rerun(run_id, actor=actor(request))))
 
 
@@ -223,19 +230,7 @@ def retry_delivery(request: HttpRequest, run_id: str, delivery_id: str) -> Any:
     found = [row for row in queries.deliveries_of(run) if str(row.pk) == delivery_id]
     if not found:
         raise NotFound(f"run {run.pk} has no delivery {delivery_id}")
+    services.require_repeat(principal_of(request), run, found[0])
     services.retry_delivery(found[0], actor=actor(request))
     found[0].refresh_from_db()
     return rows.delivery_row(found[0])
-
-
-def may_send(principal: Principal, nodes: Sequence[str]) -> None:
-    """
-    Raises:
-        NotAllowed: who asks may not send identified studies to one of these nodes.
-    """
-    for node in nodes:
-        if not principal.may_send_to(node, identified=True):
-            raise NotAllowed(
-                f"{principal.name} may not send identified studies to {node}",
-                hint="ask an administrator, or use a route",
-            )

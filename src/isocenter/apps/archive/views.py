@@ -121,19 +121,17 @@ def study_complete(request: HttpRequest, study_uid: str) -> HttpResponse:
 @require_POST
 def study_run(request: HttpRequest, study_uid: str) -> HttpResponse:
     """Start a route or a pipeline on the newest revision."""
-    from isocenter.apps.routing.services import start
+    from isocenter.apps.routing.services import require_start, start
 
     form = RunForm(request.POST)
     if not form.is_valid():
         messages.error(request, "Choose a route or a pipeline.")
         return redirect("study", study_uid)
+    principal = principal_of(request)
+    route, pipeline = form.route_name, form.pipeline_name
     try:
-        run = start(
-            study_uid,
-            route_name=form.route_name,
-            pipeline_name=form.pipeline_name,
-            actor=principal_of(request).name,
-        )
+        require_start(principal, study_uid, route_name=route, pipeline_name=pipeline)
+        run = start(study_uid, route_name=route, pipeline_name=pipeline, actor=principal.name)
     except IsocenterError as error:
         return _back(request, study_uid, error)
     messages.success(request, f"The run of {run.pipeline_name} is queued.")
@@ -241,7 +239,7 @@ def study_report(
 def delivery_retry(request: HttpRequest, study_uid: str, delivery_id: int) -> HttpResponse:
     """Send again what a node did not take."""
     try:
-        node = downloads.retry(study_uid, delivery_id, actor=principal_of(request).name)
+        node = downloads.retry(study_uid, delivery_id, principal_of(request))
     except IsocenterError as error:
         return _back(request, study_uid, error)
     messages.success(request, f"The delivery to {node} is queued again.")

@@ -47,6 +47,7 @@ from isocenter.apps.routing.run_control import (
     retry_run,
     start,
 )
+from isocenter.apps.routing.sending_rights import require_again, require_repeat, require_start
 
 __all__ = [
     "Change",
@@ -69,6 +70,9 @@ __all__ = [
     "release_quarantined",
     "remove",
     "reorder",
+    "require_again",
+    "require_repeat",
+    "require_start",
     "rerun",
     "restore",
     "retry_delivery",
