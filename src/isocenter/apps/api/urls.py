@@ -1,7 +1,8 @@
 """Addresses of the API, below ``/api/v1/``.
 
 Every view is marked with what it needs, for the test that walks all addresses with every role:
-``required_rights`` by method (None: to be signed in), and ``required_right`` of its first method.
+``required_rights`` by method (None: to be signed in), ``required_right`` of its first method, and
+``own_account``: the methods that change the account of who asks.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from django.urls import URLPattern, URLResolver, path, re_path
 from ninja.operation import Operation, PathView
 from ninja.utils import replace_path_param_notation
 
-from isocenter.apps.accounts.rights import Right
 from isocenter.apps.api import views
 from isocenter.apps.api.content import is_clean
 from isocenter.apps.api.errors import problem
@@ -32,11 +32,12 @@ def _operations() -> Iterator[URLPattern]:
 
 def _marked(view: Any, operations: PathView) -> Any:
     """A view of the API that says what it needs, and answers as JSON whatever comes."""
-    rights = {
-        method: _right(operation)
+    guards = {
+        method: _guard(operation)
         for operation in operations.operations
         for method in operation.methods
     }
+    rights = {method: guard.right for method, guard in guards.items()}
 
     @functools.wraps(view)
     def marked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -51,14 +52,17 @@ def _marked(view: Any, operations: PathView) -> Any:
         return cast(HttpResponseBase, view(request, *args, **kwargs))
 
     marked.__dict__.update(
-        required_rights=rights, required_right=next(iter(rights.values())), is_public=False
+        required_rights=rights,
+        required_right=next(iter(rights.values())),
+        own_account={method for method, guard in guards.items() if guard.is_own_account},
+        is_public=False,
     )
     return marked
 
 
-def _right(operation: Operation) -> Right | None:
+def _guard(operation: Operation) -> Token:
     (guard,) = operation.auth_callbacks  # an operation without one does not start
-    return cast(Token, guard).right
+    return cast(Token, guard)
 
 
 urlpatterns: list[URLPattern | URLResolver] = [
