@@ -120,6 +120,15 @@ def test_a_complete_study(study: Study, as_role: Look) -> None:
     assert Event.objects.filter(kind="STUDY_VIEWED", actor="a-physician").count() == 1
 
 
+def test_who_looked_is_told_to_those_who_may_see_events(study: Study, as_role: Look) -> None:
+    as_role("physician").get(PAGE)
+    assert "a-physician" in body(as_role("staff").get(PAGE))
+    for role in ("physician", "student"):
+        page = body(as_role(role).get(PAGE))
+        assert "Events</h2>" not in page
+        assert "Study viewed" not in page
+
+
 @pytest.mark.parametrize("role", ["researcher", "student"])
 def test_identity_is_hidden_from_those_who_may_not_know_it(
     study: Study, as_role: Look, role: str

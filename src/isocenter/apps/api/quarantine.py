@@ -12,7 +12,6 @@ from django.http import FileResponse, HttpRequest
 from ninja import Query, Router
 from pydantic import Field
 
-from isocenter.apps.accounts.access import principal_of
 from isocenter.apps.accounts.rights import Right
 from isocenter.apps.api.guard import actor, needs
 from isocenter.apps.api.paging import newest_first
@@ -86,12 +85,11 @@ def get_item(request: HttpRequest, item_id: str) -> Any:
 @router.get(
     "/quarantine/{item_id}/export",
     response=with_problems(bytes),
-    auth=needs(Right.QUARANTINE),
+    auth=needs(Right.QUARANTINE, Right.VIEW_IDENTIFIED),
     openapi_extra={"responses": {200: {"content": {"application/zip": {}}}}},
 )
 def export_item(request: HttpRequest, item_id: str) -> Any:
     """What is kept for an item, as a ZIP. It names the patient: `view-identified` is needed."""
-    principal_of(request).require(Right.VIEW_IDENTIFIED)
     item = queries.quarantine_item(item_id)
     with tempfile.TemporaryDirectory(prefix="export-", dir=settings.LAYOUT.quarantine) as folder:
         target = Path(folder, "item.zip")
