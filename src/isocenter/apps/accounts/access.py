@@ -85,7 +85,7 @@ def refused(request: HttpRequest, right: Right) -> HttpResponse:
     return _refused(request, {"right": str(right)}, right=str(right))
 
 
-def _refused(request: HttpRequest, shown: dict[str, Any], **lacking: str) -> HttpResponse:
+def _refused(request: HttpRequest, shown: dict[str, Any], **lacking: Any) -> HttpResponse:
     record(
         Kind.ACCESS_REFUSED,
         actor=principal_of(request).name,

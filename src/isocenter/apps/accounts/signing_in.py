@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from django.contrib.auth import login, logout
 from django.contrib.auth.hashers import check_password, make_password
@@ -91,7 +92,7 @@ def _checked(name: str, password: str, address: str) -> User:
     return user
 
 
-def _with_password(name: str, password: str, address: str, **where: str) -> User:
+def _with_password(name: str, password: str, address: str, **where: Any) -> User:
     """Who has this name and password; each attempt counts.
 
     Args:
@@ -124,7 +125,7 @@ def _is_right(user: User | None, password: str) -> bool:
 
 
 def _failed(
-    user: User | None, of_name: limits.Limit, of_address: limits.Limit, **place: str
+    user: User | None, of_name: limits.Limit, of_address: limits.Limit, **place: Any
 ) -> None:
     """Name only those who exist: what else stands there may be a password."""
     known = user.username if user else ""

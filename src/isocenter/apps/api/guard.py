@@ -6,6 +6,8 @@ for the test that walks every address with every role.
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.http import HttpRequest
 from ninja.security.base import AuthBase
 from ninja.utils import check_csrf
@@ -89,7 +91,7 @@ def actor(request: HttpRequest) -> str:
     return principal_of(request).name
 
 
-def _record(request: HttpRequest, **lacking: str) -> None:
+def _record(request: HttpRequest, **lacking: Any) -> None:
     record(
         Kind.ACCESS_REFUSED,
         actor=actor(request),
