@@ -73,18 +73,14 @@ def test_reading_goes_on_where_a_cursor_says(spool: Spool, tmp_path: Path) -> No
     ]
 
 
-def test_a_record_is_read_in_parts_and_copied(spool: Spool, tmp_path: Path) -> None:
+def test_a_record_is_read_in_parts(spool: Spool, tmp_path: Path) -> None:
     payload = os.urandom(200_000)
     store(spool, payload)
     reader = SpoolReader(tmp_path)
-    target = tmp_path / "copy"
     for record in reader.records(reader.segments()[0]):
         assert record.read(10, at=100) == payload[100:110]
         assert record.read(at=199_990) == payload[-10:]
         assert b"".join(map(bytes, record.chunks(4097, at=3))) == payload[3:]
-        with target.open("wb") as stream:
-            assert record.copy_to(stream.fileno(), at=7) == len(payload) - 7
-    assert target.read_bytes() == payload[7:]
 
 
 def test_an_aborted_record_leaves_nothing(spool: Spool, tmp_path: Path) -> None:
