@@ -27,6 +27,7 @@ run: setup  ## Serve for good (DATA=folder for another data directory)
 
 test: setup  ## All tests; installs the peers first where it may
 	@sh scripts/peers.sh --if-possible
+	@$(BIN)/python -m compileall -q src  # many processes are started, also where none is to write it
 	$(BIN)/python -m pytest $(if $(filter-out 0 1,$(TEST_PROCESSES)),-n $(TEST_PROCESSES) --dist loadfile)
 
 peers:  ## Install DCMTK, Orthanc, dicom3tools and Chromium, which tests talk to

@@ -89,7 +89,8 @@ def _empty_append_only_tables() -> None:
     flush = DatabaseOperations.sql_flush
 
     def sql_flush(self: Any, *arguments: Any, **options: Any) -> list[str]:
-        return unguarded(*flush(self, *arguments, **options))
+        # Django does not know the tables of the queue.
+        return [*unguarded(*flush(self, *arguments, **options)), "DELETE FROM procrastinate_jobs"]
 
     DatabaseOperations.sql_flush = sql_flush
 

@@ -104,7 +104,10 @@ class Platform:
     def kill(self, part: str = "supervisor") -> None:
         """kill -9 of one part: supervisor, database, receiver, ingest, web, worker-1, …"""
         state = self.runtime
-        pid = state["pid"] if part == "supervisor" else state["parts"][part]["pid"]
+        if part == "supervisor":
+            pid = state["pid"]
+        else:  # it may be on its way up
+            pid = self.wait_for(lambda: self.runtime["parts"][part]["pid"])
         os.kill(pid, signal.SIGKILL)
         if part == "supervisor" and self.process is not None:
             self.process.wait(30)
