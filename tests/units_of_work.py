@@ -1,8 +1,9 @@
 """How the tests are shared out among several processes (``pytest -n 2 --dist loadfile``).
 
 A file goes to one process as a whole, so that what its tests share is made once. The browser's
-room goes as a whole too: its site is dear. What takes long goes first, so that no process is
-still busy with it when the others are done.
+room goes as a whole too: its site is dear. Rooms that start whole platforms are begun first, so
+that no process is still busy with them when the others are done; at most half of the processes
+work in them, so that platforms do not take the processors from one another.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from xdist.scheduler import LoadFileScheduling
 
 BROWSER = "tests/e2e/browser/"
 WHOLE_ROOMS = (BROWSER,)
-#: Longest first; everything else follows in the order of the folders.
+#: They start platforms. Longest first; everything else follows in the order of the folders.
 LONG = (
     BROWSER,
     "tests/crash/test_kills.py",
@@ -21,7 +22,8 @@ LONG = (
     "tests/e2e/",
     "tests/crash/",
     "tests/hostile/",
-    "tests/runtime/",
+    "tests/runtime/test_",
+    "tests/cli/test_first_administrator.py",
     "tests/peers/",
 )
 
@@ -34,10 +36,22 @@ class LongestFirst(LoadFileScheduling):
         return whole or str(super()._split_scope(nodeid))
 
     def _assign_work_unit(self, node: Any) -> None:
-        self.workqueue.move_to_end(min(self.workqueue, key=rank), last=False)
+        busy = sum(self._is_busy(other) for other in self.nodes if other is not node)
+        others_first = busy * 2 >= len(self.nodes)
+        unit = min(self.workqueue, key=lambda u: (others_first and is_long(u), rank(u)))
+        self.workqueue.move_to_end(unit, last=False)
         super()._assign_work_unit(node)
+
+    def _is_busy(self, node: Any) -> bool:
+        """Whether it works on something long."""
+        units = self.assigned_work[node].items()
+        return any(is_long(unit) and not all(tests.values()) for unit, tests in units)
 
 
 def rank(unit: str) -> int:
     """Its place in the queue."""
     return next((n for n, place in enumerate(LONG) if unit.startswith(place)), len(LONG))
+
+
+def is_long(unit: str) -> bool:
+    return rank(unit) < len(LONG)
