@@ -214,7 +214,7 @@ except SpoolError as error:
 writer.begin({{}}).commit(b"goes on")
 """
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=150
     )
     assert done.stdout.split() == ["refused"]
     assert read_all(tmp_path) == [b"fits", b"goes on"]
@@ -231,7 +231,7 @@ record = writer.begin({{}})
 record.write(b"x" * 20_000)
 os.kill(os.getpid(), signal.SIGKILL)
 """
-    subprocess.run([sys.executable, "-c", program], check=False, timeout=60)
+    subprocess.run([sys.executable, "-c", program], check=False, timeout=150)
     reader = SpoolReader(tmp_path)
     (name,) = reader.segments()
     assert reader.is_closed(name)
@@ -262,7 +262,7 @@ record.commit(b"end")
 print(*calls)
 """
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=150
     )
     assert done.stdout.split() == [
         *("fsync", "fsync"),  # names of the folders
