@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import date
 from typing import Any, Literal
 
 from django.http import HttpRequest
@@ -17,6 +18,7 @@ from isocenter.apps.api.schemas import Command, Moment, PageOf, Paging, Row, wit
 from isocenter.apps.routing import queries, rows, services
 from isocenter.apps.routing.models import Run
 from isocenter.core.errors import ConfigurationError, NotFound
+from isocenter.runtime.days import end_of_day, start_of_day
 
 router = Router(tags=["runs"])
 
@@ -93,6 +95,7 @@ class RunDetail(RunRow):
     steps: list[StepRow]
     artifacts: list[ArtifactRow]
     deliveries: list[DeliveryRow]
+    reports: list[str] = Field(description="forms: `runs/{id}/reports/{form}`")
 
 
 class StepLog(Row):
@@ -110,6 +113,21 @@ class RunFilter(Paging):
     state: list[RunState] = Field([], description="given several times: any of them")
     route: str = Field("", max_length=64)
     pipeline: str = Field("", max_length=64)
+    destination: str = Field("", max_length=64, description="a node that it sent to")
+    created_from: date | None = Field(None, description="first day (UTC)")
+    created_to: date | None = Field(None, description="last day (UTC)")
+
+    def wanted(self) -> queries.RunFilter:
+        """As routing is asked."""
+        return queries.RunFilter(
+            states=tuple(self.state),
+            pipeline=self.pipeline,
+            route=self.route,
+            node=self.destination,
+            study_uid=self.study_uid,
+            since=start_of_day(self.created_from) if self.created_from else None,
+            until=end_of_day(self.created_to) if self.created_to else None,
+        )
 
 
 class StartRun(Command):
@@ -137,15 +155,7 @@ class Priority(Command):
 @router.get("/runs", response=with_problems(PageOf[RunRow]), auth=needs(Right.VIEW))
 def list_runs(request: HttpRequest, given: Query[RunFilter]) -> Any:
     """Runs, the newest first."""
-    found = Run.objects.select_related("study", "revision")
-    if given.study_uid:
-        found = found.filter(study__study_uid=given.study_uid)
-    if given.state:
-        found = found.filter(state__in=given.state)
-    if given.route:
-        found = found.filter(route_name=given.route)
-    if given.pipeline:
-        found = found.filter(pipeline_name=given.pipeline)
+    found = queries.matching_runs(Run.objects.select_related("study", "revision"), given.wanted())
     return newest_first(found, "created_at", given, rows.run_row, key=uuid.UUID)
 
 
@@ -178,7 +188,10 @@ def start_run(request: HttpRequest, run: StartRun) -> Any:
 @router.get("/runs/{run_id}", response=with_problems(RunDetail), auth=needs(Right.VIEW))
 def get_run(request: HttpRequest, run_id: str) -> Any:
     """One run, by its id or the beginning of it: steps, outputs, deliveries."""
-    return rows.run_detail(queries.run(run_id))
+    run = queries.run(run_id)
+    return rows.run_detail(run) | {
+        "reports": [place.rpartition(".")[2] for place in run.reports if "." in place]
+    }
 
 
 @router.get("/runs/{run_id}/log", response=with_problems(list[StepLog]), auth=needs(Right.VIEW))

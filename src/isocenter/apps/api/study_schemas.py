@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from isocenter.apps.api.schemas import Command, Moment, PageOf, Paging, Row
-from isocenter.apps.archive import queries
+from isocenter.apps.api.study_sorts import StudySort
 
 StudyState = Literal["receiving", "waiting", "complete", "held"]
 _UID = 255
@@ -128,7 +128,7 @@ class StudyFilter(Paging):
     instances_max: int | None = Field(None, ge=0, le=_NUMBER)
     flagged: bool = Field(False, description="only those with a flag")
     failed: bool = Field(False, description="only those with a failed run or delivery")
-    sort: str = Field("", max_length=32, description=f"one of {', '.join(queries.SORTS)}; - before")
+    sort: StudySort = Field("", description="- before: the other direction")
 
 
 class StudySearch(StudyFilter, Command):

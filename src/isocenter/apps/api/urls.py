@@ -8,14 +8,15 @@ Every view is marked with what it needs, for the test that walks all addresses w
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import URLPattern, URLResolver, path, re_path
 from ninja.operation import Operation, PathView
 from ninja.utils import replace_path_param_notation
 
+from isocenter.apps.accounts.access import principal_of
 from isocenter.apps.api import views
 from isocenter.apps.api.content import is_clean
 from isocenter.apps.api.errors import problem
@@ -37,6 +38,11 @@ def _marked(view: Any, operations: PathView) -> Any:
         for operation in operations.operations
         for method in operation.methods
     }
+    parameters = {
+        method: _parameters(operation)
+        for operation in operations.operations
+        for method in operation.methods
+    }
     rights = {method: guard.right for method, guard in guards.items()}
 
     @functools.wraps(view)
@@ -49,6 +55,10 @@ def _marked(view: Any, operations: PathView) -> Any:
         # PostgreSQL keeps no NUL, and no name of ours has one.
         if not all(is_clean(text) for text in texts if isinstance(text, str)):
             return problem(400, "the address holds a NUL")
+        if principal_of(request).is_known:
+            unknown = [name for name in request.GET if name not in parameters[request.method]]
+            if unknown:
+                return _unknown(unknown, parameters[request.method])
         return cast(HttpResponseBase, view(request, *args, **kwargs))
 
     marked.__dict__.update(
@@ -58,6 +68,22 @@ def _marked(view: Any, operations: PathView) -> Any:
         is_public=False,
     )
     return marked
+
+
+def _parameters(operation: Operation) -> tuple[str, ...]:
+    """What an operation takes in its address behind the question mark."""
+    models = (each for each in operation.models if each.__ninja_param_source__ == "query")
+    return tuple(name for model in models for name in model.__ninja_flatten_map__)
+
+
+def _unknown(unknown: Iterable[str], known: Iterable[str]) -> HttpResponse:
+    """A parameter that is none would be no filter: the answer would be more than was asked for."""
+    problems = [
+        {"path": name, "error": "there is no such parameter", "hint": ""} for name in unknown
+    ]
+    names = ", ".join(item["path"] for item in problems)
+    hint = f"there are: {', '.join(known)}" if known else "this operation takes none"
+    return problem(422, f"no parameter {names}", hint, problems=problems)
 
 
 def _guard(operation: Operation) -> Token:
