@@ -17,6 +17,7 @@ from isocenter.apps.accounts.rights import Right
 from isocenter.apps.archive import downloads, queries, services, study_page, thumbnails
 from isocenter.apps.archive.forms import RunForm
 from isocenter.apps.archive.models import Study
+from isocenter.apps.archive.study_stamp import stamp_of
 from isocenter.apps.archive.study_zip import zip_files, zip_pieces
 from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.audit.services import record, record_view
@@ -37,6 +38,7 @@ def study(request: HttpRequest, study_uid: str) -> HttpResponse:
         return _changed(request, study_uid)
     row = queries.study(study_uid)
     record_view(principal_of(request), study_uid)  # first: the page shows this event
+    stamp = _stamp(request, row)  # before the parts: what changes meanwhile is shown next time
     parts = _parts(request, row)
     if thumbnails.is_lacking(row):
         thumbnails.want(study_uid)
@@ -46,6 +48,7 @@ def study(request: HttpRequest, study_uid: str) -> HttpResponse:
         {
             "study": row,
             "parts": {name: _part(row, name, data) for name, data in parts.items()},
+            "stamp": stamp,
             "series_count": len(parts["series"]),
             "form": RunForm(),
         },
@@ -70,19 +73,28 @@ def _part(row: Study, name: str, data: Any) -> dict[str, Any]:
     return {"name": name, "digest": study_page.digest_of(data), "data": data}
 
 
+def _stamp(request: HttpRequest, row: Study) -> str:
+    return stamp_of(row, with_events=principal_of(request).may(Right.VIEW_EVENTS))
+
+
 def _changed(request: HttpRequest, study_uid: str) -> HttpResponse:
     """Those parts that the page does not have as they are; 204 where it has all."""
     try:
         row = queries.study(study_uid)
     except NotFound:  # deleted under the reader's eyes
         return HttpResponse(status=204, headers={"HX-Redirect": reverse("worklist")})
-    have = set(request.GET.getlist("have"))
+    have, seen, stamp = set(request.GET.getlist("have")), request.GET.get("seen"), None
+    if seen is not None and seen == (stamp := _stamp(request, row)):
+        return HttpResponse(status=204)
     made = []
     for name, data in _parts(request, row).items():
         part = _part(row, name, data)
         if f"{name}:{part['digest']}" not in have:
             context = {"study": row, "part": part, "is_update": True}
             made.append(render_to_string("archive/_part.html", context, request))
+    if seen is not None:
+        context = {"stamp": stamp, "is_update": True}
+        made.append(render_to_string("archive/_stamp.html", context))
     return HttpResponse("".join(made)) if made else HttpResponse(status=204)
 
 
