@@ -43,8 +43,9 @@ def test_names_are_once_whatever_their_case():
     "name", ["", "new", "cli", "a b", "a/b", "../x", "x" * 65, "аnna", "admın", "-a", "a\x00"]
 )
 def test_names_that_cannot_be(name):
-    with pytest.raises(ConfigurationError, match="cannot be a name"):
+    with pytest.raises(ConfigurationError, match="cannot be a name") as caught:
         create(name)
+    assert ("reserved" in str(caught.value)) == (name in ("new", "cli"))
 
 
 @pytest.mark.parametrize(
@@ -244,9 +245,12 @@ def test_nobody_gives_nodes_that_they_may_not_use(person):
 
 def test_groups_are_checked():
     services.create_group("one", by=COMMAND_LINE)
-    for name in ("", "new", "a/b", "x" * 65, "a\nb"):
+    for name in ("", "new", "a/b", "x" * 65, "a\nb", ".", "..", " .. "):
         with pytest.raises(ConfigurationError, match="cannot be the name"):
             services.create_group(name, by=COMMAND_LINE)
+    with pytest.raises(ConfigurationError, match="a page has it"):
+        services.create_group("new", by=COMMAND_LINE)
+    services.create_group("one.two", by=COMMAND_LINE)
     with pytest.raises(ConfigurationError, match="already"):
         services.create_group("one", by=COMMAND_LINE)
     with pytest.raises(ConfigurationError, match="no right fly"):

@@ -179,11 +179,14 @@ def _require_nodes(group: Group, by: Principal) -> None:
 
 
 def _checked_name(name: str) -> str:
+    """A name that can stand in the address of a page; of dots alone browsers make other places."""
     name = name.strip()
-    if not name or len(name) > 64 or name == "new" or not name.isprintable() or "/" in name:
+    if name == "new":
+        raise ConfigurationError("'new' cannot be the name of a group: a page has it")
+    if not name.strip(".") or len(name) > 64 or not name.isprintable() or "/" in name:
         raise ConfigurationError(
             f"{name[:64]!r} cannot be the name of a group",
-            hint="1 to 64 characters, no slash, and not 'new'",
+            hint="1 to 64 characters, no slash, and not of dots alone",
         )
     return name
 

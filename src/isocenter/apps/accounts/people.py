@@ -255,7 +255,9 @@ def new_account(
 
 
 def _new(username: str, full_name: str, email: str, role: str) -> User:
-    if not _NAME.fullmatch(username) or username.casefold() in _RESERVED:
+    if username.casefold() in _RESERVED:
+        raise ConfigurationError(f"{username!r} cannot be a name: it is reserved")
+    if not _NAME.fullmatch(username):
         raise ConfigurationError(
             f"{username[:64]!r} cannot be a name",
             hint="letters, digits and . @ + - _, at most 64 of them",
