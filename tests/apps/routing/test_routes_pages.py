@@ -156,6 +156,13 @@ def test_what_is_wrong_stands_at_its_field(values, field, text):
     assert not Route.objects.filter(name="r").exists()
 
 
+def test_all_that_is_wrong_is_said_at_once():
+    make("taken")
+    wrong = {"name": "ct route", "debounce_s": "-3", "min_instances": "0", "condition": "Modality"}
+    answer = browser().post("/routes/new/", given(**wrong))
+    assert set(answer.context["form"].errors) == set(wrong)
+
+
 def test_two_people_do_not_overwrite_each_other():
     make("r")
     first, second = browser("staff"), browser("administrator")

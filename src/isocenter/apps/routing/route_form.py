@@ -8,14 +8,16 @@ from typing import Any
 
 from django import forms
 from django.core.validators import RegexValidator
+from pydantic import ValidationError
 
 from isocenter.apps.routing.conditions import check
 from isocenter.apps.routing.definitions import route_document
 from isocenter.apps.routing.documents import NAME_PATTERN, NAME_RULE, PipelineErrors
 from isocenter.apps.routing.models import Pipeline, Route
-from isocenter.apps.routing.pipelines import RETURN_TO_SENDER
+from isocenter.apps.routing.pipelines import RESERVED, RETURN_TO_SENDER
 from isocenter.apps.transfers import queries as transfers
 from isocenter.core.errors import ConditionError, PipelineError
+from isocenter.runtime.settings import CompletionRule
 
 _TIMEOUTS = (("", "as everywhere"), ("process", "run with what is there"), ("hold", "hold it"))
 _COMPLETION = ("debounce_s", "min_instances", "force_complete_s", "on_timeout")
@@ -96,6 +98,23 @@ class RouteForm(forms.Form):
         except ConditionError as error:
             raise forms.ValidationError(str(error)) from error
         return text
+
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"]
+        if name in RESERVED:
+            raise forms.ValidationError("A page has this name")
+        return name
+
+    def clean(self) -> dict[str, Any]:
+        """The completion rule too is checked at once, as the services would."""
+        cleaned = super().clean() or {}
+        given = {key: cleaned.get(key) for key in _COMPLETION}
+        try:
+            CompletionRule.model_validate({k: v for k, v in given.items() if v not in (None, "")})
+        except ValidationError as errors:
+            for error in errors.errors():
+                self.add_error(str(error["loc"][0]), error["msg"])
+        return cleaned
 
     def _set_choices(self, route: Route | None) -> None:
         nodes = [RETURN_TO_SENDER, *(node.name for node in transfers.nodes())]
