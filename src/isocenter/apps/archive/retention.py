@@ -125,7 +125,7 @@ def plan(limit: int = 1000) -> Iterator[Candidate]:
                 f"outputs of run {run.pk}",
                 0,
                 _size(_folder_of(run)),
-                run.finished_at,
+                run.finished_at or before,
             )
     before = _before(EXPORTS)
     if before is not None:
