@@ -64,7 +64,7 @@ def test_what_breaks_is_in_the_log_under_the_number_that_is_shown(
         raise error
 
     monkeypatch.setattr(queries, "study", broken)
-    answer = visitor.get(f"{place}?text=Doe")
+    answer = visitor.get(place, {} if "api" in place else {"text": "Doe"})
     assert answer.status_code == (500 if isinstance(error, RuntimeError) else 503)
     shown = answer.content.decode()
     assert "secret" not in shown
