@@ -29,7 +29,7 @@ BACKGROUND = """() => {
 
 # Red, green and blue of the border of a box that is not ticked, and of what it stands on.
 BOX = """box => {
-  const canvas = document.createElement('canvas').getContext('2d');
+  const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
   const seen = (colour) => {
     canvas.fillStyle = colour;
     canvas.fillRect(0, 0, 1, 1);
