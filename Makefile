@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+# How many processes share the tests out; 1 runs them one after the other.
+TEST_PROCESSES ?= $(shell [ "$$(nproc 2>/dev/null || echo 1)" -ge 2 ] && echo 2 || echo 1)
 STUDY  ?=
 DATA   ?=
 
@@ -25,7 +27,8 @@ run: setup  ## Serve for good (DATA=folder for another data directory)
 
 test: setup  ## All tests; installs the peers first where it may
 	@sh scripts/peers.sh --if-possible
-	$(BIN)/python -m pytest
+	@$(BIN)/python -m compileall -q src  # many processes are started, also where none is to write it
+	$(BIN)/python -m pytest $(if $(filter-out 0 1,$(TEST_PROCESSES)),-n $(TEST_PROCESSES) --dist loadfile)
 
 peers:  ## Install DCMTK, Orthanc, dicom3tools and Chromium, which tests talk to
 	@sh scripts/peers.sh

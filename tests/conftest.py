@@ -33,6 +33,14 @@ django_configuration.ISOCENTER = Settings(data_dir=_HOME)
 django_configuration.LAYOUT = Layout(_HOME)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With ``--dist loadfile``: our order of the files."""
+    from units_of_work import LongestFirst
+
+    return LongestFirst(config, log) if config.getoption("dist") == "loadfile" else None
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The reference data beside the checkout."""
@@ -69,6 +77,7 @@ def django_db_modify_db_settings(
     connections["default"].settings_dict.update(database)
     django_configuration.DATABASES["default"].update(database)
     _empty_append_only_tables()
+    _install_anew_after_each_flush()
 
 
 def _empty_append_only_tables() -> None:
@@ -80,9 +89,25 @@ def _empty_append_only_tables() -> None:
     flush = DatabaseOperations.sql_flush
 
     def sql_flush(self: Any, *arguments: Any, **options: Any) -> list[str]:
-        return unguarded(*flush(self, *arguments, **options))
+        # Django does not know the tables of the queue.
+        return [*unguarded(*flush(self, *arguments, **options)), "DELETE FROM procrastinate_jobs"]
 
     DatabaseOperations.sql_flush = sql_flush
+
+
+def _install_anew_after_each_flush() -> None:
+    """What migrations write is there in every test, whatever test was before it."""
+    from importlib import import_module
+
+    from django.apps import apps
+    from django.db.models.signals import post_migrate
+
+    shipped = import_module("isocenter.apps.routing.migrations.0002_shipped_route")
+
+    def install(**_: Any) -> None:
+        shipped.install(apps, None)
+
+    post_migrate.connect(install, apps.get_app_config("routing"), weak=False)
 
 
 @pytest.fixture

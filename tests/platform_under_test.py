@@ -58,7 +58,7 @@ class Platform:
 
     # -- start and stop ------------------------------------------------------------------------
 
-    def start(self, timeout_s: float = 120, *, wait: bool = True) -> Platform:
+    def start(self, timeout_s: float = 240, *, wait: bool = True) -> Platform:
         """Start it and wait until it says that it is ready."""
         command = [
             *(sys.executable, "-m", "isocenter.cli.main", "up"),
@@ -79,7 +79,7 @@ class Platform:
             self.wait_ready(timeout_s)
         return self
 
-    def wait_ready(self, timeout_s: float = 120) -> None:
+    def wait_ready(self, timeout_s: float = 240) -> None:
         """Wait until ``/health/ready`` was well, as ``runtime.json`` says."""
         deadline = time.monotonic() + timeout_s
         while not (self.runtime.get("ready") and self.runtime.get("pid") == self.process_id):
@@ -90,7 +90,7 @@ class Platform:
                 raise AssertionError(f"not ready: {health}\n{self.output()}")
             time.sleep(0.1)
 
-    def stop(self, timeout_s: float = 20) -> int:
+    def stop(self, timeout_s: float = 60) -> int:
         """SIGTERM, as a service manager would. Returns the exit code."""
         assert self.process is not None
         if self.process.poll() is None:
@@ -104,10 +104,13 @@ class Platform:
     def kill(self, part: str = "supervisor") -> None:
         """kill -9 of one part: supervisor, database, receiver, ingest, web, worker-1, …"""
         state = self.runtime
-        pid = state["pid"] if part == "supervisor" else state["parts"][part]["pid"]
+        if part == "supervisor":
+            pid = state["pid"]
+        else:  # it may be on its way up
+            pid = self.wait_for(lambda: self.runtime["parts"][part]["pid"])
         os.kill(pid, signal.SIGKILL)
         if part == "supervisor" and self.process is not None:
-            self.process.wait(5)
+            self.process.wait(30)
 
     # -- questions -----------------------------------------------------------------------------
 
@@ -135,7 +138,7 @@ class Platform:
         return str(self.runtime["dicom"]["ae_title"])
 
     def cli(
-        self, *arguments: object, check: bool = True, timeout_s: float = 120
+        self, *arguments: object, check: bool = True, timeout_s: float = 240
     ) -> subprocess.CompletedProcess[str]:
         """Run ``isocenter …`` against this platform."""
         done = subprocess.run(
@@ -160,7 +163,7 @@ class Platform:
         """HTTP status and body; status 0 if nobody answers."""
         try:
             with urllib.request.urlopen(
-                f"http://127.0.0.1:{self.http_port}{path}", timeout=15
+                f"http://127.0.0.1:{self.http_port}{path}", timeout=60
             ) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
@@ -174,7 +177,7 @@ class Platform:
         return {"http_status": status, **json.loads(body)} if status else {"http_status": 0}
 
     def wait_for(
-        self, what: Callable[[], Any], timeout_s: float = 60, every_s: float = 0.25
+        self, what: Callable[[], Any], timeout_s: float = 120, every_s: float = 0.25
     ) -> Any:
         """Ask again until the answer is true; returns it."""
         deadline = time.monotonic() + timeout_s
@@ -208,13 +211,13 @@ class Platform:
         if self.process is not None and self.process.poll() is None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.stop()
-        left = wait_until_gone(self.processes(), 10)
+        left = wait_until_gone(self.processes(), 30)
         names = [f"{p.pid} {p.name()}" for p in left]
         for process in left:
             with contextlib.suppress(psutil.Error):
                 process.kill()
         if self.process is not None:
-            self.process.wait(5)
+            self.process.wait(30)
         assert not names, f"left running: {names}\n{self.output()}"
 
     def _belongs(self, process: psutil.Process) -> bool:

@@ -72,6 +72,7 @@ def events() -> None:
         (["--since", "2026-01-03"], ["1.2", "1.1"]),
         (["--until", "2026-01-03"], ["1.1", "1.0"]),
         (["--until", "2026-01-03T12:00:00"], ["1.0"]),
+        (["--until", "9999-12-31"], ["1.2", "1.1", "1.0"]),
     ],
 )
 def test_list(cli: Cli, events: None, options: list[str], studies: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -153,7 +154,7 @@ def test_wrong_options_are_usage_errors(shared_data, tmp_path, arguments, said):
 def test_a_path_that_is_not_there(tmp_path):
     done = contours(tmp_path / "none", "--out", tmp_path / "out")
     assert done.returncode == 2
-    assert "none" in done.stderr
+    assert "none" in re.sub(r"\W", "", done.stderr)  # a long path is broken in a box
 
 
 def test_burn_in_and_planes_per_roi(shared_data, tmp_path):

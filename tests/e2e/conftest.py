@@ -18,7 +18,7 @@ import yaml
 
 from isocenter.core.phantoms import HeadPhantom, head_phantom
 
-WAIT_S = 60
+WAIT_S = 150
 
 Phantom = Callable[[str], HeadPhantom]
 
@@ -38,7 +38,7 @@ class Destination:
              str(self.port)],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:
@@ -49,7 +49,7 @@ class Destination:
     def stop(self) -> None:
         if self.process is not None:
             self.process.terminate()
-            self.process.wait(10)
+            self.process.wait(60)
             self.process = None
 
     def received(self, study_uid: str) -> list[pydicom.Dataset]:
@@ -96,7 +96,7 @@ class Gateway:
             check=False,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
         )
         assert result.returncode == 0, result.stdout + result.stderr
 

@@ -134,7 +134,7 @@ def routes(folder: Path) -> str:
 def receive(platform: Any, folder: Path) -> str:
     """What comes in by DIMSE and import: good, again, changed, broken, and from a stranger."""
     files = study(folder, "one")
-    peer = Peer("127.0.0.1", platform.dicom_port, "ISOCENTER", "SENDER", timeout_s=20)
+    peer = Peer("127.0.0.1", platform.dicom_port, "ISOCENTER", "SENDER", timeout_s=60)
     assert all(result.status == 0 for result in send(files, peer).results)
     changed = head_phantom("one", **SIZE).images[0]
     mark(changed).PixelData = bytes(len(changed.PixelData))
@@ -193,7 +193,7 @@ def people(platform: Any) -> str:
     """Somebody of each role; who the administrator is."""
     done = subprocess.run(
         [sys.executable, str(seed.__file__), str(platform.data_dir), "people"],
-        capture_output=True, text=True, check=False, timeout=120,
+        capture_output=True, text=True, check=False, timeout=240,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return str(json.loads(done.stdout)["users"]["administrator"])
@@ -305,7 +305,7 @@ def test_no_identity_anywhere(platform: Any, tmp_path: Path) -> None:
             {"run", "delivery", "instance"}
             <= {item["kind"] for item in started.json("quarantine", "list")}
         ),
-        timeout_s=90,
+        timeout_s=180,
     )
     use(started, study_uid)
     fail_in_the_database(started)

@@ -59,7 +59,7 @@ class Victim:
     def port(self) -> int:
         return self.receiver.port
 
-    def peer(self, timeout_s: float = 10) -> RawPeer:
+    def peer(self, timeout_s: float = 60) -> RawPeer:
         return RawPeer(self.port, timeout_s)
 
     def send_valid(self) -> float:
@@ -85,7 +85,7 @@ class Victim:
 
     def _wait_until_tidy(self) -> None:
         """Threads and descriptors of associations that are over must go."""
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             threads, descriptors = self.receiver.threads, self.receiver.descriptors
             # Segments and the journal may be open that were not at the beginning.

@@ -159,7 +159,7 @@ def flood(peer: RawPeer, content: bytes) -> float:
     """Send the same again and again until the receiver hangs up; seconds that it took."""
     started = time.monotonic()
     while peer.try_send(content):
-        assert time.monotonic() - started < 10, "the receiver listens for ever"
+        assert time.monotonic() - started < 60, "the receiver listens for ever"
     return time.monotonic() - started
 
 

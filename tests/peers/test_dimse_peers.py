@@ -73,7 +73,9 @@ class Receiving:
     def __init__(self, folder: Path) -> None:
         settings = Settings(
             data_dir=folder,
-            receiver=Receiver(hosts=("127.0.0.1",), port=0, acse_timeout_s=5, network_timeout_s=10),
+            receiver=Receiver(
+                hosts=("127.0.0.1",), port=0, acse_timeout_s=30, network_timeout_s=60
+            ),
         )
         self.folder = folder
         self.spool = Spool(folder, segment_bytes=4 << 20)
@@ -109,7 +111,7 @@ class Receiving:
         return [event.kind for file in reader.files() for event in reader.events(file)]
 
     def stop(self) -> None:
-        self.acceptor.stop(5)
+        self.acceptor.stop(30)
         self.journal.close()
         self.spool.close()
 
@@ -140,7 +142,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., int]]:
     """Start a peer as a process that listens on a free port; returns the port."""
     running: list[subprocess.Popen[bytes]] = []
 
-    def start(command: Callable[[int], Sequence[str]], ready_s: float = 20) -> int:
+    def start(command: Callable[[int], Sequence[str]], ready_s: float = 90) -> int:
         for _ in range(5):  # the port may be taken between our look and its start
             with socket.socket() as probe:
                 probe.bind(("127.0.0.1", 0))
@@ -164,10 +166,10 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., int]]:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
         try:
-            process.wait(10)
+            process.wait(30)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait(10)
+            process.wait(30)
 
 
 @pytest.fixture(scope="module")
@@ -263,7 +265,7 @@ def test_four_senders_at_once(receiving: Receiving, study: list[Path]) -> None:
         )
         for n in range(4)
     ]
-    assert [sender.wait(60) for sender in senders] == [0] * 4
+    assert [sender.wait(150) for sender in senders] == [0] * 4
     assert len(receiving.stored()) == len(study)
 
 
@@ -276,7 +278,7 @@ def test_senders_that_are_killed_leave_nothing(receiving: Receiving, study: list
         )
         time.sleep(0.15)
         sender.kill()
-        sender.wait(10)
+        sender.wait(60)
     contents = data_sets_of(study)
     for uid, stored in receiving.data_sets().items():
         assert stored == contents[uid]
@@ -292,7 +294,7 @@ def test_two_associations_to_storescp(
     target.mkdir()
     scp = program("storescp")
     port = serve(lambda port: [scp, *options, "--bit-preserving", "-od", str(target), str(port)])
-    peer = Peer("127.0.0.1", port, timeout_s=10)
+    peer = Peer("127.0.0.1", port, timeout_s=60)
     for _ in range(2):
         report = send(study, peer, associations=2)
         assert report.is_complete
@@ -310,7 +312,7 @@ def test_to_storescp(serve: Callable[..., int], study: list[Path], tmp_path: Pat
     port = serve(
         lambda port: [scp, "--accept-all", "--bit-preserving", "-od", str(target), str(port)]
     )
-    peer = Peer("127.0.0.1", port, timeout_s=10)
+    peer = Peer("127.0.0.1", port, timeout_s=60)
     assert echo(peer) > 0
     report = send(study, peer)
     assert report.is_complete
@@ -335,7 +337,7 @@ def test_storescp_that_takes_only_implicit(
             if item.transfer_syntax_uid in wanted:
                 wanted.remove(item.transfer_syntax_uid)
                 items[path] = item
-    report = send(items.values(), Peer("127.0.0.1", port, timeout_s=20))
+    report = send(items.values(), Peer("127.0.0.1", port, timeout_s=60))
     assert report.is_complete, report.results
     assert all("does not accept" in result.note for result in report.results)
     for path in target.iterdir():
@@ -384,7 +386,7 @@ def orthanc(serve: Callable[..., int], tmp_path: Path) -> int:
 
 
 def test_to_orthanc_and_counted_there(orthanc: int, study: list[Path]) -> None:
-    peer = Peer("127.0.0.1", orthanc, timeout_s=20)
+    peer = Peer("127.0.0.1", orthanc, timeout_s=60)
     study_uid = str(dcmread(study[0], stop_before_pixels=True).StudyInstanceUID)
     assert count_study(peer, study_uid, 20) is None
     report = send(study, peer, associations=4)

@@ -13,6 +13,7 @@ from django.conf import settings as configuration
 from django.db import connection
 from django.test import Client
 
+from isocenter.apps.accounts.models import User
 from isocenter.runtime.layout import Layout
 from isocenter.runtime.state_files import process_identity, write_state
 
@@ -48,6 +49,24 @@ def test_all_is_well(well: Layout) -> None:
     assert set(checks) == {
         "database", "queue", "receiver", "ingest", "workers", "disk", "parts",
     }  # fmt: skip
+
+
+@pytest.mark.django_db
+def test_how_things_are_is_for_this_machine_and_those_who_look_after_it(well: Layout) -> None:
+    def asked(role: str = "") -> dict[str, object]:
+        client = Client(REMOTE_ADDR="10.1.2.3")
+        if role:
+            client.force_login(User.objects.create(username=role, role=role))
+        found: dict[str, object] = client.get("/health/ready").json()
+        return found
+
+    for answer in (asked(), asked("student")):
+        assert answer.keys() == {"status", "checks"}
+        checks = answer["checks"]
+        assert isinstance(checks, dict)
+        assert set(map(str, checks.values())) == {"{'ok': True}"}
+    assert "PostgreSQL" in str(asked("administrator"))
+    assert "PostgreSQL" in str(Client().get("/health/ready").json())
 
 
 @pytest.mark.django_db

@@ -38,13 +38,13 @@ class Running:
             stderr=subprocess.STDOUT,
         )
         self.state_file = data / "run" / "receiver.json"
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while not self.is_ready():
             assert self.process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.02)
         self.state = json.loads(self.state_file.read_text())
-        self.peer = Peer("127.0.0.1", self.state["addresses"][0]["port"], timeout_s=5)
+        self.peer = Peer("127.0.0.1", self.state["addresses"][0]["port"], timeout_s=30)
 
     def is_ready(self) -> bool:
         if not self.state_file.exists():
@@ -53,7 +53,7 @@ class Running:
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        code = self.process.wait(20)
+        code = self.process.wait(60)
         assert self.process.stdout is not None
         self.process.stdout.close()
         return code
@@ -173,7 +173,7 @@ def test_a_port_that_is_taken_is_told(run: Callable[..., Running], tmp_path: Pat
         [sys.executable, "-c", program, str(tmp_path / "other")],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
         env={**os.environ, "NO_COLOR": "1"},
     )

@@ -12,7 +12,7 @@ from typing import Any
 
 DESKTOP = {"width": 1440, "height": 900}
 TABLET = {"width": 834, "height": 1112}
-WAIT_MS = 15_000
+WAIT_MS = 45_000
 AXE_PLACES = (
     "src/isocenter/apps/web/static/vendor/axe-core/axe.min.js",
     "frontend/node_modules/axe-core/axe.min.js",
@@ -84,7 +84,7 @@ class Site:
         """Its session is over; the next page signs in anew."""
         self._signed_in.pop(role, None)
 
-    def wait_for_studies(self, study_uids: list[str], timeout_s: float = 60) -> None:
+    def wait_for_studies(self, study_uids: list[str], timeout_s: float = 180) -> None:
         """Until these are complete."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:

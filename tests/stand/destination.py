@@ -50,7 +50,7 @@ class StoringPeer:
         self._wait()
 
     def _wait(self) -> None:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:
@@ -60,7 +60,7 @@ class StoringPeer:
 
     def stop(self) -> None:
         self._process.terminate()
-        self._process.wait(10)
+        self._process.wait(60)
 
     def arrived(self) -> list[Arrived]:
         """Everything whole that came; files of transfers that broke off are left out."""

@@ -18,7 +18,7 @@ import yaml
 
 from isocenter.apps.archive.spool import SpoolReader
 
-START_TIMEOUT_S = 30
+START_TIMEOUT_S = 120
 
 QUICK: dict[str, dict[str, Any]] = {
     "receiver": {
@@ -129,7 +129,7 @@ class ReceiverProcess:
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait(10)
+            self._process.wait(60)
 
     def stop(self) -> int:
         """SIGTERM; the exit code. Nothing is left running."""
@@ -138,7 +138,7 @@ class ReceiverProcess:
         try:
             if self._process.poll() is None:
                 os.kill(self.pid or self._process.pid, signal.SIGTERM)
-            return self._process.wait(20)
+            return self._process.wait(60)
         except subprocess.TimeoutExpired:
             self.kill()
             raise AssertionError(f"the receiver did not stop:\n{self.log_tail()}") from None

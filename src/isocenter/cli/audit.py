@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
@@ -22,6 +22,7 @@ from isocenter.cli.platform import (
     emit,
     fail,
 )
+from isocenter.runtime.days import end_of_day
 
 if TYPE_CHECKING:
     from isocenter.apps.audit.queries import EventFilter
@@ -174,4 +175,4 @@ def _time(text: str, *, is_end: bool = False) -> datetime | None:
     except ValueError:
         fail(f"{text!r} is no time: write it as 2026-01-31 or 2026-01-31T12:00", USAGE)
     found = found if found.tzinfo else found.replace(tzinfo=UTC)
-    return found + timedelta(days=1) if is_end and len(text) == _DAYS else found
+    return end_of_day(found.date()) if is_end and len(text) == _DAYS else found

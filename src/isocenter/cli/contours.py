@@ -7,11 +7,28 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from isocenter import __version__
+from isocenter.cli.contours_options import (
+    AllowOtherFrameOfReferenceOption,
+    BurnInOption,
+    ExcludeOption,
+    FormatsOption,
+    IgnoreOption,
+    IncludeOption,
+    InterpolateOption,
+    MadeAtOption,
+    NestingOption,
+    NiftiCompressionOption,
+    OutOption,
+    PathArgument,
+    PerRoiOption,
+    ReportOption,
+    TypesOption,
+)
 from isocenter.cli.contours_text import print_drawn
 from isocenter.cli.late_progress import LateProgress
 from isocenter.cli.platform import FAILED, USAGE, JsonOption, fail
@@ -30,80 +47,22 @@ def register(root: typer.Typer) -> None:
 
 
 def contours_command(
-    path: Annotated[
-        Path,
-        typer.Argument(
-            exists=True, help="Folder (or file) that holds image series and RT structure sets."
-        ),
-    ],
+    path: PathArgument,
     *,
-    out: Annotated[Path, typer.Option("--out", help="Folder for what is made.", file_okay=False)],
-    formats: Annotated[
-        str,
-        typer.Option("--formats", help=f"What to make, with commas: {', '.join(FORMATS)}, or all."),
-    ] = "overlay,json",
-    ignore: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--ignore",
-            help="Leave out ROIs whose name contains this, in any case; several times, or with "
-            "commas. An empty text ignores none.  [default: skull]",
-            show_default=False,
-        ),
-    ] = None,
-    include: Annotated[
-        list[str] | None,
-        typer.Option("--include", help="Only ROIs whose name matches this regular expression."),
-    ] = None,
-    exclude: Annotated[
-        list[str] | None,
-        typer.Option("--exclude", help="No ROI whose name matches this regular expression."),
-    ] = None,
-    types: Annotated[
-        list[str] | None,
-        typer.Option("--type", help="Only ROIs of this interpreted type: PTV, ORGAN, …"),
-    ] = None,
-    per_roi: Annotated[
-        bool,
-        typer.Option("--per-roi/--merged", help="An overlay plane per ROI, or one for all."),
-    ] = False,
-    nesting: Annotated[
-        str, typer.Option("--nesting", help="How contours of an ROI combine: depth, union, xor.")
-    ] = "depth",
-    interpolate: Annotated[
-        bool, typer.Option("--interpolate", help="Fill slices between contour planes.")
-    ] = False,
-    burn_in: Annotated[
-        str | None,
-        typer.Option("--burn-in", help=f'Text for the overlay images, such as "{DISCLAIMER}".'),
-    ] = None,
-    allow_other_frame_of_reference: Annotated[
-        bool,
-        typer.Option(
-            "--allow-other-frame-of-reference",
-            help="Draw also where the frames of reference differ.",
-        ),
-    ] = False,
-    nifti_compression: Annotated[
-        int,
-        typer.Option(
-            "--nifti-compression",
-            min=0,
-            max=3,
-            help="NIfTI masks: 1 (fast) to 3 (small) for .nii.gz, 0 for plain .nii.",
-        ),
-    ] = 1,
-    report: Annotated[
-        bool, typer.Option("--report", help="Write report.html, report.json and report.txt.")
-    ] = False,
-    made_at: Annotated[
-        datetime | None,
-        typer.Option(
-            "--made-at",
-            help="Time in what is written (default: now); the same time, the same bytes.",
-            show_default=False,
-        ),
-    ] = None,
+    out: OutOption,
+    formats: FormatsOption = "overlay,json",
+    ignore: IgnoreOption = None,
+    include: IncludeOption = None,
+    exclude: ExcludeOption = None,
+    types: TypesOption = None,
+    per_roi: PerRoiOption = False,
+    nesting: NestingOption = "depth",
+    interpolate: InterpolateOption = False,
+    burn_in: BurnInOption = None,
+    allow_other_frame_of_reference: AllowOtherFrameOfReferenceOption = False,
+    nifti_compression: NiftiCompressionOption = 1,
+    report: ReportOption = False,
+    made_at: MadeAtOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Draw RT structure sets: overlays, SEG, masks, meshes, pictures.
@@ -135,6 +94,10 @@ def contours_command(
     seconds = monotonic() - started
     if report:
         _write_report(summary, out, moment, seconds)
+    _tell(summary, out, seconds, as_json=as_json)
+
+
+def _tell(summary: Summary, out: Path, seconds: float, *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps(summary.to_json(), indent=2, ensure_ascii=False) + "\n")
     else:

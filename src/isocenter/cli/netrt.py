@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from isocenter.cli.platform import JsonOption, emit
+from isocenter.core.errors import ConfigurationError
 
 
 def register(config_app: typer.Typer) -> None:
@@ -36,7 +38,6 @@ def import_netrt(
     """
     from isocenter.apps.routing.documents import read_yaml, write_yaml
     from isocenter.apps.routing.netrt import translate
-    from isocenter.core.errors import ConfigurationError
 
     result = translate(read_yaml(file.read_text("utf-8"), where=str(file)), with_previews=debug)
     settings, routes = write_yaml(result.settings), write_yaml(result.routes)
@@ -51,22 +52,27 @@ def import_netrt(
         typer.echo(together + routes, nl=False)
         return
     if out.suffix in (".yaml", ".yml"):
-        written = {out: together + routes}
+        _write({out: together + routes})
     else:
-        written = {
-            out / "isocenter.yaml": settings,
-            out / "routes.yaml": _commented("keys:", "\n".join(notes)) + routes,
-        }
-    for path in written:
-        if path.exists():
-            raise ConfigurationError(f"{path} exists already", hint="name another --out")
-    for path, text in written.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, "utf-8")
-        typer.echo(f"written: {path}")
+        routes = _commented("keys:", "\n".join(notes)) + routes
+        _write({out / "isocenter.yaml": settings, out / "routes.yaml": routes})
     for line in result.lines:
         if not line.is_taken:
             typer.secho(f"note: {line.key}: {line.fate}", err=True)
+
+
+def _write(texts: Mapping[Path, str]) -> None:
+    """
+    Raises:
+        ConfigurationError: one of the files is there already; none was written.
+    """
+    for path in texts:
+        if path.exists():
+            raise ConfigurationError(f"{path} exists already", hint="name another --out")
+    for path, text in texts.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+        typer.echo(f"written: {path}")
 
 
 def _commented(title: str, text: str) -> str:

@@ -24,6 +24,27 @@ _COLUMNS = (
 )
 
 Name = Annotated[str, typer.Argument(help="Name of the node.", show_default=False)]
+FolderOption = Annotated[Path | None, typer.Option(help="A folder in place of a DICOM system.")]
+HostOption = Annotated[str, typer.Option(help="Name or address of the DICOM system.")]
+PortOption = Annotated[int | None, typer.Option(min=1, max=65535)]
+AeTitleOption = Annotated[str, typer.Option(help="AE title that the system is called by.")]
+CallingAeTitleOption = Annotated[str, typer.Option(help="How we call ourselves there.")]
+MaxAssociationsOption = Annotated[
+    int, typer.Option(min=1, help="Associations at once, of all deliveries.")
+]
+RateMbSOption = Annotated[
+    float | None, typer.Option(min=0.1, help="Megabytes per second, at most.")
+]
+TimeoutSOption = Annotated[float | None, typer.Option(help="Longest silence of the peer.")]
+CanQueryOption = Annotated[
+    bool, typer.Option(help="It answers C-FIND, so completion compares counts.")
+]
+TlsOption = Annotated[bool, typer.Option(help="Talk TLS.")]
+TlsCaOption = Annotated[Path | None, typer.Option(help="PEM file with its CA.")]
+TlsCertificateOption = Annotated[Path | None, typer.Option(help="PEM file: our own.")]
+TlsKeyOption = Annotated[Path | None, typer.Option(help="PEM file: our own key.")]
+TlsVerifyOption = Annotated[bool, typer.Option(help="Check the name in its certificate.")]
+DisabledOption = Annotated[bool, typer.Option(help="Add it, but send nothing there.")]
 
 
 @app.command("list")
@@ -41,29 +62,21 @@ def list_nodes(
 @app.command()
 def add(
     name: Name,
-    folder: Annotated[
-        Path | None, typer.Option(help="A folder in place of a DICOM system.")
-    ] = None,
-    host: Annotated[str, typer.Option(help="Name or address of the DICOM system.")] = "",
-    port: Annotated[int | None, typer.Option(min=1, max=65535)] = None,
-    ae_title: Annotated[str, typer.Option(help="AE title that the system is called by.")] = "",
-    calling_ae_title: Annotated[str, typer.Option(help="How we call ourselves there.")] = "",
-    max_associations: Annotated[
-        int, typer.Option(min=1, help="Associations at once, of all deliveries.")
-    ] = 2,
-    rate_mb_s: Annotated[
-        float | None, typer.Option(min=0.1, help="Megabytes per second, at most.")
-    ] = None,
-    timeout_s: Annotated[float | None, typer.Option(help="Longest silence of the peer.")] = None,
-    can_query: Annotated[
-        bool, typer.Option(help="It answers C-FIND, so completion compares counts.")
-    ] = False,
-    tls: Annotated[bool, typer.Option(help="Talk TLS.")] = False,
-    tls_ca: Annotated[Path | None, typer.Option(help="PEM file with its CA.")] = None,
-    tls_certificate: Annotated[Path | None, typer.Option(help="PEM file: our own.")] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="PEM file: our own key.")] = None,
-    tls_verify: Annotated[bool, typer.Option(help="Check the name in its certificate.")] = True,
-    disabled: Annotated[bool, typer.Option(help="Add it, but send nothing there.")] = False,
+    folder: FolderOption = None,
+    host: HostOption = "",
+    port: PortOption = None,
+    ae_title: AeTitleOption = "",
+    calling_ae_title: CallingAeTitleOption = "",
+    max_associations: MaxAssociationsOption = 2,
+    rate_mb_s: RateMbSOption = None,
+    timeout_s: TimeoutSOption = None,
+    can_query: CanQueryOption = False,
+    tls: TlsOption = False,
+    tls_ca: TlsCaOption = None,
+    tls_certificate: TlsCertificateOption = None,
+    tls_key: TlsKeyOption = None,
+    tls_verify: TlsVerifyOption = True,
+    disabled: DisabledOption = False,
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -84,13 +97,15 @@ def add(
         "enabled": not disabled,
     }
     if tls or tls_ca or tls_certificate:
-        values["tls"] = {
-            "ca": str(tls_ca.absolute()) if tls_ca else "",
-            "certificate": str(tls_certificate.absolute()) if tls_certificate else "",
-            "key": str(tls_key.absolute()) if tls_key else "",
-            "verify": tls_verify,
-        }
+        files = {"ca": tls_ca, "certificate": tls_certificate, "key": tls_key}
+        tls_values = {key: str(path.absolute()) if path else "" for key, path in files.items()}
+        values["tls"] = {**tls_values, "verify": tls_verify}
     connect(data_dir, config)
+    emit(_saved(values), as_json)
+
+
+def _saved(values: dict[str, Any]) -> dict[str, Any]:
+    """The node as it is now; ends the command where an option cannot be."""
     from isocenter.apps.routing.documents import PipelineErrors, write_yaml
     from isocenter.apps.routing.services import apply_yaml
     from isocenter.apps.transfers import queries
@@ -99,7 +114,7 @@ def add(
         apply_yaml(write_yaml({"nodes": [values]}), where="the options", actor="cli")
     except PipelineErrors as error:
         fail("\n".join(_as_option(str(problem)) for problem in error.errors))
-    emit(queries.node_row(queries.node(name)), as_json)
+    return queries.node_row(queries.node(values["name"]))
 
 
 @app.command()

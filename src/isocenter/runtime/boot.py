@@ -133,6 +133,43 @@ def database_configuration(url: str) -> dict[str, Any]:
     }
 
 
+_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.postgres",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "procrastinate.contrib.django",
+    "isocenter.apps.audit",
+    "isocenter.apps.archive",
+    "isocenter.apps.transfers",
+    "isocenter.apps.routing",
+    "isocenter.apps.accounts",
+    "isocenter.apps.web",
+    "isocenter.apps.api",
+    "ninja",  # the files of its description's page
+]
+_MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "isocenter.runtime.web.headers.ContentSecurityPolicy",
+    "isocenter.runtime.web.static.StaticFiles",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "isocenter.apps.accounts.middleware.Authentication",
+    "isocenter.apps.web.viewer.Viewer",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "isocenter.runtime.web.errors.ErrorPages",
+]
+_CONTEXT_PROCESSORS = [
+    "django.template.context_processors.request",
+    "django.contrib.messages.context_processors.messages",
+    "isocenter.apps.web.context.layout",
+]
+
+
 def django_settings() -> dict[str, Any]:
     """Django's settings, made from ours."""
     ours, url = _booted or (load_settings(), "")
@@ -156,36 +193,19 @@ def django_settings() -> dict[str, Any]:
             }
         },
         "DEFAULT_AUTO_FIELD": "django.db.models.BigAutoField",
-        "INSTALLED_APPS": [
-            "django.contrib.auth",
-            "django.contrib.contenttypes",
-            "django.contrib.postgres",
-            "django.contrib.messages",
-            "django.contrib.staticfiles",
-            "procrastinate.contrib.django",
-            "isocenter.apps.audit",
-            "isocenter.apps.archive",
-            "isocenter.apps.transfers",
-            "isocenter.apps.routing",
-            "isocenter.apps.accounts",
-            "isocenter.apps.web",
-            "isocenter.apps.api",
-            "ninja",  # the files of its description's page
-        ],
-        "MIDDLEWARE": [
-            "django.middleware.security.SecurityMiddleware",
-            "isocenter.runtime.web.headers.ContentSecurityPolicy",
-            "isocenter.runtime.web.static.StaticFiles",
-            "django.contrib.sessions.middleware.SessionMiddleware",
-            "django.middleware.common.CommonMiddleware",
-            "django.contrib.auth.middleware.AuthenticationMiddleware",
-            "isocenter.apps.accounts.middleware.Authentication",
-            "isocenter.apps.web.viewer.Viewer",
-            "django.middleware.csrf.CsrfViewMiddleware",
-            "django.contrib.messages.middleware.MessageMiddleware",
-            "django.middleware.clickjacking.XFrameOptionsMiddleware",
-            "isocenter.runtime.web.errors.ErrorPages",
-        ],
+        "INSTALLED_APPS": list(_APPS),
+        "MIDDLEWARE": list(_MIDDLEWARE),
+        "LOGGING_CONFIG": None,  # runtime.logs does it
+        # Only workers need every task (`runtime.queue.load_tasks`); the rest starts faster without.
+        "PROCRASTINATE_AUTODISCOVER_MODULE_NAME": "",
+        **_of_people(ours),
+        **_of_pages(layout),
+        **_under_public_url(ours),
+    }
+
+
+def _of_people(ours: Settings) -> dict[str, Any]:
+    return {
         "AUTH_USER_MODEL": "accounts.User",
         "AUTHENTICATION_BACKENDS": ["django.contrib.auth.backends.ModelBackend"],
         "LOGIN_URL": "sign-in",
@@ -195,8 +215,13 @@ def django_settings() -> dict[str, Any]:
         "SESSION_COOKIE_NAME": "isocenter_session",
         "SESSION_COOKIE_SAMESITE": "Lax",
         "SESSION_COOKIE_AGE": round(ours.accounts.session_hours * 3600),
-        **_under_public_url(ours),
         "CSRF_COOKIE_NAME": "isocenter_csrf",
+        "CSRF_FAILURE_VIEW": "isocenter.runtime.web.errors.csrf_failure",
+    }
+
+
+def _of_pages(layout: Layout) -> dict[str, Any]:
+    return {
         # On the data disk; without an installation there is none to name.
         **({"FILE_UPLOAD_TEMP_DIR": str(layout.uploads)} if _booted else {}),
         "STATIC_URL": "/static/",
@@ -207,27 +232,17 @@ def django_settings() -> dict[str, Any]:
             "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
             "staticfiles": {"BACKEND": "isocenter.runtime.web.static.VersionedStorage"},
         },
-        "CSRF_FAILURE_VIEW": "isocenter.runtime.web.errors.csrf_failure",
         "ROOT_URLCONF": "isocenter.runtime.web.urls",
         "ASGI_APPLICATION": "isocenter.runtime.web.asgi.application",
         "TEMPLATES": [
             {
                 "BACKEND": "django.template.backends.django.DjangoTemplates",
                 "APP_DIRS": True,
-                "OPTIONS": {
-                    "context_processors": [
-                        "django.template.context_processors.request",
-                        "django.contrib.messages.context_processors.messages",
-                        "isocenter.apps.web.context.layout",
-                    ]
-                },
+                "OPTIONS": {"context_processors": list(_CONTEXT_PROCESSORS)},
             }
         ],
         "X_FRAME_OPTIONS": "DENY",
         "SECURE_REFERRER_POLICY": "same-origin",
-        "LOGGING_CONFIG": None,  # runtime.logs does it
-        # Only workers need every task (`runtime.queue.load_tasks`); the rest starts faster without.
-        "PROCRASTINATE_AUTODISCOVER_MODULE_NAME": "",
     }
 
 

@@ -170,26 +170,3 @@ def parts(settings: Settings, layout: Layout) -> Check:
     if failing:
         return Check(False, "; ".join(failing), {"states": found})
     return Check(True, f"{len(found)} run", {"states": found})
-
-
-def work_counts() -> dict[str, dict[str, int]]:
-    """Studies, runs, deliveries and what is in quarantine, by state."""
-    from django.db.models import Count
-
-    from isocenter.apps.routing.models import Delivery, QuarantineItem, Run
-
-    counts = {"studies": study_counts()}
-    for name, model in (("runs", Run), ("deliveries", Delivery), ("quarantine", QuarantineItem)):
-        counted = model.objects.values_list("state").annotate(n=Count("pk")).order_by("state")
-        counts[name] = dict(counted)
-    return counts
-
-
-def study_counts() -> dict[str, int]:
-    """Studies by state."""
-    from django.db.models import Count
-
-    from isocenter.apps.archive.models import Study
-
-    counted = Study.objects.values_list("state").annotate(n=Count("id")).order_by("state")
-    return dict(counted)

@@ -24,6 +24,13 @@ from isocenter.runtime.settings import Settings
 
 CONSOLE_LEVEL_VARIABLE = "ISOCENTER_CONSOLE_LEVEL"
 _QUIET = ("pynetdicom", "pydicom", "numba", "asyncio", "httpx", "httpcore", "matplotlib", "PIL")
+_FIRST: tuple[Any, ...] = (
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.processors.StackInfoRenderer(),
+)
 
 
 class SharedRotatingFile(logging.Handler):
@@ -102,6 +109,20 @@ def where_it_broke(
     return event
 
 
+def _formatter(part: str, renderer: Any) -> logging.Formatter:
+    def name_part(
+        logger: object, method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        event["part"] = part
+        event["pid"] = os.getpid()
+        return event
+
+    drop = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=_FIRST, processors=[drop, name_part, where_it_broke, renderer]
+    )
+
+
 def configure_logs(settings: Settings, part: str) -> None:
     """Send structlog's and logging's records to the file and the console.
 
@@ -111,57 +132,22 @@ def configure_logs(settings: Settings, part: str) -> None:
     """
     layout = Layout(settings.data_dir)
     layout.create()
-
-    def name_part(
-        logger: object, method: str, event: MutableMapping[str, Any]
-    ) -> MutableMapping[str, Any]:
-        event["part"] = part
-        event["pid"] = os.getpid()
-        return event
-
-    shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.StackInfoRenderer(),
-    ]
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*_FIRST, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    drop = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     file = SharedRotatingFile(
         layout.logs / "application.jsonl",
         max_bytes=settings.logs.rotate_mb << 20,
         keep=settings.logs.keep,
     )
-    file.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[
-                drop,
-                name_part,
-                where_it_broke,
-                structlog.processors.JSONRenderer(default=str),
-            ],
-        )
-    )
+    file.setFormatter(_formatter(part, structlog.processors.JSONRenderer(default=str)))
     console = logging.StreamHandler(sys.stderr)
     console.setLevel(os.environ.get(CONSOLE_LEVEL_VARIABLE, settings.logs.level))
-    console.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[
-                drop,
-                name_part,
-                where_it_broke,
-                structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
-            ],
-        )
-    )
+    colours = sys.stderr.isatty()
+    console.setFormatter(_formatter(part, structlog.dev.ConsoleRenderer(colors=colours)))
     root = logging.getLogger()
     for old in list(root.handlers):
         root.removeHandler(old)
@@ -171,6 +157,7 @@ def configure_logs(settings: Settings, part: str) -> None:
     root.addHandler(console)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
-    # A platform that is not ready yet says so in its state; each question need not be logged.
+    # It would log each "not ready" of a platform that starts, and addresses as they were typed.
+    # What breaks in a request is written by `web.failures`.
     logging.getLogger("django.request").setLevel(logging.CRITICAL)
     logging.captureWarnings(True)

@@ -160,7 +160,11 @@ class Delivery(Section):
 
 
 class Nodes(Section):
-    """Tests of nodes in the background."""
+    """Where folder nodes may be; tests of nodes in the background."""
+
+    folder_roots: tuple[Path, ...] = Field(
+        (), description="folder nodes lie below one of these; empty: anywhere but system folders"
+    )
 
     test_every_min: int = Field(5, ge=0, le=1440, description="0: never")
     test_timeout_s: float = Field(10, gt=0, le=60, description="a node that is slower is silent")

@@ -20,7 +20,6 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from types import FrameType
 from typing import IO, Any
 
@@ -382,9 +381,3 @@ def _command(process: psutil.Process) -> list[str]:
         return process.cmdline()
     except psutil.Error:
         return []
-
-
-def running_state(data_dir: Path) -> dict[str, Any]:
-    """``runtime.json`` of the platform that runs on this data directory; empty if none does."""
-    state = read_state(Layout(data_dir).run / "runtime.json")
-    return state if live_process(state) is not None else {}

@@ -43,8 +43,9 @@ def test_names_are_once_whatever_their_case():
     "name", ["", "new", "cli", "a b", "a/b", "../x", "x" * 65, "аnna", "admın", "-a", "a\x00"]
 )
 def test_names_that_cannot_be(name):
-    with pytest.raises(ConfigurationError, match="cannot be a name"):
+    with pytest.raises(ConfigurationError, match="cannot be a name") as caught:
         create(name)
+    assert ("reserved" in str(caught.value)) == (name in ("new", "cli"))
 
 
 @pytest.mark.parametrize(
@@ -170,11 +171,12 @@ def test_every_change_is_an_event(person, administrator):
 
 def test_choosing_a_password_of_ones_own():
     made = create("anna")
+    by = principal_of_user(made.user)
     with pytest.raises(ConfigurationError, match="present password is wrong"):
-        services.change_own_password(made.user, "wrong", GOOD)
+        services.change_own_password(made.user, "wrong", GOOD, by=by)
     with pytest.raises(WeakPassword, match="choose another"):
-        services.change_own_password(made.user, made.password, made.password)
-    services.change_own_password(made.user, made.password, GOOD)
+        services.change_own_password(made.user, made.password, made.password, by=by)
+    services.change_own_password(made.user, made.password, GOOD, by=by)
     anna = queries.person("anna")
     assert anna.check_password(GOOD)
     assert not anna.must_change_password
@@ -194,7 +196,7 @@ def test_groups_give_rights_and_nodes(person):
     assert not both.may_send_to("pacs", identified=True)
     assert not both.may_fetch_from("pacs")
 
-    services.choose_group(anna, "two")
+    services.choose_group(anna, "two", by=both)
     anna = queries.person("anna")
     alone = principal_of_user(anna)
     assert not alone.may(Right.DOWNLOAD)
@@ -206,14 +208,49 @@ def test_groups_give_rights_and_nodes(person):
     services.remove_member("two", "anna", by=COMMAND_LINE)
     assert queries.person("anna").active_group is None
     with pytest.raises(ConfigurationError, match="no member"):
-        services.choose_group(anna, "two")
+        services.choose_group(anna, "two", by=both)
+
+
+def test_nobody_gives_nodes_that_they_may_not_use(person):
+    """Whoever manages people by a group's right is no administrator of nodes."""
+    manager = person("mia", "researcher")
+    for node in ("pacs", "disk"):
+        Node.objects.create(name=node, kind="folder", folder=f"/tmp/{node}")
+    services.create_group("people", by=COMMAND_LINE, rights=["manage-people"])
+    services.create_group("trial", by=COMMAND_LINE)
+    services.add_member("people", "mia", by=COMMAND_LINE)
+    services.grant_node("people", "disk", by=COMMAND_LINE, source=False, destination=True)
+    mia = principal_of_user(manager)
+
+    def grant(node: str, source: bool, destination: bool, group: str = "trial") -> None:
+        services.grant_node(group, node, by=mia, source=source, destination=destination)
+
+    for given in (("pacs", True, False), ("pacs", False, True), ("disk", True, True)):
+        for group in ("people", "trial"):
+            with pytest.raises(NotAllowed, match="nobody gives"):
+                grant(*given, group=group)
+    grant("disk", False, True)
+    services.add_member("trial", "mia", by=mia)
+    services.remove_member("trial", "mia", by=mia)
+
+    services.grant_node("trial", "pacs", by=COMMAND_LINE, source=True, destination=True)
+    with pytest.raises(NotAllowed, match="pacs"):
+        services.add_member("trial", "mia", by=mia)
+    grant("pacs", True, False)  # less than before
+    services.create_group("nodes", by=COMMAND_LINE, rights=["manage-nodes"])
+    services.add_member("nodes", "mia", by=COMMAND_LINE)
+    mia = principal_of_user(manager)
+    grant("pacs", True, True)
 
 
 def test_groups_are_checked():
     services.create_group("one", by=COMMAND_LINE)
-    for name in ("", "new", "a/b", "x" * 65, "a\nb"):
+    for name in ("", "new", "a/b", "x" * 65, "a\nb", ".", "..", " .. "):
         with pytest.raises(ConfigurationError, match="cannot be the name"):
             services.create_group(name, by=COMMAND_LINE)
+    with pytest.raises(ConfigurationError, match="a page has it"):
+        services.create_group("new", by=COMMAND_LINE)
+    services.create_group("one.two", by=COMMAND_LINE)
     with pytest.raises(ConfigurationError, match="already"):
         services.create_group("one", by=COMMAND_LINE)
     with pytest.raises(ConfigurationError, match="no right fly"):

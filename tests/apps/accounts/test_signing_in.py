@@ -101,6 +101,27 @@ def test_attempts_at_the_same_moment_are_no_more_than_the_limit(person):
 
 
 @pytest.mark.django_db
+def test_the_present_password_is_guessed_under_the_same_limits(person, browser, accounts_settings):
+    accounts_settings(lock_after_failures=3)
+    person("anna")
+    client = browser("anna")
+    given = {"new": "another-horse-9-battery", "again": "another-horse-9-battery"}
+
+    def guess(old: str) -> int:
+        return client.post("/account/password/", {"old": old, **given}).status_code
+
+    assert [guess(f"guess {n}") for n in range(4)] == [200, 200, 200, 429]
+    assert guess(PASSWORD) == 429
+    assert attempt("anna", PASSWORD, "10.0.0.2") == 429
+    failed = Event.objects.filter(kind="SIGN_IN_FAILED")
+    assert [(event.actor, event.detail["where"]) for event in failed] == [("anna", "password")] * 3
+    assert "guess" not in str([event.detail for event in failed])
+    assert Event.objects.get(kind="ACCOUNT_LOCKED").actor == "anna"
+    unlock("anna", by=COMMAND_LINE)
+    assert guess(PASSWORD) == 302
+
+
+@pytest.mark.django_db
 def test_old_counts_go(person):
     attempt("made-up")
     SignInLimit.objects.update(first_at=timezone.now() - timedelta(days=1))

@@ -82,13 +82,18 @@ def test_scopes_are_checked(person):
 def test_a_token_makes_none_that_can_more_or_lives_longer(person):
     anna = person("anna")
     ends = timezone.now() + timedelta(days=2)
-    first = services.create_token(anna, ["read"], expires_at=ends)
-    reader = services.principal_of_token(first.text)
-    with pytest.raises(NotAllowed, match="nobody gives"):
-        services.create_token(anna, ["all"], by=reader)
-    assert services.create_token(anna, ["view"], by=reader).row.expires_at == ends
+    whole = services.principal_of_token(services.create_token(anna, ["all"], expires_at=ends).text)
+    assert services.create_token(anna, ["view"], by=whole).row.expires_at == ends
     soon = timezone.now() + timedelta(days=1)
-    assert services.create_token(anna, ["view"], expires_at=soon, by=reader).row.expires_at == soon
+    assert services.create_token(anna, ["view"], expires_at=soon, by=whole).row.expires_at == soon
+    reader = services.principal_of_token(services.create_token(anna, ["read"]).text)
+    with pytest.raises(NotAllowed, match="scope all"):
+        services.create_token(anna, ["view"], by=reader)
+    manager = services.principal_of_token(
+        services.create_token(person("bea", "administrator"), ["manage-people"]).text
+    )
+    with pytest.raises(NotAllowed, match="nobody gives"):
+        services.create_token(person("robot", "service"), ["upload"], by=manager)
 
 
 def test_nobody_acts_in_the_name_of_another_person(person, administrator):

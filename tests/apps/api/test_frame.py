@@ -67,6 +67,13 @@ RIGHTS: dict[str, Right | None] = {
     "POST pipelines": Right.MANAGE_ROUTES,
     "GET pipelines/{name}": Right.VIEW,
     "PUT pipelines/{name}": Right.MANAGE_ROUTES,
+    "GET filters": Right.VIEW,
+    "POST filters": Right.VIEW,
+    "DELETE filters/{filter_id}": Right.VIEW,
+    "GET runs/{run_id}/previews": Right.VIEW,
+    "GET runs/{run_id}/reports/{form}": Right.VIEW,
+    "POST quarantine/retry": Right.QUARANTINE,
+    "POST quarantine/release": Right.QUARANTINE,
     "GET quarantine": Right.VIEW,
     "GET quarantine/{item_id}": Right.VIEW,
     "DELETE quarantine/{item_id}": Right.DELETE,
@@ -152,6 +159,8 @@ def address(path: str) -> str:
         .replace("{number}", "1")
         .replace("{person}", "nobody")
         .replace("{node}", "nothing")
+        .replace("{filter_id}", "1")
+        .replace("{form}", "txt")
     )
 
 

@@ -30,7 +30,7 @@ def test_every_example_works(live_server: Any, admin: Any, study_uid: str, tmp_p
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]

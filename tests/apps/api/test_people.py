@@ -65,7 +65,7 @@ def test_tokens_of_a_service(admin: Caller, caller: Callable[..., Caller]) -> No
 
 
 def test_ones_own_account(caller: Callable[..., Caller]) -> None:
-    somebody = caller("student", scopes=["view"])
+    somebody = caller("student")
     found = somebody.get("account").json()
     assert (found["name"], found["rights"]) == ("a-student", ["view"])
     assert found["token"] == somebody.token[:12]
@@ -73,12 +73,44 @@ def test_ones_own_account(caller: Callable[..., Caller]) -> None:
     assert made["token"].startswith("iso_")
     assert len(somebody.get("account/tokens").json()["items"]) == 2
     assert somebody.delete(f"account/tokens/{made['prefix']}").json()["state"] == "revoked"
-    User.objects.get(username="a-student").set_password(PASSWORD)
-    wrong = somebody.post("account/password", {"old": "x", "new": PASSWORD + "x"})
-    assert wrong.status_code == 422
     assert somebody.put("account/group", {"group": "none"}).status_code == 422
     assert somebody.get("account/sessions").json()["items"] == []
     assert somebody.delete("account/sessions/nothing").status_code == 404
+
+
+def test_the_present_password_is_not_guessed(caller: Callable[..., Caller]) -> None:
+    somebody = caller("student")
+    user = User.objects.get(username="a-student")
+    user.set_password(PASSWORD)
+    user.save()
+    guesses = [
+        somebody.post("account/password", {"old": f"guess {n}", "new": PASSWORD + "x"})
+        for n in range(6)
+    ]
+    assert [answer.status_code for answer in guesses] == [422] * 5 + [429]
+    assert 0 < int(guesses[-1].headers["Retry-After"]) <= 15 * 60
+    assert somebody.post("account/password", {"old": PASSWORD, "new": "x"}).status_code == 429
+
+
+def test_a_narrow_token_changes_nothing_about_its_owner(caller: Callable[..., Caller]) -> None:
+    """Only revoke itself: what a program was given for one thing is no way into the account."""
+    whole = caller("administrator")
+    narrow = caller("administrator", scopes=["read", "manage-people", "run"])
+    for method, path, body in (
+        ("POST", "account/password", {"old": PASSWORD, "new": PASSWORD + "x"}),
+        ("PUT", "account/group", {"group": ""}),
+        ("POST", "account/tokens", {"scopes": ["view"], "name": "more"}),
+        ("DELETE", f"account/tokens/{whole.token[:12]}", None),
+        ("DELETE", f"tokens/{whole.token[:12]}", None),
+        ("DELETE", "account/sessions/nothing", None),
+    ):
+        answer = narrow.call(method, path, body)
+        assert answer.status_code == 403, path
+        assert "scope all" in answer.json()["error"]
+    assert narrow.get("account/tokens").status_code == 200
+    assert narrow.delete(f"account/tokens/{narrow.token[:12]}").json()["state"] == "revoked"
+    assert narrow.get("account").status_code == 401
+    assert whole.get("account").status_code == 200
 
 
 def test_a_token_makes_none_that_may_more(caller: Callable[..., Caller]) -> None:

@@ -118,7 +118,7 @@ def test_a_real_ingest_killed_again_and_again_ends_with_all(
         wait_until(lambda: not any((intake.layout.spool / "segments").iterdir()))
     finally:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
     assert Instance.objects.count() == total
     assert sum(study.instance_count for study in Study.objects.all()) == total
     assert len(intake.files()) == total

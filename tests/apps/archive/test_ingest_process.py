@@ -67,7 +67,7 @@ def test_a_second_ingest_waits_and_takes_over(
     wait_until(lambda: Instance.objects.count() == 1)
     processes.append(start_ingest(intake))
     processes[0].send_signal(signal.SIGTERM)
-    assert processes[0].wait(10) == 0
+    assert processes[0].wait(60) == 0
     intake.send(image(2))
     wait_until(lambda: Instance.objects.count() == 2)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from isocenter.apps.archive.models import Instance, Study
 from isocenter.apps.archive.services import DerivedFile
 from isocenter.apps.audit.models import Event
 from isocenter.apps.routing.models import Artifact, ArtifactUse, QuarantineItem, Run, RunStep
+from isocenter.apps.routing.services import retry_run
 from isocenter.runtime.settings import Settings
 
 from .conftest import STUDY, Intake, encoded, image, the_study
@@ -171,6 +173,21 @@ def test_outputs_of_old_runs_go(intake: Intake, configured: Configured) -> None:
     services.protect(STUDY, True, actor="alice")
     configured(retention={"derived_days": 1})
     assert services.sweep_retention() == 0
+
+
+def test_runs_without_outputs_are_looked_at_once(intake: Intake, configured: Configured) -> None:
+    configured(retention={"derived_days": 7})
+    intake.take(image(1), at=old())
+    empty = _run(intake, old())
+    RunStep.objects.create(run=empty, index=1, name="contours")
+    shutil.rmtree(intake.layout.runs / str(empty.pk))
+    assert list(queries.retention_plan()) == []
+    assert services.sweep_retention() == 0
+    assert deleted() == []
+    empty.refresh_from_db()
+    assert empty.outputs_dropped_at is not None
+    again = retry_run(empty.pk, from_step="contours")
+    assert again.outputs_dropped_at is None
 
 
 def test_exports_go_by_their_age(intake: Intake, configured: Configured) -> None:

@@ -73,18 +73,14 @@ def test_reading_goes_on_where_a_cursor_says(spool: Spool, tmp_path: Path) -> No
     ]
 
 
-def test_a_record_is_read_in_parts_and_copied(spool: Spool, tmp_path: Path) -> None:
+def test_a_record_is_read_in_parts(spool: Spool, tmp_path: Path) -> None:
     payload = os.urandom(200_000)
     store(spool, payload)
     reader = SpoolReader(tmp_path)
-    target = tmp_path / "copy"
     for record in reader.records(reader.segments()[0]):
         assert record.read(10, at=100) == payload[100:110]
         assert record.read(at=199_990) == payload[-10:]
         assert b"".join(map(bytes, record.chunks(4097, at=3))) == payload[3:]
-        with target.open("wb") as stream:
-            assert record.copy_to(stream.fileno(), at=7) == len(payload) - 7
-    assert target.read_bytes() == payload[7:]
 
 
 def test_an_aborted_record_leaves_nothing(spool: Spool, tmp_path: Path) -> None:
@@ -218,7 +214,7 @@ except SpoolError as error:
 writer.begin({{}}).commit(b"goes on")
 """
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=150
     )
     assert done.stdout.split() == ["refused"]
     assert read_all(tmp_path) == [b"fits", b"goes on"]
@@ -235,7 +231,7 @@ record = writer.begin({{}})
 record.write(b"x" * 20_000)
 os.kill(os.getpid(), signal.SIGKILL)
 """
-    subprocess.run([sys.executable, "-c", program], check=False, timeout=60)
+    subprocess.run([sys.executable, "-c", program], check=False, timeout=150)
     reader = SpoolReader(tmp_path)
     (name,) = reader.segments()
     assert reader.is_closed(name)
@@ -266,7 +262,7 @@ record.commit(b"end")
 print(*calls)
 """
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=150
     )
     assert done.stdout.split() == [
         *("fsync", "fsync"),  # names of the folders

@@ -21,6 +21,8 @@ from isocenter.apps.archive import jobs, thumbnails
 from isocenter.apps.archive.models import Instance, Series, Study
 from isocenter.apps.archive.services import force_complete, protect
 from isocenter.apps.archive.thumbnail_rendering import render
+from isocenter.apps.audit import services as audit
+from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.audit.models import Event
 from isocenter.apps.routing.models import (
     Artifact,
@@ -106,7 +108,8 @@ def live(client: Client, page: str) -> Any:
     """Asks as the page does: with the digests that it has."""
     have = re.findall(r'name="have" value="([^"]+)"', page)
     assert len(have) == 6
-    return client.get(PAGE, {"part": "live", "have": have})
+    (seen,) = re.findall(r'name="seen" value="([^"]+)"', page)
+    return client.get(PAGE, {"part": "live", "have": have, "seen": seen})
 
 
 def test_a_complete_study(study: Study, as_role: Look) -> None:
@@ -118,6 +121,15 @@ def test_a_complete_study(study: Study, as_role: Look) -> None:
     assert "Complete now" not in page
     assert "Delete study" not in page
     assert Event.objects.filter(kind="STUDY_VIEWED", actor="a-physician").count() == 1
+
+
+def test_who_looked_is_told_to_those_who_may_see_events(study: Study, as_role: Look) -> None:
+    as_role("physician").get(PAGE)
+    assert "a-physician" in body(as_role("staff").get(PAGE))
+    for role in ("physician", "student"):
+        page = body(as_role(role).get(PAGE))
+        assert "Events</h2>" not in page
+        assert "Study viewed" not in page
 
 
 @pytest.mark.parametrize("role", ["researcher", "student"])
@@ -172,6 +184,10 @@ def test_states_say_what_they_wait_for(intake: Intake, as_role: Look) -> None:
     assert "Complete now" in page
     Study.objects.update(state="held")
     assert "It waited too long" in body(client.get(PAGE))
+    Study.objects.update(revision=2, complete_revision=2)
+    page = body(client.get(PAGE))
+    assert "Revision 2 is complete, but a route waited too long for more." in page
+    assert "It waited too long" not in page
 
 
 def test_flags_and_warnings_are_explained(study: Study, as_role: Look) -> None:
@@ -217,7 +233,51 @@ def test_asking_for_parts_costs_few_questions(
     client = as_role("staff")
     page = body(client.get(PAGE))
     with django_assert_max_num_queries(30):
+        assert client.get(PAGE, {"part": "live"}).status_code == 200
+    with django_assert_max_num_queries(14):  # session, person, study; then the stamp
         assert live(client, page).status_code == 204
+
+
+def test_an_open_page_notices_whatever_changes(run: Run, intake: Intake, as_role: Look) -> None:
+    """Each of these alone; a stamp that stays would hide it."""
+    client = as_role("staff")
+    delivery = Delivery.objects.create(run=run, study=run.study, node_name="pacs", state="sending")
+    items = [
+        DeliveryItem.objects.create(delivery=delivery, path=str(n), digest="d") for n in range(2)
+    ]
+    made = artifact(run, intake.layout, "a.nii.gz", kind="nifti")
+    step = run.steps.get()
+
+    def received() -> None:
+        intake.take(image(9))
+
+    changes: list[tuple[str, Callable[[], Any]]] = [
+        ("state", lambda: Study.objects.update(waiting_for=["a structure set"])),
+        ("state", lambda: protect(STUDY, True, actor="a-staff")),
+        ("series", received),
+        ("series", lambda: render(STUDY)),
+        ("runs", lambda: RunStep.objects.filter(pk=step.pk).update(message="slice 99")),
+        ("runs", lambda: Run.objects.update(state="done", finished_at=timezone.now())),
+        ("outputs", lambda: Artifact.objects.filter(pk=made.pk).update(state="superseded")),
+        ("outputs", lambda: artifact(run, intake.layout, "b.nii.gz", kind="nifti")),
+        ("outputs", lambda: Run.objects.update(reports=["r.html"])),
+        ("deliveries", lambda: DeliveryItem.objects.filter(pk=items[0].pk).update(state="sent")),
+        ("deliveries", lambda: Delivery.objects.update(state="done", finished_at=timezone.now())),
+        ("events", lambda: audit.record(Kind.STUDY_COMPLETE, study_uid=STUDY)),
+    ]
+    for part, change in changes:
+        page = body(client.get(PAGE))
+        change()
+        assert f'id="part-{part}"' in body(live(client, page)), part
+
+
+def test_what_an_open_page_gets_makes_the_next_question_cheap(run: Run, as_role: Look) -> None:
+    client = as_role("staff")
+    page = body(client.get(PAGE))
+    RunStep.objects.update(message="slice 12")
+    changed = body(live(client, page))
+    seen = re.findall(r'id="seen" name="seen" value="([^"]+)"', changed)
+    assert client.get(PAGE, {"part": "live", "seen": seen}).status_code == 204
 
 
 def test_only_what_changed_comes_again(run: Run, as_role: Look) -> None:
@@ -331,13 +391,15 @@ def test_completing_by_hand(intake: Intake, as_role: Look) -> None:
 def test_starting_a_route_or_a_pipeline(study: Study, as_role: Look) -> None:
     pipeline = Pipeline.objects.create(name="copy", steps=[{"step": "deliver", "with": {}}])
     Route.objects.create(name="night", pipeline=pipeline, destinations=["pacs"], enabled=False)
-    client = as_role("physician")
+    client = as_role("staff")
     assert "night: copy → pacs (disabled)" in body(client.get(PAGE))
     url = reverse("study-run", args=[STUDY])
+    refused = body(as_role("physician").post(url, {"what": "route:night"}, follow=True))
+    assert "may not send identified studies to pacs" in refused
     for what in ("route:night", "pipeline:copy"):
         assert "is queued" in body(client.post(url, {"what": what}, follow=True))
     assert [run.route_name for run in Run.objects.order_by("created_at")] == ["night", ""]
-    assert {run.actor for run in Run.objects.all()} == {"a-physician"}
+    assert {run.actor for run in Run.objects.all()} == {"a-staff"}
     assert "Choose a route" in body(client.post(url, {"what": "route:x"}, follow=True))
     assert as_role("student").post(url, {"what": "pipeline:copy"}).status_code == 403
 

@@ -56,9 +56,10 @@ def test_a_quiet_study_gets_its_thumbnails_once(intake: Intake) -> None:
     assert not thumbnails.is_lacking(study)
 
 
-def test_asking_twice_leaves_one_job(intake: Intake) -> None:
-    thumbnails.want(STUDY)
-    thumbnails.want(STUDY)
+@pytest.mark.parametrize("uid", [STUDY, "1.2.7.0\r\nX-E: 1", "x" * 4000])
+def test_asking_twice_leaves_one_job(intake: Intake, uid: str) -> None:
+    thumbnails.want(uid)
+    thumbnails.want(uid)
     assert waiting_jobs() == 1
     assert Study.objects.count() == 0  # the transaction is still good
 

@@ -16,9 +16,10 @@ from django.urls import reverse
 from isocenter.apps.accounts.models import User
 from isocenter.apps.archive import uploads
 from isocenter.apps.archive.import_sources import ImportBounds
-from isocenter.apps.archive.models import Instance, Source
+from isocenter.apps.archive.models import Instance, Source, Study
 from isocenter.apps.archive.services import Upload, take_upload
 from isocenter.apps.audit.models import Event
+from isocenter.core.dicom.person_names import person_name
 from isocenter.core.errors import SpoolError
 from isocenter.runtime.state_files import write_state
 
@@ -118,6 +119,12 @@ def test_a_zip_without_dicom(intake: Intake) -> None:
     assert (upload.outcome, upload.reason) == ("skipped", "no DICOM file is in it")
 
 
+def test_a_zip_of_several_studies_says_how_much_each_got(intake: Intake) -> None:
+    other = encoded(image(3, StudyInstanceUID="1.2.3.99"))
+    upload = take(zipped(a=encoded(image(1)), b=encoded(image(2)), c=other), "two.zip")
+    assert upload.as_json()["instances_of"] == {STUDY: 2, "1.2.3.99": 1}
+
+
 def test_an_empty_zip(intake: Intake) -> None:
     assert take(zipped(), "x.zip").outcome == "skipped"
 
@@ -126,8 +133,8 @@ def test_a_damaged_zip_fails_without_our_paths(intake: Intake) -> None:
     whole = zipped(a=encoded(image(1))).getvalue()
     for broken in (whole[:-30], whole[: len(whole) // 2]):
         upload = take(broken, "x.zip")
-        assert upload.outcome in ("failed", "skipped")
-        assert str(intake.layout.root) not in upload.reason
+        assert (upload.outcome, upload.notes) == ("failed", ())
+        assert upload.reason == "a damaged ZIP: its end is missing"
 
 
 def test_a_zip_bomb_is_stopped(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,6 +211,7 @@ def test_the_page_posts_one_file(intake: Intake) -> None:
         "instances": 1,
         "study_uid": STUDY,
         "study_uids": [STUDY],
+        "instances_of": {STUDY: 1},
         "reason": "",
         "notes": [],
     }
@@ -241,6 +249,7 @@ def test_studies_are_told_as_the_index_has_them(intake: Intake) -> None:
     (found,) = client.get(url).json()["studies"]
     assert (found["study_uid"], found["state"], found["instances"]) == (STUDY, "receiving", 1)
     assert MARK in found["patient"]
+    assert found["patient"] == person_name(Study.objects.get().patient_name)
     assert found["url"] == f"/studies/{STUDY}/"
     (hidden,) = uploader().get(url).json()["studies"]
     assert MARK not in str(hidden)

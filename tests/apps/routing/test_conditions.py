@@ -214,9 +214,9 @@ def test_patterns_find_what_python_finds(pattern, text):
     "pattern", ["(a+)+$", "(a|a)*$", "(.*)(.*)(.*)(.*)(.*)x$", "(a?){50}a{50}"]
 )
 def test_a_hostile_pattern_takes_no_time(pattern):
-    begin = time.monotonic()
+    begin = time.thread_time()  # not the time that others take
     compile_pattern(pattern).search("a" * 1000 + "!")
-    assert time.monotonic() - begin < 2
+    assert time.thread_time() - begin < 2
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from isocenter.apps.transfers.checking import problems_of
 from isocenter.runtime.layout import Layout
+from isocenter.runtime.settings import Settings
 
 GOOD = {"name": "pacs", "kind": "dimse", "ae_title": "PACS", "host": "pacs.example", "port": 104}
 
@@ -76,6 +78,55 @@ def test_files_of_tls_must_be_such(installation: Layout, tmp_path: Path) -> None
     text.write_text("no PEM")
     assert set(problems_of({**GOOD, "tls": {"ca": str(text)}})) == {"tls.ca"}
     assert set(problems_of({**GOOD, "tls": {"certificate": str(text)}})) == {"tls.certificate"}
+
+
+def test_errors_of_tls_show_nothing_of_a_file(installation: Layout, tmp_path: Path) -> None:
+    """A node is no way to learn what is on the server's disk."""
+    secret = tmp_path / "shadow"
+    secret.write_text("-----BEGIN CERTIFICATE-----\nroot:$6$ZZMARK\n-----END CERTIFICATE-----\n")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for key in ("ca", "certificate"):
+        text = str(problems_of({**GOOD, "tls": {key: str(secret)}}))
+        assert "PEM" in text
+        assert "ZZMARK" not in text
+        assert "_ssl" not in text
+        gone = problems_of({**GOOD, "tls": {key: str(tmp_path / "gone")}})
+        assert gone == problems_of({**GOOD, "tls": {key: str(pipe)}})
+        assert gone == problems_of({**GOOD, "tls": {key: str(tmp_path)}})
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [
+        *("/", "/etc/cron.d", "/proc/self", "/sys/x", "/dev/shm/x", "/boot", "/usr/local/x"),
+        *("/bin", "/sbin/x", "/lib/x", "/lib64", "/root/.ssh", "/srv/../etc/x", "~/.config/x"),
+    ],
+)
+def test_folders_of_the_system_are_no_nodes(installation: Layout, folder: str) -> None:
+    found = problems_of({"name": "out", "kind": "folder", "folder": folder})
+    assert "choose another" in found["folder"]
+
+
+def test_folder_nodes_lie_below_the_roots_that_are_set(
+    installation: Layout, settings: Any, tmp_path: Path
+) -> None:
+    ours = settings.ISOCENTER
+    out = tmp_path / "out"
+    settings.ISOCENTER = Settings(data_dir=ours.data_dir, nodes={"folder_roots": [out, "/srv"]})
+
+    def problem(folder: Path) -> str:
+        values = {"name": "out", "kind": "folder", "folder": str(folder)}
+        return problems_of(values).get("folder", "")
+
+    assert problem(out) == ""
+    assert problem(out / "ct") == ""
+    assert "nodes.folder_roots" in problem(tmp_path)
+    assert "nodes.folder_roots" in problem(tmp_path / "outside")
+    assert "nodes.folder_roots" in problem(out / ".." / "else")
+    out.mkdir()
+    (out / "link").symlink_to(tmp_path)
+    assert "nodes.folder_roots" in problem(out / "link" / "x")
 
 
 def test_folders(installation: Layout, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
@@ -151,6 +151,7 @@ def test_deep_nesting_of_what_nobody_asks_for_ends(
 @settings(
     max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
+@example(changes=[(762, 9)], length=0, is_cut=False, is_implicit=True)  # a tab before a UID
 @given(
     changes=st.lists(st.tuples(st.integers(140, 4000), st.integers(0, 255)), max_size=3),
     length=st.integers(0, 4000),

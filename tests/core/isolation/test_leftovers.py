@@ -48,7 +48,7 @@ FORKED_PARENT = textwrap.dedent("""
 
 
 def wait_for_family(folder: Path) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while len(list(folder.glob("*.pid"))) < 4:
         assert time.monotonic() < deadline, "the family never began"
         time.sleep(0.02)
@@ -69,7 +69,7 @@ def test_a_killed_parent_takes_everything_with_it(
     with subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path)]) as parent:
         wait_for_family(tmp_path)
         parent.kill()
-        parent.wait(5)
+        parent.wait(30)
 
     assert survivors() == []
 
@@ -80,7 +80,7 @@ def test_an_interrupted_parent_too(tmp_path: Path, survivors: Callable[[], list[
     ) as parent:
         wait_for_family(tmp_path)
         parent.send_signal(signal.SIGTERM)
-        parent.wait(5)
+        parent.wait(30)
 
     assert survivors() == []
 
@@ -89,7 +89,7 @@ def test_a_killed_guard_leaves_nobody_in_its_session(tmp_path: Path) -> None:
     before = set(descendants(os.getpid()))
 
     def kill_guard() -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not list(tmp_path.glob("*.pid")) and time.monotonic() < deadline:
             time.sleep(0.02)
         worker = int(next(tmp_path.glob("*.pid")).stem)
@@ -103,7 +103,7 @@ def test_a_killed_guard_leaves_nobody_in_its_session(tmp_path: Path) -> None:
     killer.join()
 
     worker = int(next(tmp_path.glob("*.pid")).stem)
-    deadline = time.monotonic() + 2
+    deadline = time.monotonic() + 30
     while Path(f"/proc/{worker}").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not Path(f"/proc/{worker}").exists()

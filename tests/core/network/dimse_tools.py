@@ -91,7 +91,7 @@ class Receiving:
         return [event.kind for event in self.events]
 
     def wait_for(self, kind: str, count: int = 1) -> NetworkEvent:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             found = [event for event in list(self.events) if event.kind == kind]
             if len(found) >= count:
@@ -104,7 +104,7 @@ class RawPeer:
     """Says and hears plain PDUs."""
 
     def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def __enter__(self) -> RawPeer:

@@ -51,7 +51,7 @@ def seed(platform: Any, *sections: str) -> dict[str, Any]:
     """Run the seed beside the platform; what it made."""
     done = subprocess.run(
         [sys.executable, str(SEED), str(platform.data_dir), *sections],
-        capture_output=True, text=True, check=False, timeout=120,
+        capture_output=True, text=True, check=False, timeout=240,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return dict(json.loads(done.stdout))

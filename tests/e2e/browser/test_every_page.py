@@ -18,13 +18,25 @@ NAMES = list(
 )
 # Not ours to mend: the page that shows the API is Swagger UI.
 NOT_JUDGED = {"api-docs"}
-EMPTY_LISTS = {"/", "/runs/", "/routes/", "/nodes/", "/quarantine/", "/groups/"}
+EMPTY_LISTS = {"/", "/runs/", "/nodes/", "/quarantine/", "/groups/"}
 # Red, green and blue of what is behind everything, whatever way it is written in.
 BACKGROUND = """() => {
   const canvas = document.createElement('canvas').getContext('2d');
   canvas.fillStyle = getComputedStyle(document.body).backgroundColor;
   canvas.fillRect(0, 0, 1, 1);
   return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
+}"""
+
+# Red, green and blue of the border of a box that is not ticked, and of what it stands on.
+BOX = """box => {
+  const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
+  const seen = (colour) => {
+    canvas.fillStyle = colour;
+    canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
+  };
+  const card = getComputedStyle(box.closest('.card') ?? document.body);
+  return [seen(getComputedStyle(box).borderTopColor), seen(card.backgroundColor)];
 }"""
 
 
@@ -64,6 +76,24 @@ def test_the_dark_theme_is_dark_and_the_light_one_light(site, person):
 
     assert brightness("dark") < 200
     assert brightness("light") > 600
+
+
+def luminance(colour):
+    """WCAG 2.2, relative luminance."""
+    parts = [part / 255 for part in colour]
+    red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_box_that_is_not_ticked_can_be_seen(site, person, scheme):
+    page = person("administrator", scheme=scheme).go("/routes/new/")
+    box = page.locator(".form-check-input:not(:checked)").first
+    box.wait_for()
+
+    darker, lighter = sorted(map(luminance, box.evaluate(BOX)))
+
+    assert (lighter + 0.05) / (darker + 0.05) >= 3, "WCAG 1.4.11"
 
 
 def test_a_theme_that_was_chosen_stays(site, person):

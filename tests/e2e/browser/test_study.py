@@ -59,8 +59,8 @@ def test_a_pipeline_is_run_by_keyboard(site, person):
     someone.tab_to("^what$")
     page.keyboard.type("copy")
     someone.tab_to("^start on revision")
-    page.keyboard.press("Enter")
-    page.wait_for_load_state("load")
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
 
     page.goto(f"/studies/{uid}/")
     page.locator("#part-runs").get_by_text("copy").first.wait_for()
@@ -83,7 +83,8 @@ def test_delete_asks_first_and_then_it_is_gone(site, person, tmp_path):
     phantom.write(tmp_path / "deleted")
     site.platform.cli("import", tmp_path / "deleted")
     site.platform.wait_for(lambda: study(site, phantom.study_uid))
-    page = person().go(f"/studies/{phantom.study_uid}/")
+    someone = person()
+    page = someone.go(f"/studies/{phantom.study_uid}/")
 
     def ask():
         page.get_by_role("button", name="More actions").click()
@@ -92,8 +93,9 @@ def test_delete_asks_first_and_then_it_is_gone(site, person, tmp_path):
 
     ask().get_by_role("button", name="Cancel").click()
     assert study(site, phantom.study_uid)
-    ask().get_by_role("button", name="Delete").click()
-    page.wait_for_url(lambda url: phantom.study_uid not in url)
+    with someone.expecting("HTTP 404", "status of 404"):  # pictures that were just asked for
+        ask().get_by_role("button", name="Delete").click()
+        page.wait_for_url(lambda url: phantom.study_uid not in url, timeout=4 * WAIT_MS)
     site.platform.wait_for(lambda: not study(site, phantom.study_uid))
 
 

@@ -107,3 +107,7 @@ def test_the_state_is_seen_without_scrolling(site, person, size):
     badge = page.locator("#rows .badge", has_text="held").first.bounding_box()
 
     assert badge["x"] + badge["width"] <= size["width"]
+    frame = page.locator(".worklist").evaluate(
+        "table => [table.scrollWidth, table.parentElement.clientWidth]"
+    )
+    assert frame[0] <= frame[1] + 1, "the table is no wider than what holds it"

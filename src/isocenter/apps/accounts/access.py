@@ -14,6 +14,7 @@ from django.urls import reverse
 from isocenter.apps.accounts.rights import Principal, Right
 from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.audit.services import record
+from isocenter.core.errors import NotAllowed
 
 View = Callable[..., HttpResponseBase]
 
@@ -21,6 +22,7 @@ View = Callable[..., HttpResponseBase]
 class _Marked(Protocol):
     required_right: Right | None
     is_public: bool
+    is_own_account: bool
 
 
 def principal_of(request: HttpRequest) -> Principal:
@@ -35,26 +37,44 @@ def public(view: View) -> View:
 
 def signed_in(view: View) -> View:
     """A view for everybody who is signed in, whatever their rights."""
-    return _mark(_guard(view, None), None, is_public=False)
+    return _mark(_guard(view), None, is_public=False)
 
 
-def needs(right: Right) -> Callable[[View], View]:
-    """A view for those who have a right."""
+def own_account(view: View) -> View:
+    """A view that changes the account of who asks: in a session, or with a token that has the
+    scope ``all``."""
+
+    @functools.wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            principal_of(request).require_own_account()
+        except NotAllowed as error:
+            return _refused(request, {"narrow": error}, scope="all")
+        return view(request, *args, **kwargs)
+
+    marked = signed_in(guarded)
+    cast(_Marked, marked).is_own_account = True
+    return marked
+
+
+def needs(right: Right, *besides: Right) -> Callable[[View], View]:
+    """A view for those who have a right, or all of several."""
 
     def decorate(view: View) -> View:
-        return _mark(_guard(view, right), right, is_public=False)
+        return _mark(_guard(view, right, *besides), right, is_public=False)
 
     return decorate
 
 
-def _guard(view: View, right: Right | None) -> View:
+def _guard(view: View, *rights: Right) -> View:
     @functools.wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         principal = principal_of(request)
         if not principal.is_known:
             return _to_sign_in(request)
-        if right is not None and not principal.may(right):
-            return refused(request, right)
+        for right in rights:
+            if not principal.may(right):
+                return refused(request, right)
         return view(request, *args, **kwargs)
 
     return guarded
@@ -62,14 +82,18 @@ def _guard(view: View, right: Right | None) -> View:
 
 def refused(request: HttpRequest, right: Right) -> HttpResponse:
     """The page that says what is lacking (403), and an event."""
+    return _refused(request, {"right": str(right)}, right=str(right))
+
+
+def _refused(request: HttpRequest, shown: dict[str, Any], **lacking: Any) -> HttpResponse:
     record(
         Kind.ACCESS_REFUSED,
         actor=principal_of(request).name,
-        right=str(right),
         method=request.method,
         path=request.path[:200],
+        **lacking,
     )
-    return render(request, "accounts/refused.html", {"right": str(right)}, status=403)
+    return render(request, "accounts/refused.html", shown, status=403)
 
 
 def _to_sign_in(request: HttpRequest) -> HttpResponse:
@@ -85,4 +109,5 @@ def _mark(view: View, right: Right | None, *, is_public: bool) -> View:
     marked = cast(_Marked, view)
     marked.required_right = right
     marked.is_public = is_public
+    marked.is_own_account = False
     return view

@@ -10,7 +10,12 @@ from django.db import IntegrityError, transaction
 from isocenter.apps.accounts.models import Group, NodeGrant
 from isocenter.apps.accounts.queries import group as find_group
 from isocenter.apps.accounts.queries import person
-from isocenter.apps.accounts.rights import Principal, Right, require_to_give
+from isocenter.apps.accounts.rights import (
+    Principal,
+    Right,
+    require_to_give,
+    require_to_give_nodes,
+)
 from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.audit.services import record
 from isocenter.apps.transfers.queries import node as find_node
@@ -101,6 +106,7 @@ def add_member(name: str, username: str, *, by: Principal) -> Group:
     """
     with transaction.atomic():
         group, user = _locked(name, by), person(username)
+        _require_nodes(group, by)
         if not group.members.filter(pk=user.pk).exists():
             group.members.add(user)
             _record(by, group, added=user.username)
@@ -129,11 +135,19 @@ def grant_node(name: str, node: str, *, by: Principal, source: bool, destination
     """Let members fetch from a node, send to it, both, or (both False) neither any more.
 
     Raises:
-        NotAllowed: ``by`` may not.
+        NotAllowed: ``by`` may not, has less than the group, or may not use the node so.
         NotFound: no such group or node.
     """
     with transaction.atomic():
         group, found = _locked(name, by), find_node(node)
+        had = NodeGrant.objects.filter(group=group, node=found).first()
+        gives_source = source and not (had and had.can_be_source)
+        gives_destination = destination and not (had and had.can_be_destination)
+        require_to_give_nodes(
+            by,
+            sources=[found.name] if gives_source else (),
+            destinations=[found.name] if gives_destination else (),
+        )
         if source or destination:
             NodeGrant.objects.update_or_create(
                 group=group,
@@ -154,12 +168,25 @@ def _locked(name: str, by: Principal) -> Group:
     return group
 
 
+def _require_nodes(group: Group, by: Principal) -> None:
+    """That ``by`` may use the nodes that a new member gets."""
+    grants = list(group.node_grants.select_related("node"))
+    require_to_give_nodes(
+        by,
+        sources=[grant.node.name for grant in grants if grant.can_be_source],
+        destinations=[grant.node.name for grant in grants if grant.can_be_destination],
+    )
+
+
 def _checked_name(name: str) -> str:
+    """A name that can stand in the address of a page; of dots alone browsers make other places."""
     name = name.strip()
-    if not name or len(name) > 64 or name == "new" or not name.isprintable() or "/" in name:
+    if name == "new":
+        raise ConfigurationError("'new' cannot be the name of a group: a page has it")
+    if not name.strip(".") or len(name) > 64 or not name.isprintable() or "/" in name:
         raise ConfigurationError(
             f"{name[:64]!r} cannot be the name of a group",
-            hint="1 to 64 characters, no slash, and not 'new'",
+            hint="1 to 64 characters, no slash, and not of dots alone",
         )
     return name
 

@@ -12,8 +12,8 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from isocenter.apps.accounts import limits, sessions
-from isocenter.apps.accounts.models import Group, User
-from isocenter.apps.accounts.passwords import WeakPassword, check_password, temporary_password
+from isocenter.apps.accounts.models import User
+from isocenter.apps.accounts.passwords import check_password, temporary_password
 from isocenter.apps.accounts.queries import person, principal_of_user
 from isocenter.apps.accounts.rights import (
     COMMAND_LINE,
@@ -218,45 +218,6 @@ def set_password(username: str, password: str | None = None, *, by: Principal) -
     return chosen
 
 
-def change_own_password(user: User, old: str, new: str, *, session_key: str | None = None) -> None:
-    """Somebody chooses their password. Their other sessions end.
-
-    Raises:
-        ConfigurationError: the old one is wrong.
-        WeakPassword: the new one is not good enough, or is the old one.
-    """
-    with transaction.atomic():
-        locked = User.objects.select_for_update().get(pk=user.pk)
-        if not locked.check_password(old):
-            raise ConfigurationError("The present password is wrong.")
-        if locked.check_password(new):
-            raise WeakPassword(["This is the present password; choose another."])
-        check_password(new, locked)
-        _keep_password(locked, new, must_change=False)
-        sessions.end_sessions(locked, but=session_key)
-        record(
-            Kind.ACCOUNT_CHANGED, actor=locked.username, account=locked.username,
-            changed=["password"],
-        )  # fmt: skip
-    user.refresh_from_db()
-
-
-def choose_group(user: User, group: str) -> None:
-    """Work for one of one's groups alone; an empty name: for all of them.
-
-    Raises:
-        ConfigurationError: not a member of it.
-    """
-    found: Group | None = None
-    if group:
-        found = user.groups.filter(name=group).first()
-        if found is None:
-            raise ConfigurationError(f"{user.username} is no member of {group}")
-    user.active_group = found
-    user.save(update_fields=["active_group"])
-    record(Kind.ACCOUNT_CHANGED, actor=user.username, account=user.username, active_group=group)
-
-
 def first_administrator() -> str | None:
     """Make the administrator of a new installation.
 
@@ -294,7 +255,9 @@ def new_account(
 
 
 def _new(username: str, full_name: str, email: str, role: str) -> User:
-    if not _NAME.fullmatch(username) or username.casefold() in _RESERVED:
+    if username.casefold() in _RESERVED:
+        raise ConfigurationError(f"{username!r} cannot be a name: it is reserved")
+    if not _NAME.fullmatch(username):
         raise ConfigurationError(
             f"{username[:64]!r} cannot be a name",
             hint="letters, digits and . @ + - _, at most 64 of them",

@@ -51,6 +51,7 @@ def principal_of_user(
     """
     if not as_if_active and not (user.is_active and user.is_approved):
         return Principal()
+    scopes = None if scopes is None else tuple(scopes)
     groups = list(user.groups.all())
     if user.active_group_id and not token and not as_if_active:
         groups = [item for item in groups if item.pk == user.active_group_id] or groups
@@ -70,6 +71,7 @@ def principal_of_user(
         sources=sources,
         destinations=destinations,
         token=token,
+        is_narrow=bool(token) and "all" not in (scopes or ()),
     )
 
 

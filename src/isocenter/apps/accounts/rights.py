@@ -81,6 +81,7 @@ class Principal:
         sources: names of nodes that may be fetched from; None: all.
         destinations: names of nodes that may be sent to; None: all.
         token: prefix of the token that was shown; empty for a session.
+        is_narrow: that token has not the scope ``all``.
     """
 
     name: str = ""
@@ -90,6 +91,7 @@ class Principal:
     sources: frozenset[str] | None = frozenset()
     destinations: frozenset[str] | None = frozenset()
     token: str = ""
+    is_narrow: bool = False
 
     @property
     def is_known(self) -> bool:
@@ -118,6 +120,20 @@ class Principal:
         if right not in self.rights:
             who = f"{self.name} ({self.role})" if self.is_known else "nobody"
             raise NotAllowed(f"{who} lacks the right {right}", hint="ask an administrator")
+
+    def require_own_account(self) -> None:
+        """Before somebody's own account is changed: its password, tokens, sessions.
+
+        A program that was given a part of what its owner may is no way into the whole.
+
+        Raises:
+            NotAllowed: a token without the scope ``all``.
+        """
+        if self.is_narrow:
+            raise NotAllowed(
+                "a token without the scope all changes nothing about its owner's account",
+                hint="it may revoke itself alone; use a session, or a token with the scope all",
+            )
 
 
 # Whoever may read the database's password on the machine itself may do everything.
@@ -154,6 +170,29 @@ def require_to_give(principal: Principal, rights: Iterable[Right]) -> None:
             f"{principal.name} lacks {', '.join(lacking)}, and nobody gives what they have not",
             hint="ask an administrator",
         )
+
+
+def require_to_give_nodes(
+    principal: Principal, *, sources: Iterable[str] = (), destinations: Iterable[str] = ()
+) -> None:
+    """Nobody gives nodes that they may not use themselves, unless they manage nodes.
+
+    Raises:
+        NotAllowed: some of these nodes are not theirs.
+    """
+    if principal.may(Right.MANAGE_NODES):
+        return
+    lacking = _beyond(principal.sources, sources) | _beyond(principal.destinations, destinations)
+    if lacking:
+        raise NotAllowed(
+            f"{principal.name} may not use {', '.join(sorted(lacking))} so, "
+            "and nobody gives what they have not",
+            hint="ask an administrator",
+        )
+
+
+def _beyond(granted: frozenset[str] | None, wanted: Iterable[str]) -> set[str]:
+    return set() if granted is None else set(wanted) - granted
 
 
 def is_free_of_node_grants(role: str) -> bool:

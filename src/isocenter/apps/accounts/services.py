@@ -10,13 +10,17 @@ from isocenter.apps.accounts.groups import (
     remove_group,
     remove_member,
 )
+from isocenter.apps.accounts.own_account import (
+    change_own_password,
+    choose_group,
+    end_other_sessions,
+    end_own_session,
+)
 from isocenter.apps.accounts.passwords import WeakPassword
 from isocenter.apps.accounts.people import (
     NewPerson,
     approve,
-    change_own_password,
     change_user,
-    choose_group,
     create_user,
     first_administrator,
     refuse_registration,
@@ -25,7 +29,6 @@ from isocenter.apps.accounts.people import (
     unlock,
 )
 from isocenter.apps.accounts.registering import register
-from isocenter.apps.accounts.sessions import end_session, end_sessions
 from isocenter.apps.accounts.signing_in import SignInRefused, address_of, sign_in, sign_out
 from isocenter.apps.accounts.tokens import (
     NewToken,
@@ -52,8 +55,8 @@ __all__ = [
     "create_token",
     "create_user",
     "default_expiry",
-    "end_session",
-    "end_sessions",
+    "end_other_sessions",
+    "end_own_session",
     "expiry_after",
     "first_administrator",
     "grant_node",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from django.contrib.auth import login, logout
 from django.contrib.auth.hashers import check_password, make_password
@@ -13,7 +14,7 @@ from isocenter.apps.accounts import limits, sessions
 from isocenter.apps.accounts.models import User
 from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.audit.services import record
-from isocenter.core.errors import NotAllowed
+from isocenter.core.errors import ConfigurationError, NotAllowed
 
 _BACKEND = "django.contrib.auth.backends.ModelBackend"
 
@@ -63,7 +64,40 @@ def address_of(request: HttpRequest) -> str:
     return str(request.META.get("REMOTE_ADDR") or "")[:64]
 
 
+def check_present_password(user: User, password: str, address: str) -> str:
+    """Whether somebody who is signed in knows their password: counted as a sign-in is, or a
+    session that was left open would be a way to guess it.
+
+    Returns:
+        The hash that it fits.
+
+    Raises:
+        ConfigurationError: it is wrong.
+        SignInRefused: too many wrong ones; says until when.
+    """
+    try:
+        return _with_password(user.username, password, address, where="password").password
+    except SignInRefused as error:
+        if error.until:
+            raise
+        raise ConfigurationError("The present password is wrong.") from None
+
+
 def _checked(name: str, password: str, address: str) -> User:
+    user = _with_password(name, password, address)
+    reason = _why_not(user)
+    if reason:
+        record(Kind.SIGN_IN_FAILED, actor=user.username, address=address, reason=reason)
+        raise SignInRefused(reason)
+    return user
+
+
+def _with_password(name: str, password: str, address: str, **where: Any) -> User:
+    """Who has this name and password; each attempt counts.
+
+    Args:
+        where: written into the events of a failure.
+    """
     of_name, of_address = limits.of_name(name), limits.of_address(address)
     until = limits.count(of_address) or limits.count(of_name)
     if until:
@@ -71,14 +105,10 @@ def _checked(name: str, password: str, address: str) -> User:
         raise SignInRefused("Too many wrong attempts.", until=until)
     user = User.objects.filter(username__iexact=name).first()
     if not _is_right(user, password) or user is None:
-        _failed(user, of_name, of_address, address)
+        _failed(user, of_name, of_address, address=address, **where)
         raise SignInRefused("Name or password is wrong.")
     limits.forget(of_name)
     limits.take_back(of_address)
-    reason = _why_not(user)
-    if reason:
-        record(Kind.SIGN_IN_FAILED, actor=user.username, address=address, reason=reason)
-        raise SignInRefused(reason)
     return user
 
 
@@ -95,18 +125,18 @@ def _is_right(user: User | None, password: str) -> bool:
 
 
 def _failed(
-    user: User | None, of_name: limits.Limit, of_address: limits.Limit, address: str
+    user: User | None, of_name: limits.Limit, of_address: limits.Limit, **place: Any
 ) -> None:
     """Name only those who exist: what else stands there may be a password."""
     known = user.username if user else ""
     with transaction.atomic():
         until = limits.fail(of_name)
         too_many = limits.fail(of_address)
-        record(Kind.SIGN_IN_FAILED, actor=known, address=address, reason="wrong name or password")
+        record(Kind.SIGN_IN_FAILED, actor=known, reason="wrong name or password", **place)
         if until:
-            record(Kind.ACCOUNT_LOCKED, actor=known, address=address, until=until.isoformat())
+            record(Kind.ACCOUNT_LOCKED, actor=known, until=until.isoformat(), **place)
         if too_many:
-            record(Kind.ACCOUNT_LOCKED, address=address, until=too_many.isoformat(), what="address")
+            record(Kind.ACCOUNT_LOCKED, until=too_many.isoformat(), what="address", **place)
 
 
 def _why_not(user: User) -> str:

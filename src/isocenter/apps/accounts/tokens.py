@@ -44,22 +44,14 @@ def create_token(
     Args:
         expires_at: None: never; see `default_expiry`.
         by: who asks; None: its owner. Who signed in with a token gives no more than that has,
-            and nothing that outlives it.
+            and nothing that outlives it; for themselves they make one only with the scope
+            ``all``.
 
     Raises:
         ConfigurationError: a scope that does not exist, or none; a person who cannot sign in.
         NotAllowed: ``by`` makes no tokens for this user, or has less than the scopes.
     """
-    unknown = sorted(set(scopes) - set(SCOPES))
-    if unknown or not scopes:
-        raise ConfigurationError(
-            f"no scope {', '.join(unknown)}" if unknown else "a token needs a scope",
-            hint=f"scopes are {', '.join(SCOPES)}",
-        )
-    if not (user.is_active and user.is_approved):
-        raise ConfigurationError(f"{user.username} is disabled or not approved")
-    if len(name) > 64 or "\x00" in name:
-        raise ConfigurationError("a token's name has at most 64 characters")
+    _check(user, scopes, name)
     maker = by or principal_of_user(user)
     _require_power(maker, user)
     require_to_give(maker, principal_of_user(user, scopes=scopes).rights)
@@ -85,6 +77,23 @@ def create_token(
     return NewToken(row, text)
 
 
+def _check(user: User, scopes: Sequence[str], name: str) -> None:
+    """
+    Raises:
+        ConfigurationError: see `create_token`.
+    """
+    unknown = sorted(set(scopes) - set(SCOPES))
+    if unknown or not scopes:
+        raise ConfigurationError(
+            f"no scope {', '.join(unknown)}" if unknown else "a token needs a scope",
+            hint=f"scopes are {', '.join(SCOPES)}",
+        )
+    if not (user.is_active and user.is_approved):
+        raise ConfigurationError(f"{user.username} is disabled or not approved")
+    if len(name) > 64 or "\x00" in name:
+        raise ConfigurationError("a token's name has at most 64 characters")
+
+
 def default_expiry() -> datetime | None:
     """When a token ends that nobody gave another time (setting ``accounts.token_days``)."""
     days = settings.ISOCENTER.accounts.token_days
@@ -104,7 +113,8 @@ def revoke_token(prefix: str, *, by: Principal, owner: str | None = None) -> Tok
 
     Raises:
         NotFound: no such token.
-        NotAllowed: it is somebody else's, and ``by`` does not manage people.
+        NotAllowed: it is somebody else's, and ``by`` does not manage people; or ``by`` is
+            another token of its owner, without the scope ``all``.
     """
     with transaction.atomic():
         found = Token.objects.select_for_update(of=("self",)).select_related("user")
@@ -113,6 +123,8 @@ def revoke_token(prefix: str, *, by: Principal, owner: str | None = None) -> Tok
             raise NotFound(f"no token {prefix[:_PREFIX]}")
         if token.user_id != by.user_id:
             by.require(Right.MANAGE_PEOPLE)
+        elif token.prefix != by.token:
+            by.require_own_account()
         if token.revoked_at is None:
             token.revoked_at = timezone.now()
             token.save(update_fields=["revoked_at"])
@@ -155,7 +167,10 @@ def _no_later(wanted: datetime | None, maker: Principal) -> datetime | None:
 
 def _require_power(maker: Principal, user: User) -> None:
     """Tokens are for oneself, and for services: nobody acts in the name of another person."""
-    if maker.user_id == user.pk or maker.user_id is None:  # the command line may
+    if maker.user_id is None:  # the command line may
+        return
+    if maker.user_id == user.pk:
+        maker.require_own_account()
         return
     maker.require(Right.MANAGE_PEOPLE)
     if user.role != User.Role.SERVICE:

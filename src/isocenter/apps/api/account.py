@@ -12,7 +12,7 @@ from pydantic import Field
 from isocenter.apps.accounts import queries, services
 from isocenter.apps.accounts.access import principal_of
 from isocenter.apps.accounts.models import User
-from isocenter.apps.api.guard import signed_in
+from isocenter.apps.api.guard import own_account, signed_in
 from isocenter.apps.api.paging import whole
 from isocenter.apps.api.people import NewToken, PersonRow, TokenMade, TokenRow, new_token
 from isocenter.apps.api.schemas import Command, PageOf, Row, with_problems
@@ -61,19 +61,24 @@ def account(request: HttpRequest) -> Any:
     return _account(request)
 
 
-@router.post("/account/password", response=with_problems(None, 204), auth=signed_in())
+@router.post("/account/password", response=with_problems(None, 204), auth=own_account())
 def change_password(request: HttpRequest, given: OwnPassword) -> Any:
-    """Choose another password; one's other sessions end."""
+    """Choose another password; one's other sessions end. Wrong ones count as at sign-in (429)."""
     services.change_own_password(
-        _own(request), given.old, given.new, session_key=request.session.session_key
+        _own(request),
+        given.old,
+        given.new,
+        by=principal_of(request),
+        address=services.address_of(request),
+        session_key=request.session.session_key,
     )
     return Status(204, None)
 
 
-@router.put("/account/group", response=with_problems(Account), auth=signed_in())
+@router.put("/account/group", response=with_problems(Account), auth=own_account())
 def choose_group(request: HttpRequest, chosen: OwnGroup) -> Any:
     """Work for one of one's groups alone. Tokens always have all of them."""
-    services.choose_group(_own(request), chosen.group)
+    services.choose_group(_own(request), chosen.group, by=principal_of(request))
     return _account(request)
 
 
@@ -83,7 +88,7 @@ def own_tokens(request: HttpRequest) -> Any:
     return whole([queries.token_row(item) for item in queries.tokens(_own(request))])
 
 
-@router.post("/account/tokens", response=with_problems(TokenMade, 201), auth=signed_in())
+@router.post("/account/tokens", response=with_problems(TokenMade, 201), auth=own_account())
 def make_own_token(request: HttpRequest, token: NewToken) -> Any:
     """Make a token for oneself; its text is shown this once. A token makes none that may more."""
     return Status(201, new_token(request, _own(request), token))
@@ -91,7 +96,7 @@ def make_own_token(request: HttpRequest, token: NewToken) -> Any:
 
 @router.delete("/account/tokens/{prefix}", response=with_problems(TokenRow), auth=signed_in())
 def revoke_own_token(request: HttpRequest, prefix: str) -> Any:
-    """End one of one's tokens at once."""
+    """End one of one's tokens at once. A token without the scope `all` ends itself alone."""
     principal = principal_of(request)
     token = services.revoke_token(prefix, by=principal, owner=principal.name)
     return queries.token_row(token)
@@ -105,11 +110,11 @@ def own_sessions(request: HttpRequest) -> Any:
 
 
 @router.delete(
-    "/account/sessions/{session_id}", response=with_problems(None, 204), auth=signed_in()
+    "/account/sessions/{session_id}", response=with_problems(None, 204), auth=own_account()
 )
 def end_own_session(request: HttpRequest, session_id: str) -> Any:
     """Sign out in one of one's browsers."""
-    if not services.end_session(_own(request), session_id, actor=principal_of(request).name):
+    if not services.end_own_session(_own(request), session_id, by=principal_of(request)):
         raise NotFound("there is no such session of yours")
     return Status(204, None)
 

@@ -8,13 +8,16 @@ from isocenter import __version__
 from isocenter.apps.api import (
     account,
     events,
+    filters,
     groups,
     nodes,
     people,
     pipelines,
     quarantine,
+    quarantine_bulk,
     routes,
     routing,
+    run_files,
     runs,
     studies,
     system,
@@ -36,11 +39,14 @@ Fields that tell who a patient is are null without the right `view-identified`.
 
 AREAS = (
     studies.router,
+    filters.router,
     runs.router,
+    run_files.router,
     routes.router,
     routing.router,
     pipelines.router,
     nodes.router,
+    quarantine_bulk.router,  # before those whose address has an id in its place
     quarantine.router,
     events.router,
     people.router,

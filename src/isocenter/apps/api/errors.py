@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import traceback
-import uuid
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
-import structlog
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.http.multipartparser import MultiPartParserError
+from django.utils import timezone
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
@@ -28,9 +27,7 @@ from isocenter.core.errors import (
     RoutingError,
     SpoolError,
 )
-
-log = structlog.get_logger(__name__)
-
+from isocenter.runtime.web.failures import report
 
 # The first that fits counts.
 _STATUS: tuple[tuple[type[IsocenterError], int], ...] = (
@@ -65,9 +62,16 @@ def answer(request: HttpRequest, error: Exception | type[Exception]) -> HttpResp
         return problem(413, "the request is too large")
     if isinstance(error, SuspiciousOperation | MultiPartParserError | UnreadablePostError):
         return problem(400, "the request cannot be understood")
+    number = report(request, error if isinstance(error, Exception) else None, "api_failed")
     if isinstance(error, OperationalError | InterfaceError):
-        return problem(503, "the database does not answer", "try again in a moment")
-    return _unexpected(request, error)
+        return problem(
+            503, "the database does not answer", f"try again in a moment; {_logged(number)}"
+        )
+    return problem(500, "something went wrong here", _logged(number))
+
+
+def _logged(number: str) -> str:
+    return f"the application log has it as {number}"
 
 
 def problem(status: int, error: str, hint: str = "", **more: Any) -> HttpResponse:
@@ -80,6 +84,8 @@ def of_ours(error: IsocenterError) -> HttpResponse:
     """An error of the one tree."""
     status = next((code for kind, code in _STATUS if isinstance(error, kind)), 400)
     message = str(error.args[0]) if error.args else type(error).__name__
+    if until := getattr(error, "until", None):
+        return _wait(message, until)
     more: dict[str, Any] = {}
     if found := list(_problems(error)):
         more["problems"] = found
@@ -88,6 +94,14 @@ def of_ours(error: IsocenterError) -> HttpResponse:
     elif isinstance(error, PipelineError) and error.path:
         more["path"] = error.path
     return problem(status, message, error.hint, **more)
+
+
+def _wait(message: str, until: datetime) -> HttpResponse:
+    """Too many wrong passwords."""
+    seconds = max(1, round((until - timezone.now()).total_seconds()))
+    answer = problem(429, message, f"try again in {seconds} s, or ask an administrator")
+    answer.headers["Retry-After"] = str(seconds)
+    return answer
 
 
 def _problems(error: IsocenterError) -> Iterator[dict[str, Any]]:
@@ -109,19 +123,3 @@ def _of_input(error: ValidationError) -> HttpResponse:
     first = problems[0] if problems else {"path": "", "error": "it cannot be read"}
     message = f"{first['path']}: {first['error']}" if first["path"] else first["error"]
     return problem(422, message, "the API's page says what is expected", problems=problems)
-
-
-def _unexpected(request: HttpRequest, error: Exception | type[Exception]) -> HttpResponse:
-    number = str(uuid.uuid4())
-    # Messages of unexpected errors may quote what somebody sent, so the log gets the places only.
-    trace = error.__traceback__ if isinstance(error, Exception) else None
-    frames = traceback.extract_tb(trace)
-    log.error(
-        "api_failed",
-        id=number,
-        method=request.method,
-        path=request.path,
-        kind=type(error).__name__,
-        trace=[f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames[-12:]],
-    )
-    return problem(500, "something went wrong here", f"the application log has it as {number}")

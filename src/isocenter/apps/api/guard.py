@@ -6,6 +6,8 @@ for the test that walks every address with every role.
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.http import HttpRequest
 from ninja.security.base import AuthBase
 from ninja.utils import check_csrf
@@ -25,22 +27,25 @@ class Token(AuthBase):
     """A session, or a token in ``Authorization: Bearer …`` (``Token …`` is taken too).
 
     Args:
-        right: what is needed; None: to be signed in.
+        rights: what is needed, the first of them for its mark; none: to be signed in.
+        is_own_account: it changes the account of who asks, so a token needs the scope ``all``.
     """
 
     openapi_type = "http"
     openapi_scheme = "bearer"
     openapi_description = "Made by `isocenter token create` or on the page of your account."
 
-    def __init__(self, right: Right | None) -> None:
+    def __init__(self, *rights: Right, is_own_account: bool = False) -> None:
         super().__init__()
-        self.right = right
+        self.rights = rights
+        self.is_own_account = is_own_account
 
     def __call__(self, request: HttpRequest) -> Principal:
         """
         Raises:
             NotSignedIn: nobody asks.
-            NotAllowed: they lack the right, or a session's unsafe request proves no origin.
+            NotAllowed: they lack the right or their token the scope, or a session's unsafe
+                request proves no origin.
         """
         principal = principal_of(request)
         if not principal.is_known:
@@ -51,28 +56,46 @@ class Token(AuthBase):
                 "this request of a session has no CSRF token",
                 hint="send X-CSRFToken, or use a token instead of the session",
             )
-        if self.right is not None and not principal.may(self.right):
-            record(
-                Kind.ACCESS_REFUSED,
-                actor=principal.name,
-                right=str(self.right),
-                method=request.method,
-                path=request.path[:200],
-            )
-            principal.require(self.right)
+        if self.is_own_account and principal.is_narrow:
+            _record(request, scope="all")
+            principal.require_own_account()
+        for right in self.rights:
+            if not principal.may(right):
+                _record(request, right=str(right))
+                principal.require(right)
         return principal
 
+    @property
+    def right(self) -> Right | None:
+        """What is needed first."""
+        return self.rights[0] if self.rights else None
 
-def needs(right: Right) -> Token:
-    """For those who have a right."""
-    return Token(right)
+
+def needs(right: Right, *besides: Right) -> Token:
+    """For those who have a right, or all of several."""
+    return Token(right, *besides)
 
 
 def signed_in() -> Token:
     """For everybody who is known."""
-    return Token(None)
+    return Token()
+
+
+def own_account() -> Token:
+    """For sessions, and tokens with the scope ``all``: it changes the account of who asks."""
+    return Token(is_own_account=True)
 
 
 def actor(request: HttpRequest) -> str:
     """Who is written into the audit."""
     return principal_of(request).name
+
+
+def _record(request: HttpRequest, **lacking: Any) -> None:
+    record(
+        Kind.ACCESS_REFUSED,
+        actor=actor(request),
+        method=request.method,
+        path=request.path[:200],
+        **lacking,
+    )

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import tempfile
 import uuid
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 from django.conf import settings
 from django.http import FileResponse, HttpRequest
+from django.utils import timezone
 from ninja import Query, Router
 from pydantic import Field
 
-from isocenter.apps.accounts.access import principal_of
 from isocenter.apps.accounts.rights import Right
 from isocenter.apps.api.guard import actor, needs
 from isocenter.apps.api.paging import newest_first
@@ -59,17 +60,28 @@ class ItemFilter(Paging):
     kind: list[ItemKind] = Field([], description="given several times: any of them")
     state: list[ItemState] = Field([], description="given several times: any of them")
     study_uid: str = Field("", max_length=255)
+    reason: str = Field("", max_length=255, description="a part of it")
+    min_age_days: int = Field(0, ge=0, le=36500, description="since it was first held")
+    min_attempts: int = Field(0, ge=0, le=1 << 30)
+
+    def wanted(self) -> queries.QuarantineFilter:
+        """As routing is asked."""
+        age = timedelta(days=self.min_age_days)
+        return queries.QuarantineFilter(
+            kinds=tuple(self.kind),
+            states=tuple(self.state),
+            reason=self.reason,
+            study_uid=self.study_uid,
+            first_before=timezone.now() - age if age else None,
+            attempts=self.min_attempts,
+        )
 
 
 @router.get("/quarantine", response=with_problems(PageOf[ItemRow]), auth=needs(Right.VIEW))
 def list_items(request: HttpRequest, given: Query[ItemFilter]) -> Any:
     """What is in quarantine, the newest first."""
-    found = QuarantineItem.objects.select_related("delivery")
-    found = found.filter(state__in=given.state or ("held", "retrying"))
-    if given.kind:
-        found = found.filter(kind__in=given.kind)
-    if given.study_uid:
-        found = found.filter(study_uid=given.study_uid)
+    items = QuarantineItem.objects.select_related("delivery")
+    found = queries.matching_items(items, given.wanted())
     return newest_first(found, "last_at", given, rows.quarantine_row, key=uuid.UUID)
 
 
@@ -86,12 +98,11 @@ def get_item(request: HttpRequest, item_id: str) -> Any:
 @router.get(
     "/quarantine/{item_id}/export",
     response=with_problems(bytes),
-    auth=needs(Right.QUARANTINE),
+    auth=needs(Right.QUARANTINE, Right.VIEW_IDENTIFIED),
     openapi_extra={"responses": {200: {"content": {"application/zip": {}}}}},
 )
 def export_item(request: HttpRequest, item_id: str) -> Any:
     """What is kept for an item, as a ZIP. It names the patient: `view-identified` is needed."""
-    principal_of(request).require(Right.VIEW_IDENTIFIED)
     item = queries.quarantine_item(item_id)
     with tempfile.TemporaryDirectory(prefix="export-", dir=settings.LAYOUT.quarantine) as folder:
         target = Path(folder, "item.zip")

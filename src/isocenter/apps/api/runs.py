@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from datetime import date
 from typing import Any, Literal
 
 from django.http import HttpRequest
@@ -11,13 +11,14 @@ from ninja import Query, Router, Status
 from pydantic import Field
 
 from isocenter.apps.accounts.access import principal_of
-from isocenter.apps.accounts.rights import Principal, Right
+from isocenter.apps.accounts.rights import Right
 from isocenter.apps.api.guard import actor, needs
 from isocenter.apps.api.paging import newest_first
 from isocenter.apps.api.schemas import Command, Moment, PageOf, Paging, Row, with_problems
 from isocenter.apps.routing import queries, rows, services
 from isocenter.apps.routing.models import Run
-from isocenter.core.errors import ConfigurationError, NotAllowed, NotFound
+from isocenter.core.errors import ConfigurationError, NotFound
+from isocenter.runtime.days import end_of_day, start_of_day
 
 router = Router(tags=["runs"])
 
@@ -94,6 +95,7 @@ class RunDetail(RunRow):
     steps: list[StepRow]
     artifacts: list[ArtifactRow]
     deliveries: list[DeliveryRow]
+    reports: list[str] = Field(description="forms: `runs/{id}/reports/{form}`")
 
 
 class StepLog(Row):
@@ -111,6 +113,21 @@ class RunFilter(Paging):
     state: list[RunState] = Field([], description="given several times: any of them")
     route: str = Field("", max_length=64)
     pipeline: str = Field("", max_length=64)
+    destination: str = Field("", max_length=64, description="a node that it sent to")
+    created_from: date | None = Field(None, description="first day (UTC)")
+    created_to: date | None = Field(None, description="last day (UTC)")
+
+    def wanted(self) -> queries.RunFilter:
+        """As routing is asked."""
+        return queries.RunFilter(
+            states=tuple(self.state),
+            pipeline=self.pipeline,
+            route=self.route,
+            node=self.destination,
+            study_uid=self.study_uid,
+            since=start_of_day(self.created_from) if self.created_from else None,
+            until=end_of_day(self.created_to) if self.created_to else None,
+        )
 
 
 class StartRun(Command):
@@ -138,15 +155,7 @@ class Priority(Command):
 @router.get("/runs", response=with_problems(PageOf[RunRow]), auth=needs(Right.VIEW))
 def list_runs(request: HttpRequest, given: Query[RunFilter]) -> Any:
     """Runs, the newest first."""
-    found = Run.objects.select_related("study", "revision")
-    if given.study_uid:
-        found = found.filter(study__study_uid=given.study_uid)
-    if given.state:
-        found = found.filter(state__in=given.state)
-    if given.route:
-        found = found.filter(route_name=given.route)
-    if given.pipeline:
-        found = found.filter(pipeline_name=given.pipeline)
+    found = queries.matching_runs(Run.objects.select_related("study", "revision"), given.wanted())
     return newest_first(found, "created_at", given, rows.run_row, key=uuid.UUID)
 
 
@@ -154,11 +163,17 @@ def list_runs(request: HttpRequest, given: Query[RunFilter]) -> Any:
 def start_run(request: HttpRequest, run: StartRun) -> Any:
     """Start a run by hand on the newest revision of a study, whatever the condition says.
 
-    Destinations that are named here, not by the route, must be open to who asks.
+    What a route would not do by itself needs the right to send to its nodes.
     """
     if bool(run.route) == bool(run.pipeline):
         raise ConfigurationError("name either a route or a pipeline")
-    may_send(principal_of(request), run.destinations or ())
+    services.require_start(
+        principal_of(request),
+        run.study_uid,
+        route_name=run.route,
+        pipeline_name=run.pipeline,
+        destinations=tuple(run.destinations or ()),
+    )
     started = services.start(
         run.study_uid,
         route_name=run.route,
@@ -173,7 +188,10 @@ def start_run(request: HttpRequest, run: StartRun) -> Any:
 @router.get("/runs/{run_id}", response=with_problems(RunDetail), auth=needs(Right.VIEW))
 def get_run(request: HttpRequest, run_id: str) -> Any:
     """One run, by its id or the beginning of it: steps, outputs, deliveries."""
-    return rows.run_detail(queries.run(run_id))
+    run = queries.run(run_id)
+    return rows.run_detail(run) | {
+        "reports": [place.rpartition(".")[2] for place in run.reports if "." in place]
+    }
 
 
 @router.get("/runs/{run_id}/log", response=with_problems(list[StepLog]), auth=needs(Right.VIEW))
@@ -196,6 +214,7 @@ def cancel_run(request: HttpRequest, run_id: str) -> Any:
 def retry_run(request: HttpRequest, run_id: str, retry: RetryRun | None = None) -> Any:
     """Do a run again. What a step made and still has is not made again."""
     from_step = retry.from_step if retry else None
+    services.require_repeat(principal_of(request), queries.run(run_id))
     return rows.run_row(services.retry_run(run_id, from_step=from_step, actor=actor(request)))
 
 
@@ -203,6 +222,7 @@ def retry_run(request: HttpRequest, run_id: str, retry: RetryRun | None = None) 
 def run_again(request: HttpRequest, run_id: str) -> Any:
     """Start the same on the newest revision: the route as it is now where it still is, else the
     pipeline with the destinations that it had."""
+    services.require_again(principal_of(request), queries.run(run_id))
     return Status(201, rows.run_row(services.rerun(run_id, actor=actor(request))))
 
 
@@ -223,19 +243,7 @@ def retry_delivery(request: HttpRequest, run_id: str, delivery_id: str) -> Any:
     found = [row for row in queries.deliveries_of(run) if str(row.pk) == delivery_id]
     if not found:
         raise NotFound(f"run {run.pk} has no delivery {delivery_id}")
+    services.require_repeat(principal_of(request), run, found[0])
     services.retry_delivery(found[0], actor=actor(request))
     found[0].refresh_from_db()
     return rows.delivery_row(found[0])
-
-
-def may_send(principal: Principal, nodes: Sequence[str]) -> None:
-    """
-    Raises:
-        NotAllowed: who asks may not send identified studies to one of these nodes.
-    """
-    for node in nodes:
-        if not principal.may_send_to(node, identified=True):
-            raise NotAllowed(
-                f"{principal.name} may not send identified studies to {node}",
-                hint="ask an administrator, or use a route",
-            )

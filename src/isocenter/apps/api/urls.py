@@ -1,21 +1,22 @@
 """Addresses of the API, below ``/api/v1/``.
 
 Every view is marked with what it needs, for the test that walks all addresses with every role:
-``required_rights`` by method (None: to be signed in), and ``required_right`` of its first method.
+``required_rights`` by method (None: to be signed in), ``required_right`` of its first method, and
+``own_account``: the methods that change the account of who asks.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import URLPattern, URLResolver, path, re_path
 from ninja.operation import Operation, PathView
 from ninja.utils import replace_path_param_notation
 
-from isocenter.apps.accounts.rights import Right
+from isocenter.apps.accounts.access import principal_of
 from isocenter.apps.api import views
 from isocenter.apps.api.content import is_clean
 from isocenter.apps.api.errors import problem
@@ -32,11 +33,17 @@ def _operations() -> Iterator[URLPattern]:
 
 def _marked(view: Any, operations: PathView) -> Any:
     """A view of the API that says what it needs, and answers as JSON whatever comes."""
-    rights = {
-        method: _right(operation)
+    guards = {
+        method: _guard(operation)
         for operation in operations.operations
         for method in operation.methods
     }
+    parameters = {
+        method: _parameters(operation)
+        for operation in operations.operations
+        for method in operation.methods
+    }
+    rights = {method: guard.right for method, guard in guards.items()}
 
     @functools.wraps(view)
     def marked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -48,17 +55,40 @@ def _marked(view: Any, operations: PathView) -> Any:
         # PostgreSQL keeps no NUL, and no name of ours has one.
         if not all(is_clean(text) for text in texts if isinstance(text, str)):
             return problem(400, "the address holds a NUL")
+        if principal_of(request).is_known:
+            unknown = [name for name in request.GET if name not in parameters[request.method]]
+            if unknown:
+                return _unknown(unknown, parameters[request.method])
         return cast(HttpResponseBase, view(request, *args, **kwargs))
 
     marked.__dict__.update(
-        required_rights=rights, required_right=next(iter(rights.values())), is_public=False
+        required_rights=rights,
+        required_right=next(iter(rights.values())),
+        own_account={method for method, guard in guards.items() if guard.is_own_account},
+        is_public=False,
     )
     return marked
 
 
-def _right(operation: Operation) -> Right | None:
+def _parameters(operation: Operation) -> tuple[str, ...]:
+    """What an operation takes in its address behind the question mark."""
+    models = (each for each in operation.models if each.__ninja_param_source__ == "query")
+    return tuple(name for model in models for name in model.__ninja_flatten_map__)
+
+
+def _unknown(unknown: Iterable[str], known: Iterable[str]) -> HttpResponse:
+    """A parameter that is none would be no filter: the answer would be more than was asked for."""
+    problems = [
+        {"path": name, "error": "there is no such parameter", "hint": ""} for name in unknown
+    ]
+    names = ", ".join(item["path"] for item in problems)
+    hint = f"there are: {', '.join(known)}" if known else "this operation takes none"
+    return problem(422, f"no parameter {names}", hint, problems=problems)
+
+
+def _guard(operation: Operation) -> Token:
     (guard,) = operation.auth_callbacks  # an operation without one does not start
-    return cast(Token, guard).right
+    return cast(Token, guard)
 
 
 urlpatterns: list[URLPattern | URLResolver] = [

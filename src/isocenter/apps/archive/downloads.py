@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils.http import content_disposition_header
 
-from isocenter.apps.accounts.rights import Right
+from isocenter.apps.accounts.rights import Principal, Right
 from isocenter.core.errors import NotFound
 
 _CHUNK = 1 << 20
@@ -88,27 +88,29 @@ def report(study_uid: str, run_id: uuid.UUID, suffix: str) -> tuple[bytes, str]:
     raise NotFound(f"run {run_id} has no report as {suffix}")
 
 
-def retry(study_uid: str, delivery_id: int, *, actor: str) -> str:
+def retry(study_uid: str, delivery_id: int, principal: Principal) -> str:
     """Send a study's delivery again; returns the node's name.
 
     Raises:
+        NotAllowed: it was begun by hand, and its node is not open to who asks.
         NotFound: the study has no such delivery.
         RoutingError: it is at work already.
     """
     from isocenter.apps.audit.kinds import Kind
     from isocenter.apps.audit.services import record
     from isocenter.apps.routing.models import Delivery
-    from isocenter.apps.routing.services import retry_delivery
+    from isocenter.apps.routing.services import require_repeat, retry_delivery
 
     row = Delivery.objects.filter(study__study_uid=study_uid, pk=delivery_id).first()
     if row is None:
         raise NotFound(f"study {study_uid} has no delivery {delivery_id}")
+    require_repeat(principal, row.run, row)
     with transaction.atomic():
         retry_delivery(row)
         record(
             Kind.SENDING_RETRY,
             study_uid=study_uid,
-            actor=actor,
+            actor=principal.name,
             run=str(row.run_id),
             node=row.node_name,
             by_hand=True,

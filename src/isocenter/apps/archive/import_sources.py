@@ -17,6 +17,7 @@ from isocenter.core.dicom.part10 import read_file_meta
 from isocenter.core.dicom.reading import read_dataset
 from isocenter.core.errors import BoundsError, ConfigurationError, DicomError
 
+_ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"  # SOP class of a DICOMDIR (PS3.3 F)
 
 
@@ -89,9 +90,21 @@ def find(path: Path, bounds: ImportBounds | None = None) -> Found:
         raise ConfigurationError(f"{path}: no file or folder is there")
     if zipfile.is_zipfile(path):
         return _zip(path, bounds or ImportBounds())
+    if _begins_like_a_zip(path):
+        raise ConfigurationError(f"{path}: a damaged ZIP: its end is missing")
     if _is_dicomdir(path):
         return _dicomdir(path)
     return Found(candidates=[_file(path, path.name)])
+
+
+def _begins_like_a_zip(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return begins_like_a_zip(stream.read(132))
+
+
+def begins_like_a_zip(start: bytes) -> bool:
+    """Whether the first 132 bytes are those of a ZIP; any bytes may stand before ``DICM``."""
+    return start.startswith(_ZIP_STARTS) and start[128:132] != b"DICM"
 
 
 def _file(path: Path, name: str) -> Candidate:

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db.models import Q
 
 from isocenter.apps.archive.disk import DiskState, disk_state
-from isocenter.apps.archive.downloads import OutputFile, output
+from isocenter.apps.archive.downloads import OutputFile, output, report
 from isocenter.apps.archive.facts import study_facts
 from isocenter.apps.archive.models import Instance, Revision, Series, Source, Study
 from isocenter.apps.archive.retention import Candidate as RetentionCandidate
@@ -44,6 +44,7 @@ __all__ = [
     "inputs",
     "new_since",
     "output",
+    "report",
     "retention_plan",
     "rows_now",
     "series_rows",

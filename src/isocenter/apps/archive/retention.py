@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import shutil
 import time
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -35,6 +34,7 @@ log = structlog.get_logger(__name__)
 ORIGINALS, DERIVED, EXPORTS = "originals", "derived", "exports"
 STUDIES_PER_ROUND = 10
 RUNS_PER_ROUND = 50
+RUNS_LOOKED_AT = 1000  # by a round; most have outputs
 EVERY_S = 600.0  # between two looks when there was nothing more to do
 
 
@@ -83,7 +83,7 @@ def sweep() -> int:
             done += _expire(study_uid, kind, before)
     before = _before(DERIVED)
     if before is not None:
-        done += sum(_expire_run(run) for run in _old_runs(before, RUNS_PER_ROUND))
+        done += _expire_runs(before)
     return done + _expire_exports(_before(EXPORTS))
 
 
@@ -109,6 +109,8 @@ def plan(limit: int = 1000) -> Iterator[Candidate]:
     Args:
         limit: at most so many of each class.
     """
+    from isocenter.apps.routing import queries as routing
+
     for kind in (ORIGINALS, DERIVED):
         before = _before(kind)
         if before is not None:
@@ -116,15 +118,14 @@ def plan(limit: int = 1000) -> Iterator[Candidate]:
                 yield _candidate(study, kind)
     before = _before(DERIVED)
     if before is not None:
-        for run in _old_runs(before, limit):
-            folder = settings.LAYOUT.runs / str(run.pk)
+        for run in filter(lambda run: _folder_of(run).exists(), routing.old_runs(before, limit)):
             yield Candidate(
                 DERIVED,
                 run.study.study_uid,
                 f"outputs of run {run.pk}",
                 0,
-                _size(folder),
-                run.finished_at,
+                _size(_folder_of(run)),
+                run.finished_at or before,
             )
     before = _before(EXPORTS)
     if before is not None:
@@ -214,38 +215,28 @@ def _actor(kind: str) -> str:
     return f"retention of {days} days"
 
 
-def _old_runs(before: datetime, limit: int) -> Iterator[Any]:
-    """Runs whose outputs are there and old enough; the folders say which are there."""
+def _expire_runs(before: datetime) -> int:
+    """Those of some of the oldest runs that have outputs; the others are not looked at again."""
     from isocenter.apps.routing.queries import old_runs
+    from isocenter.apps.routing.services import drop_outputs
 
-    group: list[uuid.UUID] = []
-    left = limit
-    for key in (*_run_folders(before), None):
-        if key is not None:
-            group.append(key)
-        if group and (key is None or len(group) >= 500):
-            for run in old_runs(group, before):
-                yield run
-                left -= 1
-                if left <= 0:
-                    return
-            group = []
-
-
-def _run_folders(before: datetime) -> list[uuid.UUID]:
-    found = []
-    for name, at in _entries(settings.LAYOUT.runs):
-        if at >= before.timestamp():
+    done = 0
+    for run in old_runs(before, RUNS_LOOKED_AT):
+        if not _folder_of(run).exists() and not run.reports:
+            drop_outputs(run)
             continue
-        try:
-            found.append(uuid.UUID(name))
-        except ValueError:
-            continue
-    return found
+        done += _expire_run(run)
+        if done >= RUNS_PER_ROUND:
+            break
+    return done
+
+
+def _folder_of(run: Any) -> Path:
+    return Path(settings.LAYOUT.runs, str(run.pk))
 
 
 def _expire_run(run: Any) -> int:
-    from isocenter.apps.routing.services import drop_reports
+    from isocenter.apps.routing.services import drop_outputs
 
     folder = f"runs/{run.pk}"
     with transaction.atomic():
@@ -253,7 +244,7 @@ def _expire_run(run: Any) -> int:
         tombstone = Tombstone.objects.create(
             study_uid=run.study.study_uid,
             paths=[folder],
-            reports=drop_reports(run),
+            reports=drop_outputs(run),
             at=timezone.now(),
         )
         detail = {"class": DERIVED, "run": str(run.pk), "bytes": size}

@@ -11,8 +11,8 @@ from django.db.models import Case, Count, Max, Min, Q, Sum, Value, When
 from isocenter.apps.archive.models import Revision, Series, Study
 from isocenter.apps.archive.thumbnails import thumbnails
 
-_MOST_RUNS = 50
-_MOST_DELIVERIES = 100
+MOST_RUNS = 50
+MOST_DELIVERIES = 100
 _MOST_FILES = 300
 _MOST_EVENTS = 15
 _SHOWN_MONTAGES = 8
@@ -42,7 +42,7 @@ def state_of(study: Study) -> dict[str, Any]:
     """Where a study stands, and why."""
     return {
         "state": str(study.state),
-        "sentence": STATES[str(study.state)],
+        "sentence": _sentence(study),
         "waiting_for": [_capital(text) for text in study.waiting_for],
         "due_at": study.due_at,
         "flags": [
@@ -63,6 +63,16 @@ def state_of(study: Study) -> dict[str, Any]:
             .values("number", "reason", "missing", "instance_count", "created_at")[:20]
         ),
     }
+
+
+def _sentence(study: Study) -> str:
+    if study.state == Study.State.HELD and study.complete_revision == study.revision > 0:
+        # The platform's rule was content; a route that wants more is not.
+        return (
+            f"Revision {study.revision} is complete, but a route waited too long for more. "
+            "Complete it by hand, or send what is missing."
+        )
+    return STATES[str(study.state)]
 
 
 def series_of(study: Study, *, identified: bool) -> list[dict[str, Any]]:
@@ -96,7 +106,7 @@ def runs_of(study: Study) -> list[dict[str, Any]]:
         Run.objects.filter(study=study)
         .select_related("revision")
         .prefetch_related("steps")
-        .order_by("-created_at")[:_MOST_RUNS]
+        .order_by("-created_at")[:MOST_RUNS]
     )
     return [_run(run) for run in found]
 
@@ -128,7 +138,7 @@ def outputs_of(study: Study) -> dict[str, Any]:
         "previews": list(
             pictures.values(*fields)
             .annotate(count=Count("pk"), at=Max("created_at"))
-            .order_by("-at")[:_MOST_RUNS]
+            .order_by("-at")[:MOST_RUNS]
         ),
         "montages": list(montages.values("pk", "run_id", "digest")[:_SHOWN_MONTAGES]),
         "files": [row | {"name": row["path"].rsplit("/", 1)[-1]} for row in shown],
@@ -168,7 +178,7 @@ def deliveries_of(study: Study) -> list[dict[str, Any]]:
         .values(
             *("pk", "node_name", "target", "state", "attempts", "next_attempt_at", "reason"),
             *("finished_at", "run_id", "run__pipeline_name", "total", "sent", "refused"),
-        )[:_MOST_DELIVERIES]
+        )[:MOST_DELIVERIES]
     )
     return [
         row
@@ -253,7 +263,7 @@ def _reports(study: Study) -> list[dict[str, Any]]:
             "at": run["finished_at"],
             "formats": sorted(_suffixes(run["reports"])),
         }
-        for run in runs.values("id", "pipeline_name", "finished_at", "reports")[:_MOST_RUNS]
+        for run in runs.values("id", "pipeline_name", "finished_at", "reports")[:MOST_RUNS]
     ]
 
 

@@ -50,6 +50,14 @@ def read_index(study_uid: str) -> Index:
     }
 
 
+def changed_at(study_uid: str) -> int:
+    """Changes with what `read_index` says; 0 where nothing was rendered yet."""
+    try:
+        return (folder_of(study_uid) / _INDEX).stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
 def write_index(study_uid: str, index: Index) -> None:
     """Replace it whole."""
     write_text(folder_of(study_uid) / _INDEX, json.dumps(index, indent=1) + "\n")

@@ -21,6 +21,7 @@ from procrastinate.exceptions import AlreadyEnqueued
 
 from isocenter.apps.archive.models import Instance, Series, Study
 from isocenter.apps.archive.thumbnail_files import Index, file_of, folder_of, read_index
+from isocenter.core.dicom.uids import safe_path_component
 from isocenter.core.errors import NotFound
 
 #: Modalities whose images often name the patient in their pixels.
@@ -86,9 +87,9 @@ def want(study_uid: str) -> None:
     """Have a study's thumbnails rendered soon; called as often as one likes."""
     from isocenter.apps.archive.jobs import render_thumbnails
 
-    job = render_thumbnails.configure(
-        queueing_lock=f"thumbnails {study_uid}", lock=f"thumbnails {study_uid}"
-    )
+    # Not the UID as it came: with a line break in it the queue cannot tell a lock that is held.
+    lock = f"thumbnails {safe_path_component(study_uid)}"
+    job = render_thumbnails.configure(queueing_lock=lock, lock=lock)
     try:
         with transaction.atomic():  # a refused row must not undo what the caller does
             job.defer(study_uid=study_uid)

@@ -15,6 +15,7 @@ from isocenter.apps.accounts.rights import Right
 from isocenter.apps.archive import services
 from isocenter.apps.archive import uploads as taking
 from isocenter.apps.archive.models import Study
+from isocenter.core.dicom.person_names import person_name
 from isocenter.core.errors import SpoolError
 from isocenter.runtime.web.bodies import longest_upload
 
@@ -72,14 +73,9 @@ def uploaded_studies(request: HttpRequest) -> JsonResponse:
             "state": str(row.state),
             "instances": row.instance_count,
             "description": row.study_description if may_view else "",
-            "patient": _name(row.patient_name) if identified else "",
+            "patient": person_name(row.patient_name) if identified else "",
             "url": reverse("study", args=[row.study_uid]) if may_view else "",
         }
         for row in rows
     ]
     return JsonResponse({"studies": found})
-
-
-def _name(text: str) -> str:
-    """A name's first group of characters, as people write it."""
-    return " ".join(text.split("=", maxsplit=1)[0].replace("^", " ").split())

@@ -13,15 +13,20 @@ import threading
 import unicodedata
 import zipfile
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from django.conf import settings
 
-from isocenter.apps.archive.import_sources import Candidate, ImportBounds, Readable
+from isocenter.apps.archive.import_sources import (
+    Candidate,
+    ImportBounds,
+    Readable,
+    begins_like_a_zip,
+)
 from isocenter.apps.archive.importing import ImportReport, spool_import, spool_stream
 from isocenter.apps.archive.models import Source
 from isocenter.apps.archive.spool import Spool
@@ -33,7 +38,6 @@ from isocenter.runtime.state_files import read_state
 _NAME_LENGTH = 512
 _NOTES = 100  # per ZIP; a person reads no more
 _CHUNK = 1 << 20
-_ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 _MAX_BATCHES = 1024
 
 
@@ -46,7 +50,7 @@ class Upload:
         outcome: ``accepted``: in the spool, durable; ``skipped``: nothing for us in it;
             ``failed``: it, or something in the ZIP, could not be taken.
         instances: how many instances it brought.
-        study_uids: their studies; ingest indexes them within seconds.
+        studies: how many of them by Study Instance UID; ingest indexes them within seconds.
         reason: a sentence, where the outcome is not ``accepted``.
         notes: files of a ZIP that were not taken, each with its reason; at most 100.
     """
@@ -54,9 +58,13 @@ class Upload:
     name: str
     outcome: str
     instances: int = 0
-    study_uids: tuple[str, ...] = ()
+    studies: Mapping[str, int] = field(default_factory=dict)
     reason: str = ""
     notes: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def study_uids(self) -> tuple[str, ...]:
+        return tuple(self.studies)
 
     def as_json(self) -> dict[str, Any]:
         """As the page and the API answer."""
@@ -66,6 +74,7 @@ class Upload:
             "instances": self.instances,
             "study_uid": self.study_uids[0] if len(self.study_uids) == 1 else "",
             "study_uids": list(self.study_uids),
+            "instances_of": dict(self.studies),
             "reason": self.reason,
             "notes": [{"name": name, "reason": reason} for name, reason in self.notes],
         }
@@ -91,7 +100,7 @@ def take_upload(stream: BinaryIO, name: str, *, actor: str, batch: str = "") -> 
     stream.seek(0)
     if not start:
         return Upload(shown, "skipped", reason="an empty file")
-    if start.startswith(_ZIP_STARTS) and start[128:132] != b"DICM":
+    if begins_like_a_zip(start):
         upload = _take_zip(stream, shown)
     else:
         upload = _outcome(shown, _take_file(stream, shown))
@@ -167,7 +176,7 @@ def _outcome(name: str, report: ImportReport) -> Upload:
         name,
         outcome,
         instances=report.imported,
-        study_uids=tuple(report.studies),
+        studies=dict(report.studies),
         reason=reason,
         notes=() if is_one else tuple(notes[:_NOTES]),
     )

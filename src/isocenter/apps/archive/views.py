@@ -17,6 +17,7 @@ from isocenter.apps.accounts.rights import Right
 from isocenter.apps.archive import downloads, queries, services, study_page, thumbnails
 from isocenter.apps.archive.forms import RunForm
 from isocenter.apps.archive.models import Study
+from isocenter.apps.archive.study_stamp import stamp_of
 from isocenter.apps.archive.study_zip import zip_files, zip_pieces
 from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.audit.services import record, record_view
@@ -37,6 +38,7 @@ def study(request: HttpRequest, study_uid: str) -> HttpResponse:
         return _changed(request, study_uid)
     row = queries.study(study_uid)
     record_view(principal_of(request), study_uid)  # first: the page shows this event
+    stamp = _stamp(request, row)  # before the parts: what changes meanwhile is shown next time
     parts = _parts(request, row)
     if thumbnails.is_lacking(row):
         thumbnails.want(study_uid)
@@ -46,6 +48,7 @@ def study(request: HttpRequest, study_uid: str) -> HttpResponse:
         {
             "study": row,
             "parts": {name: _part(row, name, data) for name, data in parts.items()},
+            "stamp": stamp,
             "series_count": len(parts["series"]),
             "form": RunForm(),
         },
@@ -54,18 +57,24 @@ def study(request: HttpRequest, study_uid: str) -> HttpResponse:
 
 def _parts(request: HttpRequest, row: Study) -> dict[str, Any]:
     principal = principal_of(request)
-    return {
+    parts = {
         "state": study_page.state_of(row),
         "series": study_page.series_of(row, identified=principal.may(Right.VIEW_IDENTIFIED)),
         "runs": study_page.runs_of(row),
         "outputs": study_page.outputs_of(row),
         "deliveries": study_page.deliveries_of(row),
-        "events": study_page.events_of(row),
     }
+    if principal.may(Right.VIEW_EVENTS):  # they say who looked
+        parts["events"] = study_page.events_of(row)
+    return parts
 
 
 def _part(row: Study, name: str, data: Any) -> dict[str, Any]:
     return {"name": name, "digest": study_page.digest_of(data), "data": data}
+
+
+def _stamp(request: HttpRequest, row: Study) -> str:
+    return stamp_of(row, with_events=principal_of(request).may(Right.VIEW_EVENTS))
 
 
 def _changed(request: HttpRequest, study_uid: str) -> HttpResponse:
@@ -74,13 +83,18 @@ def _changed(request: HttpRequest, study_uid: str) -> HttpResponse:
         row = queries.study(study_uid)
     except NotFound:  # deleted under the reader's eyes
         return HttpResponse(status=204, headers={"HX-Redirect": reverse("worklist")})
-    have = set(request.GET.getlist("have"))
+    have, seen, stamp = set(request.GET.getlist("have")), request.GET.get("seen"), None
+    if seen is not None and seen == (stamp := _stamp(request, row)):
+        return HttpResponse(status=204)
     made = []
     for name, data in _parts(request, row).items():
         part = _part(row, name, data)
         if f"{name}:{part['digest']}" not in have:
             context = {"study": row, "part": part, "is_update": True}
             made.append(render_to_string("archive/_part.html", context, request))
+    if seen is not None:
+        context = {"stamp": stamp, "is_update": True}
+        made.append(render_to_string("archive/_stamp.html", context))
     return HttpResponse("".join(made)) if made else HttpResponse(status=204)
 
 
@@ -121,19 +135,17 @@ def study_complete(request: HttpRequest, study_uid: str) -> HttpResponse:
 @require_POST
 def study_run(request: HttpRequest, study_uid: str) -> HttpResponse:
     """Start a route or a pipeline on the newest revision."""
-    from isocenter.apps.routing.services import start
+    from isocenter.apps.routing.services import require_start, start
 
     form = RunForm(request.POST)
     if not form.is_valid():
         messages.error(request, "Choose a route or a pipeline.")
         return redirect("study", study_uid)
+    principal = principal_of(request)
+    route, pipeline = form.route_name, form.pipeline_name
     try:
-        run = start(
-            study_uid,
-            route_name=form.route_name,
-            pipeline_name=form.pipeline_name,
-            actor=principal_of(request).name,
-        )
+        require_start(principal, study_uid, route_name=route, pipeline_name=pipeline)
+        run = start(study_uid, route_name=route, pipeline_name=pipeline, actor=principal.name)
     except IsocenterError as error:
         return _back(request, study_uid, error)
     messages.success(request, f"The run of {run.pipeline_name} is queued.")
@@ -162,20 +174,17 @@ def study_delete(request: HttpRequest, study_uid: str) -> HttpResponse:
     return redirect("worklist")
 
 
-@needs(Right.DOWNLOAD)
+@needs(Right.DOWNLOAD, Right.VIEW_IDENTIFIED)
 @require_safe
 def study_download(request: HttpRequest, study_uid: str) -> HttpResponseBase:
     """A study as a ZIP of its files as they are; they name the patient."""
-    principal = principal_of(request)
-    if not principal.may(Right.VIEW_IDENTIFIED):
-        return refused(request, Right.VIEW_IDENTIFIED)
     files = zip_files(queries.study(study_uid))
     if request.method == "HEAD":
         return HttpResponse(content_type="application/zip")
     record(
         Kind.STUDY_DOWNLOADED,
         study_uid=study_uid,
-        actor=principal.name,
+        actor=principal_of(request).name,
         what="study",
         instances=len(files),
         bytes=sum(file.size for file in files),
@@ -241,7 +250,7 @@ def study_report(
 def delivery_retry(request: HttpRequest, study_uid: str, delivery_id: int) -> HttpResponse:
     """Send again what a node did not take."""
     try:
-        node = downloads.retry(study_uid, delivery_id, actor=principal_of(request).name)
+        node = downloads.retry(study_uid, delivery_id, principal_of(request))
     except IsocenterError as error:
         return _back(request, study_uid, error)
     messages.success(request, f"The delivery to {node} is queued again.")

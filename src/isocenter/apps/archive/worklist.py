@@ -14,7 +14,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime
 from typing import Any
 
 from django.db import connection
@@ -24,6 +24,7 @@ from django.db.models.functions import Collate, Upper
 
 from isocenter.apps.archive.models import Source, Study
 from isocenter.core.errors import ConfigurationError
+from isocenter.runtime.days import end_of_day, start_of_day
 
 MOST = 5_000  # counted; beyond it "about"
 WALK = 20_000
@@ -343,19 +344,20 @@ def _words_match(each: Sequence[str]) -> list[Q]:
 def _dates(asked: WorklistFilter) -> list[Q]:
     conditions = []
     if asked.study_from:
-        conditions.append(Q(study_date__gte=f"{asked.study_from:%Y%m%d}"))
+        conditions.append(Q(study_date__gte=_digits(asked.study_from)))
     if asked.study_to:
-        conditions.append(Q(study_date__lte=f"{asked.study_to:%Y%m%d}"))
+        conditions.append(Q(study_date__lte=_digits(asked.study_to)))
         conditions.append(Q(study_date__gt=""))
     if asked.received_from:
-        conditions.append(Q(last_received_at__gte=_midnight(asked.received_from)))
+        conditions.append(Q(last_received_at__gte=start_of_day(asked.received_from)))
     if asked.received_to:
-        conditions.append(Q(last_received_at__lt=_midnight(asked.received_to) + timedelta(days=1)))
+        conditions.append(Q(last_received_at__lt=end_of_day(asked.received_to)))
     return conditions
 
 
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), UTC)
+def _digits(day: date) -> str:
+    """As DICOM writes a day: of eight digits, in early years too."""
+    return day.isoformat().replace("-", "")
 
 
 def _rest(asked: WorklistFilter) -> list[Q]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta
-
 from django import forms
 
 from isocenter.apps.audit.kinds import GROUPS, text_of
 from isocenter.apps.audit.queries import EventFilter
+from isocenter.runtime.days import end_of_day, start_of_day
 
 _GROUP = "group:"
 
@@ -63,6 +62,6 @@ class EventFilterForm(forms.Form):
             study_uid=given.get("study") or "",
             kinds=kinds,
             actor=given.get("actor") or "",
-            since=datetime.combine(since, time.min, UTC) if since else None,
-            until=datetime.combine(until, time.min, UTC) + timedelta(days=1) if until else None,
+            since=start_of_day(since) if since else None,
+            until=end_of_day(until) if until else None,
         )

@@ -41,12 +41,12 @@ _KNOWN: tuple[tuple[str, str], ...] = (
         "The worker itself ended each time; the application log says why.",
     ),
     (
-        r"refused|rejected|not accepted|0x[0-9A-Fa-f]{4}",
-        "Ask the administrator of the receiving system what it says to this; then try again.",
+        r"did not answer|cannot be reached|[Cc]onnection|unreachable|no route to host",
+        "Look whether the node answers (Nodes, Test now); then try again.",
     ),
     (
-        r"given up after|did not answer|[Cc]onnection|unreachable|no route to host",
-        "Look whether the node answers (Nodes, Test now); then try again.",
+        r"refused|rejected|not accepted|0x[0-9A-Fa-f]{4}",
+        "Ask the administrator of the receiving system what it says to this; then try again.",
     ),
     (r"another data set", "Compare the two; keep one, and delete this one if it is not needed."),
 )

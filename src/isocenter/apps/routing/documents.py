@@ -30,13 +30,14 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from isocenter.core.errors import ConfigurationError, PipelineError
 from isocenter.runtime.settings import CompletionRule
 
-_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
+NAME_RULE = "a name has letters, digits, - and _, at most 64, the first a letter or digit"
 _AE_TITLE = r"^[ -\[\]-~]*$"
 _PATTERNS = {
-    _NAME: "a name has letters, digits, - and _, at most 64, the first a letter or digit",
+    NAME_PATTERN: NAME_RULE,
     _AE_TITLE: "an AE title has ASCII characters without the backslash",
 }
-Name = Annotated[str, StringConstraints(pattern=_NAME)]
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 AeTitle = Annotated[str, StringConstraints(max_length=16, pattern=_AE_TITLE)]
 MAX_BYTES = 1 << 20
 Model = TypeVar("Model", bound=BaseModel)

@@ -14,6 +14,7 @@ from isocenter.apps.routing.matching import matching
 from isocenter.apps.routing.models import Pipeline, Route, RouteEvaluation, Run, RunStep
 from isocenter.apps.routing.pipelines import check_steps, deidentifies
 from isocenter.apps.routing.schedule import schedule_run
+from isocenter.apps.routing.steps.base import StepParameters
 from isocenter.apps.routing.steps.registry import step as step_of
 from isocenter.core.errors import PipelineError
 
@@ -82,22 +83,24 @@ def start_run(
             priority=priority if priority is not None else (route.priority if route else 0),
             actor=actor,
         )
-        RunStep.objects.bulk_create(
-            [
-                RunStep(
-                    run=run,
-                    index=index,
-                    name=item["step"],
-                    version=step_of(item["step"]).version,
-                    parameters=checked.model_dump(mode="json"),
-                )
-                for index, (item, checked) in enumerate(
-                    zip(steps, parameters, strict=True), start=1
-                )
-            ]
-        )
+        RunStep.objects.bulk_create(_rows(run, steps, parameters))
         schedule_run(run.pk, run.priority)
     return run
+
+
+def _rows(
+    run: Run, steps: Sequence[Mapping[str, Any]], parameters: Sequence[StepParameters]
+) -> list[RunStep]:
+    return [
+        RunStep(
+            run=run,
+            index=index,
+            name=item["step"],
+            version=step_of(item["step"]).version,
+            parameters=checked.model_dump(mode="json"),
+        )
+        for index, (item, checked) in enumerate(zip(steps, parameters, strict=True), start=1)
+    ]
 
 
 def _steps(steps: Sequence[Mapping[str, Any]], nodes: Sequence[str]) -> list[dict[str, Any]]:

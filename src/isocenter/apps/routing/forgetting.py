@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
 
 from isocenter.apps.archive.models import Study
 from isocenter.apps.audit.kinds import Kind
@@ -99,9 +99,10 @@ def forget(study: Study, *, actor: str) -> Leavings:
     )
 
 
-def old_runs(keys: list[uuid.UUID], before: datetime) -> Iterator[Run]:
-    """Those of these runs whose outputs nobody needs any more: over since before a time, of a
-    study that is not protected, with nothing open, and not used by a younger run."""
+def old_runs(before: datetime, limit: int) -> list[Run]:
+    """Runs whose outputs nobody needs any more: over since before a time, of a study that is not
+    protected, with nothing open, and not used by a younger run. The oldest first; not those whose
+    outputs were dropped already."""
     open_deliveries = Delivery.objects.filter(run=OuterRef("pk"), state__in=_OPEN_DELIVERIES)
     items = QuarantineItem.objects.filter(
         run=OuterRef("pk"), state__in=(_State.HELD, _State.RETRYING)
@@ -112,15 +113,15 @@ def old_runs(keys: list[uuid.UUID], before: datetime) -> Iterator[Run]:
         ~Exists(open_deliveries),
         ~Exists(items),
         ~Exists(uses),
-        pk__in=keys,
         finished_at__lt=before,
+        outputs_dropped_at__isnull=True,
         study__protected=False,
     ).exclude(state__in=_OPEN_RUNS)
-    yield from found.select_related("study").order_by("finished_at")
+    return list(found.select_related("study").order_by("finished_at")[:limit])
 
 
-def drop_reports(run: Run) -> list[str]:
-    """Forget the reports of a run; returns the files."""
+def drop_outputs(run: Run) -> list[str]:
+    """Note that a run's folder goes, and forget its reports; returns their files."""
     reports = [str(path) for path in run.reports]
-    Run.objects.filter(pk=run.pk).update(reports=[])
+    Run.objects.filter(pk=run.pk).update(reports=[], outputs_dropped_at=timezone.now())
     return reports

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django import forms
@@ -12,6 +12,7 @@ from isocenter.apps.routing.models import Pipeline, QuarantineItem, Route, Run
 from isocenter.apps.routing.quarantine_list import QuarantineFilter
 from isocenter.apps.routing.runs_list import RunFilter
 from isocenter.apps.transfers import queries as transfers
+from isocenter.runtime.days import end_of_day, start_of_day
 
 AGES = (
     ("", "any"),
@@ -77,15 +78,15 @@ class RunFilterForm(forms.Form):
         """What to ask for; fields with an error do not filter."""
         self.is_valid()
         given = self.cleaned_data
-        until = given.get("until")
+        since, until = given.get("since"), given.get("until")
         return RunFilter(
             states=tuple(given.get("state") or ()),
             pipeline=given.get("pipeline") or "",
             route=given.get("route") or "",
             node=given.get("node") or "",
             study_uid=given.get("study") or "",
-            since=_midnight(given.get("since")),
-            until=_midnight(until + timedelta(days=1)) if until else None,
+            since=start_of_day(since) if since else None,
+            until=end_of_day(until) if until else None,
         )
 
 
@@ -112,7 +113,3 @@ class QuarantineFilterForm(forms.Form):
             first_before=timezone.now() - timedelta(days=int(days)) if days else None,
             attempts=given.get("attempts") or 0,
         )
-
-
-def _midnight(day: date | None) -> datetime | None:
-    return datetime.combine(day, time.min, UTC) if day else None

@@ -6,6 +6,7 @@ import uuid
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models.fields.json import KeyTransform
 
 from isocenter.apps.archive.models import Revision, Study
 
@@ -100,6 +101,7 @@ class Run(models.Model):
     worker = models.CharField(max_length=255, default="")
     actor = models.CharField(max_length=255, default="")  # who started it; empty: its route
     reports = models.JSONField(default=list)  # files in the reports folder
+    outputs_dropped_at = models.DateTimeField(null=True)  # retention took its folder
 
     class Meta:
         constraints = [
@@ -112,6 +114,13 @@ class Run(models.Model):
         indexes = [
             models.Index(fields=["state", "-priority", "created_at"], name="run_queue"),
             models.Index(fields=["-created_at", "-id"], name="run_newest"),
+            models.Index(fields=["pipeline_name", "-created_at", "-id"], name="run_pipeline"),
+            models.Index(fields=["route_name", "-created_at", "-id"], name="run_route"),
+            models.Index(
+                fields=["finished_at"],
+                name="run_outputs",
+                condition=models.Q(outputs_dropped_at__isnull=True),
+            ),
         ]
 
 
@@ -214,7 +223,11 @@ class Delivery(models.Model):
     finished_at = models.DateTimeField(null=True)
 
     class Meta:
-        indexes = [models.Index(fields=["state", "next_attempt_at"], name="delivery_queue")]
+        indexes = [
+            models.Index(fields=["state", "next_attempt_at"], name="delivery_queue"),
+            models.Index(fields=["node_name"], name="delivery_node"),
+            models.Index(KeyTransform("node", "target"), name="delivery_target"),
+        ]
         constraints = [models.UniqueConstraint(fields=["run", "node_name"], name="delivery_once")]
 
 

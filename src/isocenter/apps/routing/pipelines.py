@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -184,41 +184,41 @@ def check_route(
     for index, name in enumerate(route.destinations):
         if name not in nodes:
             errors.append(_unknown_node(name, nodes, join(path, "destinations", index)))
+    if "pipeline" not in unread:
+        is_sent_somewhere = "destinations" in unread or bool(route.destinations)
+        errors += _check_use(route, path, pipelines, is_sent_somewhere=is_sent_somewhere)
+    return errors
+
+
+def _check_use(
+    route: RouteDocument,
+    path: str,
+    pipelines: Mapping[str, Sequence[Mapping[str, Any]]],
+    *,
+    is_sent_somewhere: bool,
+) -> Iterator[PipelineError]:
+    """Whether a route can use its pipeline."""
     steps = pipelines.get(route.pipeline)
-    is_known = "pipeline" not in unread
-    if is_known and route.enabled and route.deidentified_only and not deidentifies(steps or ()):
-        errors.append(
-            PipelineError(
-                "nothing identified may leave by this route, and its pipeline does not "
-                "de-identify, so it cannot be switched on",
-                path=join(path, "deidentified_only"),
-                hint="without this key, studies leave with the patient's identity",
-            )
+    if route.enabled and route.deidentified_only and not deidentifies(steps or ()):
+        yield PipelineError(
+            "nothing identified may leave by this route, and its pipeline does not "
+            "de-identify, so it cannot be switched on",
+            path=join(path, "deidentified_only"),
+            hint="without this key, studies leave with the patient's identity",
         )
-    if "pipeline" in unread:
-        return errors
     if steps is None:
         listed = ", ".join(sorted(pipelines)) or "none"
-        errors.append(
-            PipelineError(
-                f"there is no pipeline {route.pipeline!r}",
-                path=join(path, "pipeline"),
-                hint=f"there are: {listed}",
-            )
+        yield PipelineError(
+            f"there is no pipeline {route.pipeline!r}",
+            path=join(path, "pipeline"),
+            hint=f"there are: {listed}",
         )
-    elif (
-        route.enabled
-        and "destinations" not in unread
-        and lacks_destination(steps, route.destinations)
-    ):
-        errors.append(
-            PipelineError(
-                "the pipeline delivers, but neither it nor the route names a node",
-                path=join(path, "destinations"),
-                hint="name one, or set enabled: false",
-            )
+    elif route.enabled and not is_sent_somewhere and lacks_destination(steps, ()):
+        yield PipelineError(
+            "the pipeline delivers, but neither it nor the route names a node",
+            path=join(path, "destinations"),
+            hint="name one, or set enabled: false",
         )
-    return errors
 
 
 def lacks_destination(steps: Iterable[Mapping[str, Any]], destinations: Sequence[str]) -> bool:

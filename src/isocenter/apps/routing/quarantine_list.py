@@ -46,7 +46,7 @@ def item_slice(wanted: QuarantineFilter, cursor: str = "") -> Slice[QuarantineIt
     found = QuarantineItem.objects.select_related("run", "delivery").defer(
         "trace", "run__definition", "run__trace"
     )
-    return newest_first(_filtered(found, wanted), "last_at", cursor)
+    return newest_first(matching_items(found, wanted), "last_at", cursor)
 
 
 def studies_of(items: Sequence[QuarantineItem]) -> dict[str, Study]:
@@ -70,9 +70,10 @@ def _file(path: Path, folder: Path) -> KeptFile:
     return KeptFile(str(path.relative_to(folder)), size)
 
 
-def _filtered(
+def matching_items(
     found: QuerySet[QuarantineItem], wanted: QuarantineFilter
 ) -> QuerySet[QuarantineItem]:
+    """Those of these items that are asked for."""
     found = found.filter(state__in=wanted.states or OPEN)
     if wanted.kinds:
         found = found.filter(kind__in=wanted.kinds)

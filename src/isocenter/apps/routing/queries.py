@@ -32,11 +32,15 @@ from isocenter.apps.routing.models import (
     Run,
     RunStep,
 )
+from isocenter.apps.routing.quarantine_list import QuarantineFilter, matching_items
+from isocenter.apps.routing.runs_list import RunFilter, matching_runs
 from isocenter.apps.routing.standing import Standing, standing, studies_in_trouble
 from isocenter.core.errors import ConditionError, NotFound
 from isocenter.runtime.settings import CompletionRule
 
 __all__ = [
+    "QuarantineFilter",
+    "RunFilter",
     "Standing",
     "awaited_modalities",
     "busy_studies",
@@ -49,6 +53,8 @@ __all__ = [
     "held",
     "is_artifact",
     "log_of",
+    "matching_items",
+    "matching_runs",
     "old_runs",
     "open_work",
     "pipeline",

@@ -7,13 +7,17 @@ from datetime import datetime
 from typing import Any
 
 from django import forms
+from django.core.validators import RegexValidator
+from pydantic import ValidationError
 
+from isocenter.apps.routing.conditions import check
 from isocenter.apps.routing.definitions import route_document
-from isocenter.apps.routing.documents import PipelineErrors
+from isocenter.apps.routing.documents import NAME_PATTERN, NAME_RULE, PipelineErrors
 from isocenter.apps.routing.models import Pipeline, Route
-from isocenter.apps.routing.pipelines import RETURN_TO_SENDER
+from isocenter.apps.routing.pipelines import RESERVED, RETURN_TO_SENDER
 from isocenter.apps.transfers import queries as transfers
-from isocenter.core.errors import PipelineError
+from isocenter.core.errors import ConditionError, PipelineError
+from isocenter.runtime.settings import CompletionRule
 
 _TIMEOUTS = (("", "as everywhere"), ("process", "run with what is there"), ("hold", "hold it"))
 _COMPLETION = ("debounce_s", "min_instances", "force_complete_s", "on_timeout")
@@ -29,6 +33,7 @@ class RouteForm(forms.Form):
     version = forms.CharField(required=False, widget=forms.HiddenInput)
     name = forms.CharField(
         max_length=64,
+        validators=[RegexValidator(NAME_PATTERN, NAME_RULE.capitalize())],
         help_text="Letters, digits, - and _. Runs and events call it so; it stays.",
         widget=forms.TextInput(attrs=_line(dir="ltr")),
     )
@@ -83,6 +88,33 @@ class RouteForm(forms.Form):
         if route is not None:
             self.fields["name"].disabled = True
             self.fields["name"].help_text = ""
+
+    def clean_condition(self) -> str:
+        """Said together with what is wrong elsewhere, before the services are asked."""
+        text: str = self.cleaned_data["condition"].strip()
+        try:
+            if text:
+                check(text)
+        except ConditionError as error:
+            raise forms.ValidationError(str(error)) from error
+        return text
+
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"]
+        if name in RESERVED:
+            raise forms.ValidationError("A page has this name")
+        return name
+
+    def clean(self) -> dict[str, Any]:
+        """The completion rule too is checked at once, as the services would."""
+        cleaned = super().clean() or {}
+        given = {key: cleaned.get(key) for key in _COMPLETION}
+        try:
+            CompletionRule.model_validate({k: v for k, v in given.items() if v not in (None, "")})
+        except ValidationError as errors:
+            for error in errors.errors():
+                self.add_error(str(error["loc"][0]), error["msg"])
+        return cleaned
 
     def _set_choices(self, route: Route | None) -> None:
         nodes = [RETURN_TO_SENDER, *(node.name for node in transfers.nodes())]

@@ -10,8 +10,10 @@ from django.db.models import Count, Q
 from django.utils import timezone
 
 from isocenter.apps.routing import queries
+from isocenter.apps.routing.conditions import IDENTIFYING, check, words_of
 from isocenter.apps.routing.models import Pipeline, Route, RouteEvaluation, Run
 from isocenter.apps.transfers import queries as transfers
+from isocenter.core.errors import ConditionError
 
 LATELY = timedelta(days=7)
 
@@ -29,6 +31,7 @@ class RouteRow:
     done: int
     failed: int
     unknown_nodes: tuple[str, ...]
+    asks_patient: bool  # such a condition is shown to those who may know patients
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ def route_rows() -> list[RouteRow]:
             done=runs.get(route.pk, {}).get("done", 0),
             failed=runs.get(route.pk, {}).get("failed", 0),
             unknown_nodes=tuple(name for name in route.destinations if name not in nodes),
+            asks_patient=_asks_patient(route.condition),
         )
         for place, route in enumerate(routes, start=1)
     ]
@@ -82,6 +86,13 @@ def pipeline_rows() -> list[PipelineRow]:
         )
         for item in found
     ]
+
+
+def _asks_patient(condition: str) -> bool:
+    try:
+        return bool(words_of(check(condition)) & IDENTIFYING)
+    except ConditionError:  # what cannot be read may hold anything
+        return True
 
 
 def _run_counts(field: str) -> dict[Any, dict[str, int]]:

@@ -89,7 +89,7 @@ def retry_run(
             finished_at=None,
         )
         run.state, run.reason, run.trace = Run.State.QUEUED, "", ""
-        run.finished_at, run.cancel_requested = None, False
+        run.finished_at, run.cancel_requested, run.outputs_dropped_at = None, False, None
         run.save()
         schedule_run(run.pk, run.priority)
         _record(Kind.RUN_RETRIED, run, actor, from_step=first.name if first else "")

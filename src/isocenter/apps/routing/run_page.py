@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db.models import Count, F, Func, IntegerField, Max, Min, Q, Sum
@@ -144,6 +144,7 @@ def _outputs(run: Run) -> dict[str, Any]:
         .annotate(
             count=Count("pk"),
             size=Sum("size"),
+            roles=Count("role", distinct=True),  # before the name means the least of them
             role=Min("role"),
             reused=Count("pk", filter=~Q(run=run)),
             published=Max("published_at"),
@@ -151,11 +152,12 @@ def _outputs(run: Run) -> dict[str, Any]:
         )
         .order_by("first")
     )
+    named = _descriptions(run, [row["series_uid"] for row in series])
     shown = files.values("pk", "kind", "role", "path", "size", "digest", "state", "run_id")
     montages = list(pictures.filter(role="Montage").values("pk", "role", "digest")[:MAX_PICTURES])
     others = pictures.exclude(role="Montage").values("pk", "role", "digest")
     return {
-        "series": list(series),
+        "series": [row | {"name": named.get(row["series_uid"]) or _role(row)} for row in series],
         "files": [
             row | {"name": row["path"].rsplit("/", 1)[-1], "reused": row["run_id"] != run.pk}
             for row in shown[:MAX_FILES]
@@ -164,6 +166,17 @@ def _outputs(run: Run) -> dict[str, Any]:
         "pictures": [*montages, *others[: MAX_PICTURES - len(montages)]],
         "picture_count": pictures.count(),
     }
+
+
+def _descriptions(run: Run, series_uids: Sequence[str]) -> dict[str, str]:
+    """What the series are called that are in the archive already."""
+    found = run.study.series.filter(series_uid__in=series_uids)
+    return dict(found.values_list("series_uid", "series_description"))
+
+
+def _role(row: Mapping[str, Any]) -> str:
+    """What a series is by its parts, where they all are the same."""
+    return str(row["role"] if row["roles"] == 1 and row["role"] else row["kind"])
 
 
 def _deliveries(run: Run) -> list[dict[str, Any]]:

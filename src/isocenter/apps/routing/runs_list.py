@@ -50,7 +50,9 @@ class RunRow:
 def run_slice(wanted: RunFilter, cursor: str = "") -> Slice[Run]:
     """A page of runs, with what rows of them need."""
     found = Run.objects.select_related("study", "revision").defer("definition", "trace")
-    return newest_first(_filtered(found, wanted).prefetch_related(*_PARTS), "created_at", cursor)
+    return newest_first(
+        matching_runs(found, wanted).prefetch_related(*_PARTS), "created_at", cursor
+    )
 
 
 def run_rows(found: Slice[Run]) -> list[RunRow]:
@@ -67,7 +69,8 @@ _PARTS = (
 )
 
 
-def _filtered(found: QuerySet[Run], wanted: RunFilter) -> QuerySet[Run]:
+def matching_runs(found: QuerySet[Run], wanted: RunFilter) -> QuerySet[Run]:
+    """Those of these runs that are asked for."""
     if wanted.states:
         found = found.filter(state__in=wanted.states)
     if wanted.pipeline:

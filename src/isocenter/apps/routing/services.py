@@ -20,7 +20,7 @@ from isocenter.apps.routing.editing import (
     set_enabled,
 )
 from isocenter.apps.routing.evaluation import evaluate, start_run
-from isocenter.apps.routing.forgetting import drop_reports
+from isocenter.apps.routing.forgetting import drop_outputs
 from isocenter.apps.routing.forgetting import forget as forget_study
 from isocenter.apps.routing.quarantine_control import (
     delete as delete_quarantined,
@@ -47,6 +47,7 @@ from isocenter.apps.routing.run_control import (
     retry_run,
     start,
 )
+from isocenter.apps.routing.sending_rights import require_again, require_repeat, require_start
 
 __all__ = [
     "Change",
@@ -55,7 +56,7 @@ __all__ = [
     "cancel_run",
     "check_yaml",
     "delete_quarantined",
-    "drop_reports",
+    "drop_outputs",
     "evaluate",
     "export_quarantined",
     "export_yaml",
@@ -69,6 +70,9 @@ __all__ = [
     "release_quarantined",
     "remove",
     "reorder",
+    "require_again",
+    "require_repeat",
+    "require_start",
     "rerun",
     "restore",
     "retry_delivery",

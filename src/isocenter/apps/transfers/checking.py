@@ -19,6 +19,9 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 # VR AE (PS3.5 6.2): the default repertoire without backslash and control characters.
 _AE_TITLE = re.compile(r"[ -\[\]-~]{1,16}")
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
+_SYSTEM = frozenset(
+    {"", "bin", "boot", "dev", "etc", "proc", "sbin", "sys", "usr"}  # and those named lib…
+)
 _TAKEN = {
     "return-to-sender": "this name means the sender of a study",
     "new": "this name is the address of the page for new nodes",
@@ -114,9 +117,8 @@ def folder_problem(text: str) -> str:
         return "an absolute path, for example /srv/outgoing"
     try:
         folder = Path(text).expanduser().resolve()
-        ours = Path(settings.LAYOUT.root).resolve()
-        if folder == ours or ours in folder.parents:
-            return "this is inside the data directory of Isocenter; choose a folder outside"
+        if problem := _place_problem(folder):
+            return problem
         there = folder
         while not there.exists() and there != there.parent:
             there = there.parent
@@ -129,6 +131,25 @@ def folder_problem(text: str) -> str:
     return ""
 
 
+def _place_problem(folder: Path) -> str:
+    """Whether a node may write here at all; the service often runs as root, who may everywhere."""
+    ours = Path(settings.LAYOUT.root).resolve()
+    if folder.is_relative_to(ours):
+        return "this is inside the data directory of Isocenter; choose a folder outside"
+    roots = [root.expanduser().resolve() for root in settings.ISOCENTER.nodes.folder_roots]
+    if roots:
+        if any(folder.is_relative_to(root) for root in roots):
+            return ""
+        return f"folder nodes lie below {', '.join(map(str, roots))} (setting nodes.folder_roots)"
+    top = folder.parts[1] if len(folder.parts) > 1 else ""
+    if top in _SYSTEM or top.startswith("lib"):
+        return "this is a folder of the system; choose another, for example /srv/outgoing"
+    for home in (Path("/root"), Path.home().resolve()):
+        if home in folder.parents and str(folder.relative_to(home)).startswith("."):
+            return "this holds settings of a user; choose another, for example /srv/outgoing"
+    return ""
+
+
 def tls_problems(values: Mapping[str, Any]) -> dict[str, str]:
     """What is wrong with the files of TLS, by field."""
     found: dict[str, str] = {}
@@ -136,12 +157,8 @@ def tls_problems(values: Mapping[str, Any]) -> dict[str, str]:
         text = values.get(key)
         if not text:
             continue
-        try:
-            with Path(text).expanduser().open("rb") as stream:
-                stream.read(1)
-        except (OSError, RuntimeError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or "this is no path"
-            found[f"tls.{key}"] = f"{text}: {reason}"
+        if not _is_readable(text):
+            found[f"tls.{key}"] = "there is no such file that the user who runs Isocenter may read"
     if values.get("key") and not values.get("certificate"):
         found["tls.certificate"] = "a key needs its certificate"
     if not found:
@@ -153,12 +170,25 @@ def _unusable(values: Mapping[str, Any]) -> dict[str, str]:
     def file(key: str) -> Path | None:
         return Path(values[key]).expanduser() if values.get(key) else None
 
+    # What a library says of a file is not passed on: it may be about what stands in it.
     try:
         client_context(ClientTls(ca=file("ca")))
-    except ConfigurationError as error:
-        return {"tls.ca": str(error)}
+    except ConfigurationError:
+        return {"tls.ca": "this file holds no certificates in PEM"}
     try:
         client_context(ClientTls(certificate=file("certificate"), key=file("key")))
-    except ConfigurationError as error:
-        return {"tls.certificate": str(error)}
+    except ConfigurationError:
+        return {"tls.certificate": "no certificate in PEM with the key that belongs to it"}
     return {}
+
+
+def _is_readable(text: str) -> bool:
+    try:
+        path = Path(text).expanduser()
+        if not path.is_file():  # to open a pipe would wait for ever
+            return False
+        with path.open("rb") as stream:
+            stream.read(1)
+    except (OSError, RuntimeError, ValueError):
+        return False
+    return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.http import HttpRequest
-from django.urls import NoReverseMatch, resolve, reverse
+from django.urls import resolve, reverse
 
 from isocenter.apps.accounts.rights import Principal
 
@@ -75,10 +75,7 @@ def _link(entry: Entry, path: str, principal: Principal) -> Link | None:
         found = (_link(inner, path, principal) for inner in entry.entries)
         links = tuple(link for link in found if link is not None)
         return Link(entry.text, entry.icon, "", any(link.is_here for link in links), links)
-    try:
-        url = reverse(entry.name)
-    except NoReverseMatch:  # an installation without that app
-        return None
+    url = reverse(entry.name)
     needed = getattr(resolve(url).func, "required_right", None)
     if needed is not None and not principal.may(needed):
         return None

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from isocenter.apps.accounts.models import Group
 from isocenter.apps.accounts.rights import Principal
 from isocenter.apps.web.models import SavedFilter
+from isocenter.apps.web.search import SearchForm, values_of
 from isocenter.core.errors import ConfigurationError, NotFound
 
 NAME_LENGTH = 64
 _MOST = 100
+
+
+class SearchProblems(ConfigurationError):
+    """A search that cannot be kept as it is.
+
+    Attributes:
+        problems: what is wrong, by field.
+    """
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        super().__init__("; ".join(f"{field}: {text}" for field, text in problems.items()))
+        self.problems = dict(problems)
 
 
 def save_filter(
@@ -39,6 +53,26 @@ def save_filter(
         owner_id=principal.user_id, name=name, defaults={"values": values, "group": shared}
     )
     return row
+
+
+def search_values(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What the worklist's search form makes of these values of its fields.
+
+    Raises:
+        SearchProblems: a field that it has not, or a value that cannot be.
+    """
+    unknown = [name for name in given if name not in SearchForm.base_fields]
+    if unknown:
+        raise SearchProblems(dict.fromkeys(unknown, "the search has no such field"))
+    lists = {name for name, value in given.items() if isinstance(value, list)}
+    if lists - {"states"}:
+        raise SearchProblems(dict.fromkeys(lists - {"states"}, "this is a text, not a list"))
+    form = SearchForm(dict(given))
+    if not form.is_valid():
+        raise SearchProblems(
+            {name: " ".join(map(str, texts)) for name, texts in form.errors.items()}
+        )
+    return values_of(form.asked())
 
 
 def delete_filter(principal: Principal, key: int) -> None:

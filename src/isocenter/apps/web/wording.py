@@ -5,28 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import re
 
+from isocenter.core.dicom.person_names import person_name
+
+__all__ = ["ago", "dicom_date", "dicom_time", "duration", "person_name", "size"]
+
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _SECONDS = ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min"), (1, "s"))
 _DATE = re.compile(r"(\d{4})\.?(\d{2})\.?(\d{2})")
-
-
-def person_name(text: str) -> str:
-    """A PN (PS3.5 6.2.1) as it is read.
-
-    ``Yamada^Tarou=山田^太郎`` → ``Yamada, Tarou · 山田 太郎``
-    """
-    groups = text.split("=")
-    written = []
-    for index, group in enumerate(groups[:2]):
-        family, given, middle, prefix, suffix, *_ = [
-            part.strip() for part in [*group.split("^"), "", "", "", "", ""]
-        ]
-        if index == 0:
-            rest = " ".join(part for part in (prefix, given, middle, suffix) if part)
-            written.append(", ".join(part for part in (family, rest) if part))
-        else:
-            written.append(" ".join(part for part in (family, given, middle) if part))
-    return " · ".join(part for part in dict.fromkeys(written) if part)
 
 
 def dicom_date(text: str) -> str:

@@ -148,15 +148,19 @@ def convert(
     files = files_under([paths] if isinstance(paths, Path) else paths, except_under=out_dir)
     sources = sort_out(files, digests=digests, bounds=bounds)
     on_progress(_READ / 2, f"{len(files)} files")
-    pairing = _paired(sources, options, bounds)
+    summary = _convert_sources(sources, work, bounds)
+    if options.require_structure_set and not summary.has_rois:
+        raise ContourError("nothing can be drawn: " + "; ".join(summary.problems))
+    return _with_summary_file(summary, work) if "json" in options.formats else summary
+
+
+def _convert_sources(sources: Sources, work: _Work, bounds: Bounds) -> Summary:
+    pairing = _paired(sources, work.options, bounds)
     problems = [*sources.problems, *pairing.problems]
     if not sources.structure_sets:
         problems.append("there is no RT Structure Set")
     entries = _convert_pairs(pairing.pairs, sources, work, problems)
-    summary = Summary(tuple(entries), tuple(work.made), tuple(work.reused), tuple(problems))
-    if options.require_structure_set and not summary.has_rois:
-        raise ContourError("nothing can be drawn: " + "; ".join(problems))
-    return _with_summary_file(summary, work) if "json" in options.formats else summary
+    return Summary(tuple(entries), tuple(work.made), tuple(work.reused), tuple(problems))
 
 
 def _paired(sources: Sources, options: ContourOptions, bounds: Bounds) -> Pairing:

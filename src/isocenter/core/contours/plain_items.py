@@ -236,9 +236,12 @@ class _Walker:
         if b"\x1b" in value or (b"\\" in value and vr != b"ST"):
             raise _NotPlain
         try:
-            return value.decode(self._encoding if vr in _LOCAL_TEXT else "latin-1").strip(" \0")
+            text = value.decode(self._encoding if vr in _LOCAL_TEXT else "latin-1").strip(" \0")
         except UnicodeDecodeError:
             raise _NotPlain from None
+        if vr == b"UI" and text != text.strip():  # pydicom forgives other white space in UIDs
+            raise _NotPlain
+        return text
 
 
 def _whole_numbers(value: bytes) -> int | list[int] | None:

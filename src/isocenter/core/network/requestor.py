@@ -80,12 +80,7 @@ def send(
         raise ValueError(f"{associations} associations; 1 to {MAX_ASSOCIATIONS} are possible")
     began = time.perf_counter()
     report = SendReport()
-
-    def tell(result: ItemResult) -> None:
-        report.results.append(result)
-        if on_result is not None:
-            on_result(result)
-
+    tell = _into(report, on_result)
     waiting = plan(_readable(files, tell))
     while waiting:
         carried = carry(
@@ -104,6 +99,15 @@ def send(
             break
     report.seconds = time.perf_counter() - began
     return report
+
+
+def _into(report: SendReport, on_result: OnResult | None) -> OnResult:
+    def tell(result: ItemResult) -> None:
+        report.results.append(result)
+        if on_result is not None:
+            on_result(result)
+
+    return tell
 
 
 def _readable(files: Iterable[SendItem | Path], tell: OnResult) -> list[SendItem]:

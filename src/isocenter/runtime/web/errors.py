@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
@@ -11,6 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 
 from isocenter.core.errors import IsocenterError, NotAllowed, NotFound
+from isocenter.runtime.web.failures import report
 
 PLAIN = "The page could not be made. The application log says why.\n"
 
@@ -22,8 +24,9 @@ def page(
     context = {"status": status, "title": title, "text": text, "hint": hint}
     try:
         return render(request, "web/error.html", context, status=status)
-    except Exception:
-        # The reason stands in the log already; this is the last that can still be said.
+    except Exception as error:
+        # This is the last that can still be said.
+        report(request, error, "error_page_failed")
         return HttpResponse(f"{title} {text}\n{PLAIN}", status=status, content_type="text/plain")
 
 
@@ -43,18 +46,22 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    if isinstance(sys.exc_info()[1], OperationalError | InterfaceError):
+    error = sys.exc_info()[1]
+    number = report(request, error, "page_failed")
+    logged = f"The application log has it as {number}."
+    if isinstance(error, OperationalError | InterfaceError):
         return page(
             request,
             503,
             "The database does not answer.",
-            hint="Try again in a moment; `isocenter doctor` says what is wrong.",
+            logged,
+            "Try again in a moment; `isocenter doctor` says what is wrong.",
         )
     return page(
         request,
         500,
         "Something went wrong here.",
-        "It was written to the application log.",
+        logged,
         "Try again; if it stays, send the log to whoever looks after Isocenter.",
     )
 
@@ -70,13 +77,27 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 class ErrorPages:
-    """Turns errors of ours that a view lets through into pages that say the same."""
+    """Turns errors of ours that a view lets through into pages that say the same.
+
+    An address with a NUL names nothing: PostgreSQL keeps none, and no name of ours has one. The
+    API says so itself, as JSON.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         return self.get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view: object, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> HttpResponse | None:
+        if request.path.startswith("/api/"):
+            return None
+        texts = (*kwargs.values(), *request.GET, *(v for vs in request.GET.lists() for v in vs[1]))
+        if any("\x00" in text for text in texts if isinstance(text, str)):
+            return not_found(request)
+        return None
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         if not isinstance(error, IsocenterError) or isinstance(error, Http404):

@@ -8,8 +8,6 @@ from typing import Any
 
 from django.http import HttpRequest
 
-SIZE = 50
-
 
 @dataclass(frozen=True)
 class Page:
@@ -33,21 +31,6 @@ class Page:
 def is_part(request: HttpRequest) -> bool:
     """Whether only the moving part of a page is wanted."""
     return "part" in request.GET or "HX-Request" in request.headers
-
-
-def paged(rows: Any, request: HttpRequest, *, size: int = SIZE) -> Page:
-    """The page of a query set or list that ``?page=`` asks for. Counts nothing."""
-    number = request.GET.get("page", "1")
-    at = max(1, int(number)) if number.isascii() and number.isdigit() and len(number) < 7 else 1
-    start = (at - 1) * size
-    found = list(rows[start : start + size + 1])
-    shown = found[:size]
-    return Page(
-        items=shown,
-        previous_url=with_query(request, page=str(at - 1) if at > 2 else None) if at > 1 else "",
-        next_url=with_query(request, page=str(at + 1)) if len(found) > size else "",
-        text=f"{start + 1} to {start + len(shown)}" if shown else "",
-    )
 
 
 def with_query(request: HttpRequest, **changes: str | None) -> str:

@@ -12,11 +12,11 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from isocenter.apps.accounts import queries, services
-from isocenter.apps.accounts.access import principal_of, signed_in
+from isocenter.apps.accounts.access import own_account, principal_of, signed_in
 from isocenter.apps.accounts.forms import PasswordForm, TokenForm
 from isocenter.apps.accounts.models import User
-from isocenter.apps.accounts.services import WeakPassword
-from isocenter.apps.accounts.views.entry import wanted
+from isocenter.apps.accounts.services import SignInRefused, WeakPassword
+from isocenter.apps.accounts.views.entry import sentence, wanted
 from isocenter.apps.accounts.wording import RIGHT_TEXTS, ROLE_TEXTS
 from isocenter.core.errors import IsocenterError
 
@@ -28,18 +28,29 @@ def account(request: HttpRequest) -> HttpResponse:
     return _page(request, TokenForm(rights=principal_of(request).rights))
 
 
-@signed_in
+@own_account
 @sensitive_post_parameters()
 @require_http_methods(["GET", "HEAD", "POST"])
 def password(request: HttpRequest) -> HttpResponse:
     """Choose another password; the other sessions end."""
     user = owner(request)
     form = PasswordForm(request.POST or None)
+    status = 200
     if request.method == "POST" and form.is_valid():
         given = form.cleaned_data
         key = request.session.session_key
         try:
-            services.change_own_password(user, given["old"], given["new"], session_key=key)
+            services.change_own_password(
+                user,
+                given["old"],
+                given["new"],
+                by=principal_of(request),
+                address=services.address_of(request),
+                session_key=key,
+            )
+        except SignInRefused as error:
+            form.add_error("old", sentence(error))
+            status = 429
         except WeakPassword as error:
             form.add_error("new", error.problems)
         except IsocenterError as error:
@@ -53,18 +64,18 @@ def password(request: HttpRequest) -> HttpResponse:
         "next": wanted(request, or_else=""),
         "is_forced": user.must_change_password,
     }
-    return render(request, "accounts/password.html", context)
+    return render(request, "accounts/password.html", context, status=status)
 
 
-@signed_in
+@own_account
 @require_POST
 def account_group(request: HttpRequest) -> HttpResponse:
     """Work for one group alone, or for all of one's groups."""
-    services.choose_group(owner(request), request.POST.get("group", ""))
+    services.choose_group(owner(request), request.POST.get("group", ""), by=principal_of(request))
     return redirect("account")
 
 
-@signed_in
+@own_account
 @require_POST
 def token_new(request: HttpRequest) -> HttpResponse:
     """Make a token; the page that follows is the only one that shows it."""
@@ -104,15 +115,15 @@ def token_revoke(request: HttpRequest, prefix: str) -> HttpResponse:
     return redirect("account")
 
 
-@signed_in
+@own_account
 @require_POST
 def session_end(request: HttpRequest, session: str) -> HttpResponse:
     """Sign out another browser; ``others`` stands for all of them."""
-    user = owner(request)
+    user, by = owner(request), principal_of(request)
     if session == "others":
-        services.end_sessions(user, but=request.session.session_key)
+        services.end_other_sessions(user, by=by, but=request.session.session_key)
     else:
-        services.end_session(user, session, actor=user.username)
+        services.end_own_session(user, session, by=by)
     messages.success(request, "Signed out there.")
     return redirect("account")
 

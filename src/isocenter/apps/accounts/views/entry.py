@@ -31,7 +31,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         try:
             services.sign_in(request, given["username"], given["password"])
         except SignInRefused as error:
-            form.add_error(None, _sentence(error))
+            form.add_error(None, sentence(error))
             status = 429 if error.until else 200  # a form that is wrong is a page
         else:
             return redirect(wanted(request))
@@ -87,10 +87,12 @@ def wanted(request: HttpRequest, or_else: str = "/") -> str:
     is_here = url_has_allowed_host_and_scheme(
         target, allowed_hosts={request.get_host()}, require_https=request.is_secure()
     )
-    return target if is_here else or_else
+    # Without a slash it could be the name of a view, which Django would look for.
+    return target if is_here and target.startswith("/") else or_else
 
 
-def _sentence(error: SignInRefused) -> str:
+def sentence(error: SignInRefused) -> str:
+    """What is wrong, and when it is worth another try."""
     if error.until is None:
         return str(error)
     minutes = max(1, round((error.until - timezone.now()).total_seconds() / 60))

@@ -67,31 +67,6 @@ class SpoolRecord:
             yield piece[:count]
             at += count
 
-    def copy_to(self, target_fd: int, at: int = 0) -> int:
-        """Append the payload from ``at`` to an open file; inside the kernel where it can."""
-        copied = 0
-        total = max(self.payload_length - at, 0)
-        source = self.payload_offset + at
-        while copied < total:
-            try:
-                count = os.copy_file_range(self.fd, target_fd, total - copied, source + copied)
-            except OSError:
-                count = 0
-            if count == 0:
-                return copied + self._copy_through_memory(target_fd, at + copied)
-            copied += count
-        return copied
-
-    def _copy_through_memory(self, target_fd: int, at: int) -> int:
-        copied = 0
-        for piece in self.chunks(at=at):
-            view = piece
-            while view:
-                count = os.write(target_fd, view)
-                view = view[count:]
-                copied += count
-        return copied
-
 
 class SpoolReader:
     """The reading end of a spool folder; one process at a time reads and discards.

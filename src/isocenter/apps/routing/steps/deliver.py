@@ -29,7 +29,7 @@ class DeliverParameters(StepParameters):
 
 
 class Deliver(Step):
-    """Makes one delivery per node; has no work for a child process."""
+    """Sends what was made, or received, to nodes: one delivery each."""
 
     name = "deliver"
     version = "1"

@@ -42,7 +42,7 @@ class SelectParameters(StepParameters):
 
 
 class Select(Step):
-    """Keeps the series that match; has no work for a child process."""
+    """Keeps the series that match; later steps see no others."""
 
     name = "select"
     version = "1"

@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from isocenter.apps.accounts.access import needs, principal_of, refused
+from isocenter.apps.accounts.access import needs, principal_of
 from isocenter.apps.accounts.rights import Right
 from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.audit.services import record, record_view
@@ -71,13 +71,10 @@ def quarantine_item(request: HttpRequest, item_id: uuid.UUID) -> HttpResponse:
     return render(request, "routing/quarantine_item.html", context)
 
 
-@needs(Right.DOWNLOAD)
+@needs(Right.QUARANTINE, Right.VIEW_IDENTIFIED)
 @require_safe
 def quarantine_export(request: HttpRequest, item_id: uuid.UUID) -> HttpResponseBase:
     """What is kept for an item as a ZIP; it names the patient."""
-    principal = principal_of(request)
-    if not principal.may(Right.VIEW_IDENTIFIED):
-        return refused(request, Right.VIEW_IDENTIFIED)
     item = queries.quarantine_item(item_id)
     if request.method == "HEAD":
         return HttpResponse(content_type="application/zip")
@@ -89,7 +86,7 @@ def quarantine_export(request: HttpRequest, item_id: uuid.UUID) -> HttpResponseB
     record(
         Kind.STUDY_DOWNLOADED,
         study_uid=item.study_uid,
-        actor=principal.name,
+        actor=principal_of(request).name,
         what="quarantine",
         quarantine=str(item.pk),
         files=count,

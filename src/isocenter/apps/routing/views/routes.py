@@ -138,7 +138,7 @@ def routes_import(request: HttpRequest) -> HttpResponse:
     return render(request, "routing/import.html", context)
 
 
-@needs(Right.VIEW)
+@needs(Right.MANAGE_ROUTES)
 @require_safe
 def routes_export(request: HttpRequest) -> HttpResponse:
     """Routes with their pipelines as a YAML file: all, or those that are named."""

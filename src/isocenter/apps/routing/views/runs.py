@@ -96,10 +96,15 @@ def run_cancel(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
 def run_retry(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
     """Do it again from where it failed, or from a step that is named."""
     step = request.POST.get("from_step", "")[:64] or None
+
+    def retry(actor: str) -> None:
+        services.require_repeat(principal_of(request), queries.run(run_id))
+        services.retry_run(run_id, from_step=step, actor=actor)
+
     return _act(
         request,
         run_id,
-        lambda actor: services.retry_run(run_id, from_step=step, actor=actor),
+        retry,
         "It is queued again. What earlier steps made is kept.",
     )
 
@@ -109,6 +114,7 @@ def run_retry(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
 def run_again(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
     """Start the same anew on the newest revision of the study."""
     try:
+        services.require_again(principal_of(request), queries.run(run_id))
         started = services.rerun(run_id, actor=principal_of(request).name)
     except IsocenterError as error:
         tell(request, error)
@@ -142,10 +148,15 @@ def run_delivery_retry(request: HttpRequest, run_id: uuid.UUID, delivery_id: int
     delivery = row.deliveries.filter(pk=delivery_id).first()
     if delivery is None:
         raise NotFound(f"run {run_id} has no delivery {delivery_id}")
+
+    def retry(actor: str) -> None:
+        services.require_repeat(principal_of(request), row, delivery)
+        services.retry_delivery(delivery, actor=actor)
+
     return _act(
         request,
         run_id,
-        lambda actor: services.retry_delivery(delivery, actor=actor),
+        retry,
         f"What {delivery.node_name} has not got is sent again.",
     )
 

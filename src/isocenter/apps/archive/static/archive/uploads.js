@@ -157,7 +157,7 @@ function over(parcel, reason, items = []) {
     for (const note of item.notes) problem(`${job.path} › ${note.name}`, note.reason);
     for (const uid of item.study_uids) {
       const known = studies.get(uid) ?? { uploaded: 0, known: null, since: 0 };
-      known.uploaded += item.study_uids.length === 1 ? item.instances : 0;
+      known.uploaded += item.instances_of[uid];
       known.since = Date.now();
       studies.set(uid, known);
     }

@@ -16,7 +16,7 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   const log = event.detail.target.id === "log" ? event.detail.target.querySelector("pre.log") : null;
   if (log) wasAtEnd = atEnd(log);
   open.clear();
-  for (const part of document.querySelectorAll("#step-panel details[open], #live details[open]")) {
+  for (const part of document.querySelectorAll("#step-panel details[open], #live details[open], #live-results details[open]")) {
     open.add(part.id || part.className);
   }
 });
