@@ -249,7 +249,7 @@ def test_site_rules_go_before_the_profile(ct: Dataset, deidentify: Deidentify) -
     new, result = deidentify(ct, rules=rules)
     assert new.InstitutionName == "Klinikum Musterstadt"
     assert new.StudyDescription == "CHEST"
-    assert "Manufacturer" not in new
+    assert new.Manufacturer == ""  # Type 2
     assert any(record.rule.startswith("site rule") for record in result.records)
 
 
@@ -335,3 +335,40 @@ def test_an_instance_uid_where_a_class_belongs(ct: Dataset, deidentify: Deidenti
         "1.2.840.10008.5.1.4.1.1.2",
         SECRET.uid("1.2.3.4.5.6.1"),
     ]
+
+
+def test_a_name_goes_with_the_number_that_it_needs(ct: Dataset, deidentify: Deidentify) -> None:
+    ct.ClinicalTrialProtocolEthicsCommitteeName = "Committee"
+    ct.ClinicalTrialProtocolEthicsCommitteeApprovalNumber = "47/11"
+    new, _ = deidentify(ct)
+    assert "ClinicalTrialProtocolEthicsCommitteeApprovalNumber" not in new
+    assert "ClinicalTrialProtocolEthicsCommitteeName" not in new
+
+
+def test_instances_under_the_standards_root_get_new_uids(
+    ct: Dataset, deidentify: Deidentify
+) -> None:
+    plausible, long = "1.2.840.10008.5.1.4.1.1.2014", "1.2.840.10008.7700413.20140211"
+    ct.SOPInstanceUID, ct.SeriesInstanceUID = plausible, long
+    ct.MappingResourceUID = "1.2.840.10008.8.1.9"
+    reference = Dataset()
+    reference.ReferencedSOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
+    reference.ReferencedSOPInstanceUID = plausible
+    ct.ReferencedImageSequence = [reference]
+    content = Dataset()
+    content.add_new("UID", "UI", plausible)
+    ct.ContentSequence = [content]
+    new, result = deidentify(ct)
+    assert new.SOPInstanceUID.startswith("2.25.")
+    assert new.SOPInstanceUID == result.sop_uid
+    assert new.ReferencedImageSequence[0].ReferencedSOPInstanceUID == new.SOPInstanceUID
+    assert plausible not in str(new.get("ContentSequence"))
+    assert new.SeriesInstanceUID.startswith("2.25.")
+
+
+def test_what_is_done_to_pixels_and_faces_is_said() -> None:
+    assert Policy().options == frozenset()
+    assert Policy(pixels="templates").options == {Option.CLEAN_PIXEL_DATA}
+    assert Policy(pixels="ocr") == Policy(frozenset({Option.CLEAN_PIXEL_DATA}), pixels="ocr")
+    assert Policy(faces="deface").options == {Option.CLEAN_RECOGNIZABLE_VISUAL_FEATURES}
+    assert Policy(faces="refuse").options == frozenset()

@@ -127,7 +127,7 @@ def test_imported_rules(ct: Dataset, deidentify: Deidentify) -> None:
     new, _ = deidentify(ct, *ctp.options, rules=ctp.rules)
     assert new.StudyDate == "20240226"
     assert new.StudyDescription == "Chest"
-    assert "Manufacturer" not in new
+    assert new.Manufacturer == ""  # Type 2
     assert new.PixelData == ct.PixelData
     karnak = import_karnak(
         "profileElements:\n  - {name: k, codename: action.on.specific.tags, action: K, "
@@ -137,3 +137,18 @@ def test_imported_rules(ct: Dataset, deidentify: Deidentify) -> None:
     recipe = import_recipe("FORMAT dicom\n%header\nREPLACE PatientID var:id\nJITTER StudyDate 1\n")
     new, _ = deidentify(ct, rules=recipe.rules)
     assert (new.PatientID, new.StudyDate) == ("ANON0001", "20240301")
+
+
+def test_what_an_object_needs_is_not_removed_but_empty_or_a_dummy(
+    ct: Dataset, deidentify: Deidentify
+) -> None:
+    ct.StationName = "ROOM1"
+    text = "rules:\n  - {tags: [Modality, ReferringPhysicianName, StationName], action: remove}\n"
+    new, result = deidentify(ct, rules=RuleSet.from_yaml(text))
+    assert new.Modality == "REMOVED"  # Type 1
+    assert new.ReferringPhysicianName == ""  # Type 2
+    assert "StationName" not in new
+    said = {record.path: record.rule for record in result.records}
+    assert said["(0008,0060)"] == "site rule rule 1; not removed, Type 1"
+    assert said["(0008,0090)"] == "site rule rule 1; not removed, Type 2"
+    assert said["(0008,1010)"] == "site rule rule 1"

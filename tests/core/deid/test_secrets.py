@@ -87,6 +87,15 @@ def test_instances_under_well_known_roots_do_not(uid: str) -> None:
     assert SECRET.uid(uid).startswith("2.25.")
 
 
+def test_where_instances_are_named_only_known_uids_are_of_the_standard() -> None:
+    newer = "1.2.840.10008.5.1.4.1.1.9999"
+    assert is_standard_uid(newer)
+    assert not is_standard_uid(newer, is_instance=True)
+    assert SECRET.uid(newer, is_instance=True).startswith("2.25.")
+    known = "1.2.840.10008.1.20.1.1"  # Storage Commitment Push Model SOP Instance
+    assert SECRET.uid(known, is_instance=True) == known
+
+
 def test_an_empty_uid_stays_empty() -> None:
     assert SECRET.uid("") == SECRET.uid(" \0") == ""
 

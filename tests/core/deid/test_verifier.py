@@ -85,7 +85,7 @@ def test_what_identifies_is_found(tmp_path: Path, attributes: dict[str, object],
         {"SOPInstanceUID": "1.2.3.4.5.60", "FrameOfReferenceUID": "1.2.3.4.5"},
         {"StudyDate": "20040116", "StudyTime": "040115"},
         {"StudyDescription": "software 1.15.1.04.2 and 7 more"},
-        {"x7FE00010OW": b"MRN-4711 M\xc3\xbcller "},
+        {"Rows": 2, "Columns": 9, "BitsAllocated": 8, "x7FE00010OW": b"MRN-4711 M\xc3\xbcller "},
         {"x60003000OW": b"MRN-4711 M\xc3\xbcller "},
     ],
 )
@@ -194,3 +194,35 @@ def test_kinds_follow_the_options_of_the_table() -> None:
             options = entry.options.items() if entry else ()
             keeping = {option for option, code in options if code == "K"}
             assert keeping <= kept_with.get(kind, set()), f"{tag:08X}"
+
+
+SEGMENT = b"\xff\xfe\0\x12see MRN 4711 \0\0\0"
+JPEG = b"\xff\xd8%b\xff\xda\0\x02" + b"\x11" * 40 + b"\xff\xd9"
+PARTS = b"\xff\x4f\xff\x51\0\4\0\0\xff\x90\0\x0a\0\0\0\0\0\0\0\1%b\xff\x93\1\1\xff\xd9"
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        JPEG % SEGMENT,
+        JPEG % b"" + b"MRN-4711",
+        PARTS % SEGMENT.replace(b"\xff\xfe", b"\xff\x64"),
+        PARTS % b"" + b" MRN 4711 ",
+        b"\1\0\0\0\x40\0\0\0" + b" MRN 4711 ".ljust(56, b"\0"),
+    ],
+)
+def test_text_beside_encoded_samples_is_found(tmp_path: Path, frame: bytes) -> None:
+    path = file_of(tmp_path / "1")
+    header = b"\xe0\x7f\x10\0OB\0\0\xff\xff\xff\xff\xfe\xff\0\xe0\0\0\0\0\xfe\xff\0\xe0"
+    frame += b"\0" * (len(frame) % 2)
+    pixels = header + len(frame).to_bytes(4, "little") + frame + b"\xfe\xff\xdd\xe0\0\0\0\0"
+    path.write_bytes(path.read_bytes() + pixels)
+    assert found(path) == {("(7FE0,0010)", "id")}
+
+
+def test_text_behind_native_samples_is_found(tmp_path: Path) -> None:
+    shape = {"Rows": 2, "Columns": 2, "BitsAllocated": 8, "SamplesPerPixel": 1}
+    within = file_of(tmp_path / "1", **shape, x7FE00010OW=b"4711")
+    behind = file_of(tmp_path / "2", **shape, x7FE00010OW=b"1234 MRN 4711 ")
+    assert found(within) == set()
+    assert found(behind) == {("(7FE0,0010)", "id")}

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from isocenter.core.deid.actions import Action, Record
+from isocenter.core.deid.byte_ranges import Piece
 from isocenter.core.deid.dictionary import tag_of_keyword
 from isocenter.core.deid.elements import Buffer, Code, Item, ItemView, write_head
 from isocenter.core.deid.marks import marks
-from isocenter.core.deid.one_element import Piece, Surroundings
+from isocenter.core.deid.one_element import Surroundings
 from isocenter.core.deid.places import Session
 from isocenter.core.deid.policy import Option, Policy
 from isocenter.core.deid.profile import STRUCTURED_CONTENT
@@ -182,9 +183,10 @@ class _Object:
         if reason:
             return self._result(None, reason)
         try:
-            walker, pieces = self._walked(is_utf8=False)
-        except CharacterSetNeeded:
-            walker, pieces = self._walked(is_utf8=True)
+            try:
+                walker, pieces = self._walked(is_utf8=False)
+            except CharacterSetNeeded:
+                walker, pieces = self._walked(is_utf8=True)
         except ObjectRefused as refusal:
             return self._result(None, str(refusal))
         result = self._result(walker, None)
@@ -210,7 +212,14 @@ class _Object:
         if is_utf8 and raw is None:
             element = write_head(_CHARACTER_SET, "CS", len(_UTF8), source.implicit) + _UTF8
             inserted = ((_CHARACTER_SET, element), *inserted)
-        walker = Walker(source.data, context.session, self._bounds, self._look(), is_utf8=is_utf8)
+        walker = Walker(
+            source.data,
+            context.session,
+            self._bounds,
+            self._look(),
+            transfer_syntax_uid=source.transfer_syntax_uid,
+            is_utf8=is_utf8,
+        )
         walked = walker.data_set(source.start, around, inserted)
         return walker, walked.pieces or []
 
@@ -225,7 +234,7 @@ class _Object:
         if walker is not None and walker.uids.get(tag):
             return walker.uids[tag]
         kept = Option.RETAIN_UIDS in self._context.policy.options
-        return old if kept else self._context.secret.uid(old)
+        return old if kept else self._context.secret.uid(old, is_instance=True)
 
     def _text(self, tag: int) -> str:
         return (self._head.text(tag) or "").strip(" \0")

@@ -12,10 +12,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from isocenter.core.deid.concepts import IDENTIFYING_CONCEPTS
+from isocenter.core.deid.dictionary import attribute
 from isocenter.core.deid.matching import LONG_TERM, Matcher, Term, fold, spellings, tokens_of
 from isocenter.core.deid.names import is_no_name, name_terms
 from isocenter.core.deid.policy import DEFAULT_POLICY, Option, Policy
-from isocenter.core.deid.standard_uids import is_standard_uid
+from isocenter.core.deid.standard_uids import is_standard_uid, names_instances
 from isocenter.core.deid.values import Value, read_values
 
 _TEXT_VRS = frozenset(("AE", "CS", "LO", "LT", "SH", "ST", "UC", "UN", "UT", "PN"))
@@ -298,9 +299,10 @@ class _Collector:
             self._found["vocabulary"].add(fold(value.decoder.decode(value.raw)))
 
     def _add_uids(self, value: Value) -> None:
+        is_instance = not value.private and names_instances(attribute(value.tag).keyword)
         for text in value.raw.decode("latin-1").split("\\"):
             uid = text.strip(" \0")
-            if uid and not is_standard_uid(uid):
+            if uid and not is_standard_uid(uid, is_instance=is_instance):
                 self._found["uids"].add(uid)
 
     def _add_days(self, value: Value) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from isocenter.core.deid.actions import Action, Record
+from isocenter.core.deid.byte_ranges import Piece
 from isocenter.core.deid.elements import Buffer, Head, write_head
 from isocenter.core.deid.places import Place, Session, Step
 from isocenter.core.deid.profile import Check, Decision
@@ -20,8 +21,6 @@ _MOST_REMEMBERED = 50_000
 #: Bytes; longer values are not remembered, and not hashed to their end.
 LONG_VALUE = 4096
 _SHOWN = 64
-
-Piece = bytes | tuple[int, int]  # new bytes, or a slice of the source
 
 
 @dataclass(slots=True)
@@ -37,6 +36,7 @@ class Surroundings:
         character_set: in force.
         overrides: of a handler, by tag.
         depth: of nesting; 0 at the top level.
+        start: of its first element.
     """
 
     place: Place
@@ -47,6 +47,7 @@ class Surroundings:
     character_set: CharacterSet
     overrides: Mapping[int, Override] = field(default_factory=dict)
     depth: int = 0
+    start: int = 0
 
 
 class Walked(NamedTuple):
@@ -116,7 +117,10 @@ class ElementWriter:
         if decision.vr == "SQ" and action not in (Action.REMOVE, Action.EMPTY):
             action = Action.RECURSE
         rule = f"site rule {outcome.rule_name}"
-        return replace(decision, action=action, rule=rule, check="", quiet=False), outcome.value
+        made = replace(decision, action=action, rule=rule, check="", quiet=False)
+        if action is Action.REMOVE:  # an object without what it needs could not be read
+            made = around.place.level.least(head.tag, made)
+        return made, outcome.value
 
     def written(
         self, head: Head, decision: Decision, raw: bytes, new: NewValue | None, around: Surroundings

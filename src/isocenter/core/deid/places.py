@@ -13,6 +13,7 @@ from isocenter.core.deid.elements import ITEM_END, SPECIFIC_CHARACTER_SET, Head
 from isocenter.core.deid.private import may_keep_private
 from isocenter.core.deid.profile import HANDLED_OPTIONS, Choices, Decision, Level, level_of
 from isocenter.core.deid.replacing import CharacterSet, NewValue, Replacer
+from isocenter.core.deid.sample_lengths import has_samples
 from isocenter.core.dicom.part10 import LONG_VRS
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Step:
         self.value_at = 12 if vr in LONG_VRS else 8
         self.is_end = tag == ITEM_END
         keeps = decision.action is Action.KEEP and not decision.check and not by_rule
-        self.copied = keeps and tag != SPECIFIC_CHARACTER_SET
+        self.copied = keeps and tag != SPECIFIC_CHARACTER_SET and not has_samples(tag)
         checked = decision.action is Action.KEEP and bool(decision.check) and decision.quiet
         self.looked_at = checked and not by_rule
         self.memo: dict[tuple[bytes, CharacterSet], NewValue | None] = {}

@@ -96,6 +96,8 @@ class Policy:
     Attributes:
         options: of the profile. ``retain-full-dates`` is ``dates="keep"`` and
             ``retain-modified-dates`` is ``dates="shift"``: say either, both come to be so.
+            Pixels that are not off imply ``clean-pixel-data``, faces that are removed
+            ``clean-recognizable-visual-features``.
         dates: what becomes of dates and times.
         whole_weeks: shift by whole weeks, so that days of the week stay.
         keep_ages: shift the birth date like every other date; otherwise it is emptied.
@@ -134,6 +136,10 @@ class Policy:
                 object.__setattr__(self, "dates", name)
         if self.dates in _DATE_OPTIONS:
             options.add(_DATE_OPTIONS[self.dates])
+        if self.pixels != "off":
+            options.add(Option.CLEAN_PIXEL_DATA)
+        if self.faces == "deface":
+            options.add(Option.CLEAN_RECOGNIZABLE_VISUAL_FEATURES)
         object.__setattr__(self, "options", frozenset(options))
 
     def with_options(self, *options: Option) -> Policy:

@@ -53,6 +53,10 @@ _CODE_MACRO = frozenset(
         0x0008010F, 0x00080117, 0x00080105, 0x00080106, 0x0008010B, 0x00080107,
     )
 )  # fmt: skip
+# Attributes that the table gives a dummy although they may only be there with another (Type 1C),
+# which the table removes. Of all attributes with D this is the only one: the conditions of the
+# others are on what stays or gets a dummy itself, or on the value of an attribute that stays.
+_CONDITIONS = {0x00120081: 0x00120082}  # ethics committee's name, its approval number (C.7.1.3)
 _OVERLAYS, _CURVES = 0x60, 0x50
 _OVERLAY_COMMENTS = 0x4000
 
@@ -168,6 +172,15 @@ class Level:
             return replace(decision, fallback=made.action)
         return decision
 
+    def least(self, tag: int, decision: Decision) -> Decision:
+        """What may be done at most to an attribute that is to be removed: Type 1 and 2 stay."""
+        kind = attribute_type(self.sop_class_uid, (*self.path, tag))
+        if tag >> 16 & 1 or kind not in ("1", "2"):
+            return decision
+        made = self._resolve("X/Z/D", "", tag, decision.keyword, decision.vr)
+        rule = f"{decision.rule}; not removed, Type {kind}"
+        return replace(made, rule=rule, check="", quiet=False)
+
     def _says_something(self, tag: int, decision: Decision) -> bool:
         if decision.action not in (Action.KEEP, Action.CLEAN):
             return False
@@ -204,6 +217,8 @@ class Level:
             return Decision(Action.SHIFT, "birth date", keyword, vr)
         if tag >> 24 in (_OVERLAYS, _CURVES):
             return self._graphic(tag, keyword, vr)
+        if tag in _CONDITIONS and self.decide(_CONDITIONS[tag], "LO").action is Action.REMOVE:
+            return Decision(Action.REMOVE, "condition is not met", keyword, vr)
         if entry is not None:
             return self._from_table(tag, keyword, vr, entry)
         return self._outside_table(tag, keyword, vr)

@@ -15,6 +15,7 @@ from isocenter.core.deid.actions import Action
 from isocenter.core.deid.dates import cap_age, is_time, shift
 from isocenter.core.deid.policy import Option
 from isocenter.core.deid.profile import DATE_VRS, TEXT_VRS, Decision
+from isocenter.core.deid.standard_uids import names_instances
 from isocenter.core.dicom.charsets import TextDecoder, text_decoder
 
 if TYPE_CHECKING:
@@ -243,7 +244,10 @@ class Replacer:
 
     def _uid(self, decision: Decision, raw: bytes, character_set: CharacterSet) -> NewValue | None:
         old = _uids(raw)
-        new = "\\".join(self._secret.uid(uid) for uid in old)
+        is_instance = names_instances(decision.keyword)
+        new = "\\".join(
+            self._secret.uid(uid, is_instance=is_instance or uid in self._uids) for uid in old
+        )
         if new == "\\".join(old):
             return None
         return NewValue(Action.UID, _padded(new.encode("ascii", "replace"), "UI"), new)

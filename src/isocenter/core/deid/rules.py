@@ -23,6 +23,7 @@ Look = Callable[[str], str | None]
 
 #: What no rule may touch: the engine writes it anew, or the object cannot be read without it.
 _UNTOUCHABLE_GROUPS = frozenset({0x0002, 0x0004, 0xFFFE})
+_PIXEL_DATA = 0x7FE00010
 _UNTOUCHABLE = frozenset(
     {
         0x00080005,  # SpecificCharacterSet
@@ -173,6 +174,10 @@ class Rule:
                     hint="the object could not be read, or the engine writes it itself",
                 )
 
+    def keeps(self, tag: int) -> bool:
+        """Whether it names this attribute, to keep it."""
+        return self.change.kind is ChangeKind.KEEP and any(p.tag == tag for p in self.tags)
+
     def fits(self, path: tuple[int, ...], vr: str, value: str, look: Look, creator: str) -> bool:
         """Whether this rule decides the element."""
         if self.vrs and vr not in self.vrs:
@@ -302,12 +307,16 @@ class RuleSet:
     def _candidates(self, tag: int) -> tuple[Rule, ...]:
         known = self._by_tag.get(tag)
         if known is None:
-            known = () if is_untouchable(tag) else self._that_may_fit(tag)
+            known = self._that_may_fit(tag)
             if len(self._by_tag) < _MOST_REMEMBERED:
                 self._by_tag[tag] = known
         return known
 
     def _that_may_fit(self, tag: int) -> tuple[Rule, ...]:
+        if tag == _PIXEL_DATA:  # what only a rule that names it can keep as it is
+            return tuple(rule for rule in self.rules if rule.keeps(tag))
+        if is_untouchable(tag):
+            return ()
         return tuple(rule for rule in self.rules if rule.may_fit(tag))
 
     @cached_property

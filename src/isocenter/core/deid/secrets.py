@@ -123,15 +123,20 @@ class Secret:
         """Another secret that this one can always make again, and that does not give it away."""
         return Secret(self._mac("derive", purpose))
 
-    def uid(self, original: str) -> str:
+    def uid(self, original: str, *, is_instance: bool = False) -> str:
         """The UID that stands for another: ``2.25.`` and 128 bits of an HMAC (PS3.5 B.2).
 
         UIDs that name something of the standard or of a vendor and no instance
         (:func:`is_standard_uid`) come back unchanged, an empty one stays empty. Version and
         variant bits are those of a UUID of version 8 (RFC 9562), as PS3.5 B.2 wants a UUID.
+
+        Args:
+            original: the UID.
+            is_instance: it stands where instances are named, so that only a UID that is known by
+                name can be one of the standard.
         """
         uid = original.strip(" \0")
-        if not uid or is_standard_uid(uid):
+        if not uid or is_standard_uid(uid, is_instance=is_instance):
             return uid
         number = int.from_bytes(self._mac("uid", uid)[:16], "big")
         number = number & ~(0xF << 76) | (0x8 << 76)

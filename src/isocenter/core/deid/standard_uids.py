@@ -70,8 +70,21 @@ _PRIVATE_CLASSES = frozenset(
 )
 
 
-def is_standard_uid(uid: str) -> bool:
-    """Whether a UID names a class, syntax, scheme or well-known thing, and no instance."""
+def names_instances(keyword: str) -> bool:
+    """Whether an attribute of VR UI names instances: ``…InstanceUID``, one or several."""
+    return keyword.endswith(("InstanceUID", "InstanceUIDs"))
+
+
+def is_standard_uid(uid: str, *, is_instance: bool = False) -> bool:
+    """Whether a UID names a class, syntax, scheme or well-known thing, and no instance.
+
+    Args:
+        uid: the UID.
+        is_instance: it was found where instances are named: what only looks like one of the
+            standard's newer UIDs is none there. Devices do make such.
+    """
     if uid.startswith(_DICOM_ROOT):
-        return uid in UID_dictionary or _GROWING.fullmatch(uid) is not None
+        if uid in UID_dictionary:
+            return True
+        return not is_instance and _GROWING.fullmatch(uid) is not None
     return uid in _CODING_SCHEMES or uid in _PRIVATE_CLASSES or uid == _DICOM_ROOT[:-1]

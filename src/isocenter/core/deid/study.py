@@ -340,7 +340,7 @@ def _new_uid(study: _Study, run: Run) -> str:
     if found:
         return found
     is_kept = Option.RETAIN_UIDS in run.policy.options
-    return study.uid if is_kept else run.secret.uid(study.uid)
+    return study.uid if is_kept else run.secret.uid(study.uid, is_instance=True)
 
 
 def _write_log(run: Run, report: StudyReport, done: Sequence[Done]) -> None:

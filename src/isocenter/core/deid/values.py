@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from isocenter.core.deid.beside_samples import behind_native, beside_encoded
 from isocenter.core.dicom.bounds import DEFAULT_BOUNDS, Bounds
 from isocenter.core.dicom.bytesource import BufferSource
 from isocenter.core.dicom.charsets import TextDecoder, text_decoder
@@ -36,6 +37,7 @@ _UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _ITEM_BYTES = b"\xfe\xff\x00\xe0"
 _CHARACTER_SET = 0x00080005
+_PIXEL_GROUP = 0x7FE0
 _PIXELS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010, 0x54001010))
 
 
@@ -76,8 +78,15 @@ class Content(NamedTuple):
     values: list[Value]
 
 
-def read_values(path: Path, bounds: Bounds = DEFAULT_BOUNDS) -> Content:
+def read_values(
+    path: Path, bounds: Bounds = DEFAULT_BOUNDS, *, beside_samples: bool = False
+) -> Content:
     """All values of a DICOM file in any transfer syntax.
+
+    Args:
+        path: of the file.
+        bounds: what is read.
+        beside_samples: of pixels give what stands beside their samples, as OB.
 
     Raises:
         DicomError: no DICOM file, broken, or beyond the bounds.
@@ -90,6 +99,7 @@ def read_values(path: Path, bounds: Bounds = DEFAULT_BOUNDS) -> Content:
         if meta.transfer_syntax_uid == DEFLATED_LITTLE:
             body, offset = inflate(BufferSource(data[offset:]), bounds), 0
         reader = _Reader(body, meta.transfer_syntax_uid == EXPLICIT_BIG, bounds)
+        reader.beside_samples = beside_samples and meta.transfer_syntax_uid != EXPLICIT_BIG
         reader.read_data_set(offset)
         return Content(meta, head, reader.values)
 
@@ -115,6 +125,7 @@ def _dictionary() -> dict[int, str]:
 class _Reader:
     def __init__(self, data: Buffer, big_endian: bool, bounds: Bounds) -> None:
         self.values: list[Value] = []
+        self.beside_samples = False
         self._data = data
         self._bounds = bounds
         self._elements = 0
@@ -160,12 +171,19 @@ class _Reader:
                     position = after
                     continue
             if length == _UNDEFINED:  # encapsulated frames
-                position = self._past_fragments(tag, start)
+                places, position = self._fragments(tag, start)
+                if self.beside_samples:
+                    raw = beside_encoded(self._data, places[1:])
+                    self.values.append(Value(sequences, tag, "OB", raw, decoder, is_private))
                 continue
             position = start + length
             if position > limit:
                 raise DataSetError(f"the data set ends inside {sequences}{tag_text(tag)}")
             if tag in _PIXELS or (tag & 0xFF01FFFF) in (0x60003000, 0x50003000):
+                if self.beside_samples and tag >> 16 == _PIXEL_GROUP:
+                    level = {v.tag: v.raw for v in self.values if v.sequences == sequences}
+                    raw = behind_native(level, tag, self._data, start, position)
+                    self.values.append(Value(sequences, tag, "OB", raw, decoder, is_private))
                 continue
             raw = self._data[start:position]
             if tag == _CHARACTER_SET:
@@ -313,15 +331,17 @@ class _Reader:
         start = self._data[position : position + 8]
         return is_explicit_start(start) or self._tag(start, 0)[0] == 0xFFFE
 
-    def _past_fragments(self, tag: int, position: int) -> int:
-        """Where encapsulated frames end (PS3.5 A.4)."""
+    def _fragments(self, tag: int, position: int) -> tuple[list[tuple[int, int]], int]:
+        """Where encapsulated frames are, the offset table first, and end (PS3.5 A.4)."""
+        places: list[tuple[int, int]] = []
         while position + 8 <= len(self._data):
             found, _, length, start = self._head(position, False)
             if found == _SEQUENCE_END:
-                return start
+                return places, start
             if found != _ITEM or length == _UNDEFINED:
                 break
             position = start + length
+            places.append((start, position))
         raise DataSetError(f"the data set ends inside the fragments of {tag_text(tag)}")
 
     def _count(self, tag: int) -> None:

@@ -2,8 +2,9 @@
 
 It reads the files with a reader of its own, and it knows nothing of what the engine did. Looked at
 are: preamble and file meta information, the text of every element, decoded by the character set in
-force and as bare bytes, UN, OB and private values as bytes, UIDs, dates, and the files' names. The
-bytes of pixels, overlays, curves and waveforms are left to the pixel check.
+force and as bare bytes, UN, OB and private values as bytes, UIDs, dates, the files' names, and what
+stands beside the samples of pixels: behind them, in comments and application segments. The samples
+themselves, overlays, curves and waveforms are left to the pixel check.
 """
 
 from __future__ import annotations
@@ -131,7 +132,7 @@ class Verifier:
         """What is found in one file."""
         findings = [Finding(path, "file name", kind) for kind in self._in_name(path, root)]
         try:
-            content = read_values(path)
+            content = read_values(path, beside_samples=True)
         except DicomError:
             return [*findings, Finding(path, "data set", "unreadable")]
         findings += [Finding(path, where, kind) for where, kind in self._in_head(content)]

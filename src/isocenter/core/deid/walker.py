@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from isocenter.core.deid.actions import Action, Record
+from isocenter.core.deid.byte_ranges import Piece, size_of
 from isocenter.core.deid.elements import (
     ITEM,
     ITEM_END,
@@ -29,7 +30,6 @@ from isocenter.core.deid.elements import (
 from isocenter.core.deid.one_element import (
     LONG_VALUE,
     ElementWriter,
-    Piece,
     Surroundings,
     Walked,
     overridden,
@@ -38,6 +38,8 @@ from isocenter.core.deid.places import Session, Step
 from isocenter.core.deid.private import decide_private
 from isocenter.core.deid.profile import ENCAPSULATED_DOCUMENT, Decision
 from isocenter.core.deid.replacing import GONE, NewValue, character_set_of
+from isocenter.core.deid.sample_elements import SampleElements
+from isocenter.core.deid.sample_lengths import has_samples
 from isocenter.core.dicom.bounds import Bounds
 from isocenter.core.dicom.scanner import tag_text
 from isocenter.core.errors import BoundsError, DataSetError
@@ -60,6 +62,7 @@ class Walker:
         bounds: Bounds,
         look: Callable[[str], str | None],
         *,
+        transfer_syntax_uid: str,
         is_utf8: bool = False,
     ) -> None:
         self._data = data
@@ -67,6 +70,7 @@ class Walker:
         self._replacer = session.replacer
         self._bounds = bounds
         self._writer = ElementWriter(data, session, look)
+        self._samples = SampleElements(data, self._writer, transfer_syntax_uid, bounds)
         self._is_utf8 = is_utf8
         self._elements = 0
 
@@ -91,6 +95,7 @@ class Walker:
             inserted: whole elements that the engine writes, by tag, in order.
         """
         data, place, end, implicit = self._data, around.place, around.end, around.implicit
+        around.start = start
         steps, key_size = (place.implicit, 4) if implicit else (place.explicit, 6)
         pieces: list[Piece] = []
         waiting = [*inserted, (_NO_TAG, b"")]
@@ -157,6 +162,8 @@ class Walker:
             decision, given = self._writer.by_rule(head, decision, given, "", around)
         if decision.vr == "SQ":
             return self._sequence(head, decision, around)
+        if decision.action is Action.KEEP and has_samples(head.tag):
+            return self._samples.element(head, position, decision, around)
         if head.length == UNDEFINED:
             return self._undefined(head, decision, around)
         raw = data[head.start : head.start + head.length]
@@ -364,11 +371,6 @@ class Walker:
 
 _CREATOR = Decision(Action.REMOVE, "private", vr="LO")
 _PRIVATE = Decision(Action.REMOVE, "private")
-
-
-def size_of(pieces: list[Piece]) -> int:
-    """Bytes that these pieces make."""
-    return sum(len(p) if isinstance(p, bytes) else p[1] - p[0] for p in pieces)
 
 
 def _flush(pieces: list[Piece], run: int, position: int) -> None:
