@@ -10,6 +10,9 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 _AHEAD = 3  # tasks that wait for each process: their arguments are in memory
+_SHARES = 4  # tasks for each process at least, so that all end at about the same time
+_FEWEST, _MOST = 8, 64  # items of a task
+_PRELOADED = "isocenter.core.deid.preloading"
 
 
 class Task(NamedTuple):
@@ -49,6 +52,10 @@ class Pool:
         trace: TracebackType | None,
     ) -> None:
         self._close(wait_for_tasks=kind is None)
+
+    def chunk(self, count: int) -> int:
+        """How many of so many items make a task."""
+        return max(_FEWEST, min(_MOST, count // (self._processes * _SHARES)))
 
     def run(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, list[Any]]]:
         """Results as they come, in any order."""
@@ -102,8 +109,11 @@ class Pool:
 
 
 def _executor(processes: int) -> ProcessPoolExecutor:
-    # A fork of a process with threads can hang; the fork server has none.
-    return ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("forkserver"))
+    # A fork of a process with threads can hang; the fork server has none. It imports what all of
+    # its children need, and the main module, which each of them would import by itself otherwise.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["__main__", _PRELOADED])
+    return ProcessPoolExecutor(processes, mp_context=context)
 
 
 def _is_broken(future: Future[list[Any]]) -> bool:

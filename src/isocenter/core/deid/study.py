@@ -33,7 +33,6 @@ from isocenter.core.errors import ConfigurationError, Refused
 
 Progress = Callable[[float, str], None]
 
-_CHUNK = 16  # objects of a task
 _DIED = "the process that worked on it died"
 REASONS = "reasons.json"
 ACTIONS = "actions"
@@ -145,7 +144,8 @@ def default_quarantine(out: Path) -> Path:
 
 
 def _look(files: Sequence[Path], pool: Pool, tell: Progress) -> list[Seen]:
-    chunks = [files[start : start + _CHUNK] for start in range(0, len(files), _CHUNK)]
+    size = pool.chunk(len(files))
+    chunks = [files[start : start + size] for start in range(0, len(files), size)]
     tasks = iter([Task(_look_at, None, chunk, partial(Seen, problem=_DIED)) for chunk in chunks])
     seen: list[Seen] = []
     for _, found in pool.run(tasks):
@@ -211,7 +211,7 @@ def _deidentify(
         if study.order is None:
             uid = _new_uid(study, run)
             yield StudyReport("refused", uid, reason=study.reason, objects=_untouched(study))
-    for task, results in pool.run(_tasks(studies)):
+    for task, results in pool.run(_tasks(studies, pool.chunk(total))):
         study = by_uid[task.first[1]]
         study.done += results
         study.waiting -= len(task.items)
@@ -244,7 +244,7 @@ def _untouched(study: _Study) -> tuple[ObjectReport, ...]:
     return tuple(ObjectReport("", "", "", refused=study.reason) for _ in study.seen)
 
 
-def _tasks(studies: Sequence[_Study]) -> Iterator[Task]:
+def _tasks(studies: Sequence[_Study], chunk: int) -> Iterator[Task]:
     for study in studies:
         if study.order is None:
             continue
@@ -253,7 +253,7 @@ def _tasks(studies: Sequence[_Study]) -> Iterator[Task]:
         numbered = [(n, one.path, one.needs_pixels) for n, one in enumerate(study.seen)]
         start = 0
         while start < len(numbered):
-            end = start + _CHUNK
+            end = start + chunk
             while end < len(numbered) and study.seen[end].sop_uid == study.seen[end - 1].sop_uid:
                 end += 1
             yield Task(_deidentify_some, (order, study.uid), numbered[start:end], _lost)
