@@ -247,7 +247,10 @@ class StudyWorker:
         from isocenter.core.dicom.reading import read_dataset
 
         facts = pixels.Facts.of(read_dataset(source, stop_before_pixels=True))
-        result = pixels.clean(part, part, policy, self._order.identifiers, facts=facts)
+        defaces = policy.faces == "deface"  # the whole series, when all of it is done
+        result = pixels.clean(
+            part, part, policy, self._order.identifiers, facts=facts, defaces=defaces
+        )
         regions = tuple(
             {"frame": r.frame, "x": r.x, "y": r.y, "w": r.w, "h": r.h, "source": r.source}
             for r in result.regions

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -11,6 +12,10 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from isocenter.core.deid.pixels.faces import deface_series, looks_like_head, names_head
+from isocenter.core.deid.policy import Policy
+from isocenter.core.deid.pseudonyms import KeyedPseudonyms
+from isocenter.core.deid.secrets import Secret
+from isocenter.core.deid.study import deidentify_study
 from isocenter.core.dicom.pixels import decode_frames
 from isocenter.core.dicom.reading import read_dataset
 
@@ -30,7 +35,7 @@ def head(top_mm: float = 110) -> tuple[NDArray[np.int16], NDArray[np.bool_], NDA
 
 
 def written(
-    values: NDArray[np.int16], make_image: MakeImage, orientation: str
+    values: NDArray[np.int16], make_image: MakeImage, orientation: str, **more: str
 ) -> tuple[list[Path], NDArray[np.int16]]:
     """The volume as slices; (up, back, left) is turned to (slice, row, column)."""
     turned = values if orientation == "axial" else values.transpose(2, 0, 1)[:, ::-1]
@@ -49,6 +54,7 @@ def written(
                 PixelSpacing=[MM, MM],
                 RescaleSlope=1,
                 RescaleIntercept=0,
+                **more,
             )
         )
     return paths, np.ascontiguousarray(turned)
@@ -88,6 +94,28 @@ def test_oblique_slices_are_refused(make_image: MakeImage) -> None:
         for index in range(3)
     ]  # fmt: skip
     assert "axes" in (deface_series(paths).refused or "")
+
+
+@pytest.mark.parametrize("pixels", ["off", "ocr"])
+def test_a_study_comes_out_without_its_face(
+    make_image: MakeImage, tmp_path: Path, pixels: Literal["off", "ocr"]
+) -> None:
+    values, nose, brain = head()
+    paths, before = written(
+        values, make_image, "axial", PatientID="P1", PatientName="A^B", BodyPartExamined="HEAD"
+    )
+    policy = Policy(pixels=pixels, faces="deface")
+    secret = Secret(b"a secret for tests, of 256 bits.")
+    out = tmp_path / "out"
+    report = deidentify_study(paths, out, policy, secret, KeyedPseudonyms(secret))
+    assert (report.state, report.reason) == ("released", "")
+    found = [read_dataset(path) for path in out.rglob("*.dcm")]
+    found.sort(key=lambda dataset: dataset.ImagePositionPatient[2])
+    after = np.stack([decode_frames(dataset)[0] for dataset in found])
+    assert (after[nose] == AIR).all()
+    assert np.count_nonzero((after != before) & brain) / np.count_nonzero(brain) < 0.05
+    codes = [item.CodeValue for item in found[0].DeidentificationMethodCodeSequence]
+    assert "113102" in codes
 
 
 def test_what_names_a_head() -> None:
