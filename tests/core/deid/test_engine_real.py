@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import highdicom
+import numpy as np
 import pydicom
 import pytest
 from pydicom.datadict import keyword_for_tag, tag_for_keyword
@@ -16,6 +17,7 @@ from isocenter.core.deid.engine import Context, deidentify_object
 from isocenter.core.deid.identifiers import collect
 from isocenter.core.deid.policy import Option, Policy
 from isocenter.core.deid.secrets import Secret
+from isocenter.core.dicom.pixels import decode_frames
 from isocenter.core.dicom.quiet import quiet_pydicom
 from isocenter.core.errors import DicomError
 
@@ -80,8 +82,11 @@ def test_pixels_and_transfer_syntax_stay(pairs: list[Pair]) -> None:
             assert new.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.1"
             continue
         if "PixelData" in old:
-            assert new["PixelData"].value == old["PixelData"].value, path
             assert new.Rows == old.Rows
+            if new["PixelData"].value != old["PixelData"].value:  # something was beside samples
+                assert len(new.PixelData) < len(old.PixelData), path
+                with quiet_pydicom():
+                    assert np.array_equal(decode_frames(new), decode_frames(old)), path
 
 
 def test_type_1_and_2_attributes_stay_present(pairs: list[Pair]) -> None:

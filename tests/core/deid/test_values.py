@@ -83,10 +83,11 @@ def test_it_finds_what_pydicom_finds(shared_data: Path) -> None:
 
 def _paths(dataset: Dataset, prefix: str = "") -> list[str]:
     paths = []
-    for tag in dataset:
+    for element in dataset:
+        tag = element.tag
         where = f"{prefix}({tag.group:04X},{tag.element:04X})"
-        if dataset[tag].VR == "SQ":
-            for number, item in enumerate(dataset[tag].value or (), start=1):
+        if element.VR == "SQ":
+            for number, item in enumerate(element.value or (), start=1):
                 paths += _paths(item, f"{where}[{number}]/")
         elif tag.group & 0xFF00 not in (0x5000, 0x6000) and tag.group not in (0x7FE0, 0x5400):
             paths.append(where)

@@ -220,6 +220,13 @@ def test_text_beside_encoded_samples_is_found(tmp_path: Path, frame: bytes) -> N
     assert found(path) == {("(7FE0,0010)", "id")}
 
 
+def test_text_in_a_palette_is_found(tmp_path: Path) -> None:
+    ramp = bytes(range(256)) * 2
+    assert found(file_of(tmp_path / "1", x00281201OW=ramp)) == set()
+    text = b"1.2.3.4.5.6 Nowhere General Hospital ".ljust(512, b"\0")
+    assert found(file_of(tmp_path / "2", x00281201OW=text)) == {("(0028,1201)", "institution")}
+
+
 def test_text_behind_native_samples_is_found(tmp_path: Path) -> None:
     shape = {"Rows": 2, "Columns": 2, "BitsAllocated": 8, "SamplesPerPixel": 1}
     within = file_of(tmp_path / "1", **shape, x7FE00010OW=b"4711")

@@ -184,6 +184,8 @@ class Verifier:
             }
         if vr in _TEXT_VRS or vr in _NUMBER_VRS or vr in ("UI", "DA", "DT"):
             return self._in_text(value)
+        if vr == "OW" and not value.private:  # palettes, where a ramp of numbers reads as a word
+            return self._in_bytes(value, _LARGE_TERM)
         if vr in _BINARY_VRS and not value.private:
             return set()
         return self._in_bytes(value)
@@ -207,19 +209,19 @@ class Verifier:
     def _as_encoded(self, raw: bytes) -> set[str]:
         return {"name"} if self._encoded is not None and self._encoded.search(raw) else set()
 
-    def _in_bytes(self, value: Value) -> set[str]:
+    def _in_bytes(self, value: Value, least: int = LONG_TERM) -> set[str]:
         """Values that may hold anything: as text of every kind, and in large ones long terms."""
         raw = value.raw
         kinds = self._as_encoded(raw)
         if len(raw) >= _LARGE and not self._may_have_terms(raw):
             return kinds
-        least = LONG_TERM if len(raw) < _LARGE else _LARGE_TERM
+        least = least if len(raw) < _LARGE else _LARGE_TERM
         readings = [raw.decode("latin-1"), *_readings(raw), value.decoder.decode(raw)]
         for text in dict.fromkeys(readings):
             spans = self._matcher.find(normalized(text), six_digits=False)
             kinds |= {span.kind for span in spans if _size(text, span) >= least}
         whole = normalized(value.decoder.decode(raw))
-        if len(whole) < LONG_TERM and not whole.isdigit():
+        if least < _LARGE_TERM and len(whole) < LONG_TERM and not whole.isdigit():
             kinds |= {span.kind for span in self._matcher.find(whole, numbers=False)}
         return kinds
 
