@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -252,6 +253,21 @@ def test_a_process_that_dies_costs_one_item_only() -> None:
     with Pool(2) as pool:
         results = [result for _, found in pool.run(iter(tasks)) for result in found]
     assert sorted(results) == ["a b", "a c", "a d", "lost kill"]
+
+
+def test_beside_threads_processes_are_not_forked_from_this_one() -> None:
+    def work() -> list[str]:
+        task = Task(lines, "a ", ["b", "c"], lambda item: f"lost {item}")  # type: ignore[arg-type]
+        with Pool(2) as pool:
+            ((_, found),) = pool.run(iter([task]))
+        return found
+
+    with ThreadPoolExecutor(1) as threads:
+        assert threads.submit(work).result() == ["a b", "a c"]
+
+
+def test_tasks_are_neither_tiny_nor_few() -> None:
+    assert [Pool(2).chunk(count) for count in (1, 74, 600, 100_000)] == [8, 9, 64, 64]
 
 
 def test_records_are_plain() -> None:

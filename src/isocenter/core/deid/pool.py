@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
+import sys
+import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.context import BaseContext
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -89,16 +93,16 @@ class Pool:
         if self._executor is None:
             self._executor = _executor(self._processes)
         try:
-            pending[self._executor.submit(task.function, task.first, task.items)] = task
+            pending[_begun(self._executor, task, task.items)] = task
         except BrokenProcessPool:  # noticed before any result told of it
             self._close(wait_for_tasks=False)
             self._executor = _executor(self._processes)
-            pending[self._executor.submit(task.function, task.first, task.items)] = task
+            pending[_begun(self._executor, task, task.items)] = task
 
     def _alone(self, task: Task, item: Any) -> Any:
         with _executor(1) as executor:
             try:
-                return executor.submit(task.function, task.first, [item]).result()[0]
+                return _begun(executor, task, [item]).result()[0]
             except BrokenProcessPool:
                 return task.lost(item)
 
@@ -108,12 +112,33 @@ class Pool:
             self._executor = None
 
 
+def _begun(executor: ProcessPoolExecutor, task: Task, items: Sequence[Any]) -> Future[list[Any]]:
+    """A task on its way. Processes are forked here; of threads only those of numpy's linear
+    algebra can be left, which ends them before a fork, but Python warns of them since 3.12.
+    """
+    if threading.active_count() > 1:
+        return executor.submit(task.function, task.first, items)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+        return executor.submit(task.function, task.first, items)
+
+
 def _executor(processes: int) -> ProcessPoolExecutor:
-    # A fork of a process with threads can hang; the fork server has none. It imports what all of
-    # its children need, and the main module, which each of them would import by itself otherwise.
+    return ProcessPoolExecutor(processes, mp_context=_context())
+
+
+def _context() -> BaseContext:
+    """How processes are started.
+
+    A command is forked as it is, in no time: it has one thread, and what all need is loaded. A
+    fork of a process with threads can hang, so a server's are forked from a server of their own.
+    That imports what its children need, and the main module, which each would import otherwise.
+    """
+    if sys.platform == "linux" and threading.active_count() == 1:
+        return multiprocessing.get_context("fork")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["__main__", _PRELOADED])
-    return ProcessPoolExecutor(processes, mp_context=context)
+    return context
 
 
 def _is_broken(future: Future[list[Any]]) -> bool:
