@@ -181,8 +181,7 @@ class _Reader:
                 raise DataSetError(f"the data set ends inside {sequences}{tag_text(tag)}")
             if tag in _PIXELS or (tag & 0xFF01FFFF) in (0x60003000, 0x50003000):
                 if self.beside_samples and tag >> 16 == _PIXEL_GROUP:
-                    level = {v.tag: v.raw for v in self.values if v.sequences == sequences}
-                    raw = behind_native(level, tag, self._data, start, position)
+                    raw = self._behind(tag, start, position, sequences)
                     self.values.append(Value(sequences, tag, "OB", raw, decoder, is_private))
                 continue
             raw = self._data[start:position]
@@ -196,6 +195,11 @@ class _Reader:
         if end is None:
             raise DataSetError(f"the data set ends inside {sequences}")
         return limit
+
+    def _behind(self, tag: int, start: int, end: int, sequences: str) -> bytes:
+        """What is behind the samples of a native value at this level."""
+        level = {value.tag: value.raw for value in self.values if value.sequences == sequences}
+        return behind_native(level, tag, self._data, start, end)
 
     def _head(self, position: int, explicit: bool) -> tuple[int, str, int, int]:
         data = self._data
