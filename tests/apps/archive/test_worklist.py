@@ -137,14 +137,17 @@ def test_who_may_not_see_identities_cannot_search_by_them_either() -> None:
     assert found(identified=False, sort="patient_name") == [2, 1]
 
 
-@pytest.mark.parametrize(("walk", "most"), [(100, 100), (7, 100), (7, 5)])
+@pytest.mark.parametrize(
+    ("stages", "most"),
+    [((100,), 100), ((7,), 100), ((7,), 5), ((2, 7, 100), 100), ((1, 2), 100)],
+)
 @pytest.mark.parametrize("sort", sorted(module.SORTS))
 @pytest.mark.parametrize("sign", ["", "-"])
 def test_pages_forwards_and_back_show_each_study_once(
-    sort: str, sign: str, walk: int, most: int, monkeypatch: pytest.MonkeyPatch
+    sort: str, sign: str, stages: tuple[int, ...], most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All ways of reading: a short walk, all keys at once, a long walk."""
-    monkeypatch.setattr(module, "WALK", walk)
+    monkeypatch.setattr(module, "STAGES", stages)
     monkeypatch.setattr(module, "MOST", most)
     for number in range(1, 24):
         add(

@@ -2,7 +2,8 @@
 
 How it stays fast, whatever is searched for:
 
-1. The index of the sort order is walked for `WALK` rows. What much matches fills its page there.
+1. The index of the sort order is walked, by `STAGES` as far as what was found so far promises a
+   whole page. What many studies match fills its page there.
 2. Else few match. Their sort keys, `MOST` at most, are read in one pass, words by the index of
    ``words`` (migration ``0002_worklist``), and sorted here.
 3. Where even that is too much (all of them lie far back in the order), the walk goes on.
@@ -27,7 +28,8 @@ from isocenter.core.errors import ConfigurationError
 from isocenter.runtime.days import end_of_day, start_of_day
 
 MOST = 5_000  # counted; beyond it "about"
-WALK = 20_000
+FEW = 1_000  # the same where the page did not need all of them
+STAGES = (2_000, 20_000, 60_000)  # rows; 0.3 ms for each 1,000 that lie as they came
 PAGE = 50
 _NEW_MOST = 100
 
@@ -189,7 +191,7 @@ def worklist(
         else:
             taken = _pick(keys, place, limit + 1, descends=descends)
             total = len(keys), False
-    count, is_about = total or _count(found)
+    count, is_about = total or _count(found, MOST if asked.is_empty else FEW)
     newest = Study.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
     shown, before, after = _slice(taken, limit, cursor)
     studies = rows_now([row for _, row in shown])
@@ -216,11 +218,22 @@ def _walk(found: QuerySet[Any], place: _Key | None, *, descends: bool) -> QueryS
 
 
 def _walked(walk: QuerySet[Any, _Key], condition: Q, count: int) -> list[_Key]:
-    """The first that match among the next `WALK` rows of an order."""
-    rows = walk.annotate(
+    """The first that match in an order; fewer where a walk to the last stage would not do."""
+    taken: list[_Key] = []
+    for rows in STAGES:
+        taken = _among(walk, condition, count, rows)
+        promised = len(taken) * STAGES[-1] // rows
+        if len(taken) >= count or promised < count:
+            break
+    return taken
+
+
+def _among(walk: QuerySet[Any, _Key], condition: Q, count: int, rows: int) -> list[_Key]:
+    """The first that match among the next `rows` of an order."""
+    found = walk.annotate(
         row=F("pk"), matches=ExpressionWrapper(condition, output_field=BooleanField())
-    ).values_list("sort_key", "row", "matches")[:WALK]
-    statement, parameters = rows.query.sql_with_params()
+    ).values_list("sort_key", "row", "matches")[:rows]
+    statement, parameters = found.query.sql_with_params()
     # Outside of the limit, where PostgreSQL cannot take the condition to another index.
     parts = ("SELECT sort_key, row FROM (", statement, ") AS walked WHERE matches LIMIT %s")
     with connection.cursor() as cursor:
@@ -228,15 +241,15 @@ def _walked(walk: QuerySet[Any, _Key], condition: Q, count: int) -> list[_Key]:
         return [(key, row) for key, row in cursor.fetchall()]
 
 
-def _count(found: QuerySet[Any]) -> tuple[int, bool]:
-    """How many there are; from `MOST` on as PostgreSQL reckons by its statistics."""
+def _count(found: QuerySet[Any], most: int) -> tuple[int, bool]:
+    """How many there are; from `most` on as PostgreSQL reckons by its statistics."""
     plan = json.loads(found.order_by().explain(format="json"))
     reckoned = int(plan[0]["Plan"]["Plan Rows"])
-    if reckoned <= MOST:
+    if reckoned <= most:
         counted = found.order_by()[: MOST + 1].count()
         if counted <= MOST:
             return counted, False
-    return max(reckoned, MOST), True
+    return max(reckoned, most), True
 
 
 def _pick(keys: list[_Key], place: _Key | None, count: int, *, descends: bool) -> list[_Key]:
