@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.db import connection
-from typer.testing import CliRunner
 
 from append_only import unguarded
 from isocenter.apps.archive.incoming import FilePayload, Incoming, Origin
@@ -20,8 +19,6 @@ from isocenter.apps.archive.models import Study
 from isocenter.apps.audit import services
 from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.audit.models import Event
-from isocenter.cli.main import build
-from isocenter.core.errors import IsocenterError
 from isocenter.core.phantoms import head_phantom
 from isocenter.runtime.layout import Layout
 
@@ -29,25 +26,6 @@ pytestmark = pytest.mark.django_db
 committed = pytest.mark.django_db(transaction=True)  # what is not committed is not sealed
 Cli = Callable[..., tuple[int, str, str]]
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def cli(installation: Layout) -> Cli:
-    """Runs a command on this test's installation; (exit code, stdout, stderr)."""
-
-    def run(*arguments: str, stdin: str = "") -> tuple[int, str, str]:
-        result = CliRunner().invoke(
-            build([arguments[0]]),
-            [*arguments],
-            input=stdin,
-            env={"ISOCENTER_DATA_DIR": str(installation.root)},
-        )
-        if result.exception and not isinstance(result.exception, SystemExit):
-            assert isinstance(result.exception, IsocenterError), result.exception
-            return 1, result.stdout, str(result.exception)
-        return result.exit_code, result.stdout, result.stderr
-
-    return run
 
 
 @pytest.fixture

@@ -7,38 +7,19 @@ from datetime import datetime, timedelta
 
 import pytest
 from django.utils import timezone
-from typer.testing import CliRunner
 
 from isocenter.apps.accounts.models import User
 from isocenter.apps.accounts.queries import person
 from isocenter.apps.accounts.services import first_administrator, principal_of_token
 from isocenter.apps.audit.models import Event
 from isocenter.apps.transfers.models import Node
-from isocenter.cli.main import build
 
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def cli(installation, settings):
-    """Runs a command on this test's installation; (exit code, stdout, stderr)."""
+@pytest.fixture(autouse=True)
+def quick_passwords(settings):
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-
-    def run(*arguments: str, stdin: str = ""):
-        from isocenter.core.errors import IsocenterError
-
-        result = CliRunner().invoke(
-            build([arguments[0]]),
-            [*arguments],
-            input=stdin,
-            env={"ISOCENTER_DATA_DIR": str(installation.root)},
-        )
-        if result.exception and not isinstance(result.exception, SystemExit):
-            assert isinstance(result.exception, IsocenterError), result.exception
-            return 1, result.stdout, str(result.exception)
-        return result.exit_code, result.stdout, result.stderr
-
-    return run
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from isocenter.apps.archive import ordered
 from isocenter.apps.archive import worklist as module
 from isocenter.apps.archive.models import Source, Study
 from isocenter.apps.archive.queries import Cursor, WorklistFilter, new_since, rows_now, worklist
@@ -137,15 +138,19 @@ def test_who_may_not_see_identities_cannot_search_by_them_either() -> None:
     assert found(identified=False, sort="patient_name") == [2, 1]
 
 
-@pytest.mark.parametrize(("walk", "most"), [(100, 100), (7, 100), (7, 5)])
+@pytest.mark.parametrize(
+    ("stages", "most"),
+    [((100,), 100), ((7,), 100), ((7,), 5), ((2, 7, 100), 100), ((1, 2), 100)],
+)
 @pytest.mark.parametrize("sort", sorted(module.SORTS))
 @pytest.mark.parametrize("sign", ["", "-"])
 def test_pages_forwards_and_back_show_each_study_once(
-    sort: str, sign: str, walk: int, most: int, monkeypatch: pytest.MonkeyPatch
+    sort: str, sign: str, stages: tuple[int, ...], most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All ways of reading: a short walk, all keys at once, a long walk."""
-    monkeypatch.setattr(module, "WALK", walk)
-    monkeypatch.setattr(module, "MOST", most)
+    monkeypatch.setattr(ordered, "STAGES", stages)
+    for place in (module, ordered):
+        monkeypatch.setattr(place, "MOST", most)
     for number in range(1, 24):
         add(
             number,
@@ -172,6 +177,21 @@ def test_pages_forwards_and_back_show_each_study_once(
     assert back[::-1] == pages
     assert page.is_about == (most == 5)
     assert page.is_about or page.total == 23
+
+
+def test_what_the_walk_found_is_counted_only_while_it_is_little(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for number in range(1, 8):
+        add(number, study_description="head")
+    asked = WorklistFilter(text="head")
+    page = worklist(asked, identified=True, limit=5)
+    assert (page.total, page.is_about) == (7, False)
+    monkeypatch.setattr(module, "FEW", 0)
+    page = worklist(asked, identified=True, limit=5)
+    assert page.is_about
+    assert len(page.studies) == 5
+    assert worklist(asked, identified=True, limit=9).is_about is False, "all keys were here"
 
 
 def sorted_keys(sort: str, *, reverse: bool) -> list[Any]:

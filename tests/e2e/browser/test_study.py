@@ -50,6 +50,26 @@ def test_complete_by_hand_by_keyboard_and_what_follows_without_reload(site, pers
     someone.assert_fits()
 
 
+def test_a_refresh_under_way_does_not_take_the_question_s_form_away(site, person, tmp_path):
+    phantom = incomplete(site, tmp_path, "late-refresh")
+    page = person("physician").go(f"/studies/{phantom.study_uid}/")
+    asked = []
+    page.route("**/*part=live*", lambda route: asked.append(route))
+    page.wait_for_timeout(100)
+    while not asked:
+        page.wait_for_timeout(100)
+
+    page.get_by_role("button", name="Complete now").click()
+    page.locator("dialog[open]").wait_for()
+    with page.expect_response("**/*part=live*"):
+        asked[0].fulfill(body='<div id="part-state" hx-swap-oob="outerHTML">Refreshed</div>')
+    page.wait_for_timeout(300)  # for htmx to take it in
+    page.unroute("**/*part=live*")
+    page.locator("dialog[open]").get_by_role("button", name="Complete").click()
+
+    page.get_by_text("completed by hand").wait_for()
+
+
 def test_a_pipeline_is_run_by_keyboard(site, person):
     uid = odd_studies.by_key("chinese").study_uid
     someone = person("physician")
@@ -80,7 +100,8 @@ def test_download_is_a_zip_of_the_files(site, person, tmp_path):
 
 def test_delete_asks_first_and_then_it_is_gone(site, person, tmp_path):
     phantom = head_phantom("deleted", slices=2, rows=64, columns=64, slice_distance_mm=60)
-    phantom.write(tmp_path / "deleted")
+    *_, structure_set = phantom.write(tmp_path / "deleted")
+    structure_set.unlink()  # with it a route would begin a run, and a study at work is not deleted
     site.platform.cli("import", tmp_path / "deleted")
     site.platform.wait_for(lambda: study(site, phantom.study_uid))
     someone = person()

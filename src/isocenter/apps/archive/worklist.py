@@ -2,7 +2,8 @@
 
 How it stays fast, whatever is searched for:
 
-1. The index of the sort order is walked for `WALK` rows. What much matches fills its page there.
+1. The index of the sort order is walked, by the stages of `ordered` as far as what was found so
+   far promises a whole page. What many studies match fills its page there.
 2. Else few match. Their sort keys, `MOST` at most, are read in one pass, words by the index of
    ``words`` (migration ``0002_worklist``), and sorted here.
 3. Where even that is too much (all of them lie far back in the order), the walk goes on.
@@ -10,24 +11,30 @@ How it stays fast, whatever is searched for:
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 
-from django.db import connection
-from django.db.models import BooleanField, ExpressionWrapper, F, Func, Q, QuerySet, Value
+from django.db.models import BooleanField, F, Func, Q, QuerySet, Value
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Collate, Upper
 
 from isocenter.apps.archive.models import Source, Study
+from isocenter.apps.archive.ordered import (
+    FEW,
+    MOST,
+    Key,
+    count_of,
+    keys_of,
+    pick,
+    walk,
+    walked,
+)
 from isocenter.core.errors import ConfigurationError
 from isocenter.runtime.days import end_of_day, start_of_day
 
-MOST = 5_000  # counted; beyond it "about"
-WALK = 20_000
 PAGE = 50
 _NEW_MOST = 100
 
@@ -179,74 +186,24 @@ def worklist(
     condition = _condition(asked, identified=identified)
     everything: QuerySet[Any] = Study.objects.annotate(sort_key=SORTS[name])
     found = everything.filter(condition)
-    walk = _walk(everything, place, descends=descends)
-    taken = list(walk[: limit + 1]) if asked.is_empty else _walked(walk, condition, limit + 1)
+    way = walk(everything, place, descends=descends)
+    taken = list(way[: limit + 1]) if asked.is_empty else walked(way, condition, limit + 1)
     total: tuple[int, bool] | None = None
     if len(taken) <= limit and not asked.is_empty:
-        keys = list(_keys(found)[: MOST + 1])
+        keys = list(keys_of(found)[: MOST + 1])
         if len(keys) > MOST:
-            taken = list(_walk(found, place, descends=descends)[: limit + 1])
+            taken = list(walk(found, place, descends=descends)[: limit + 1])
         else:
-            taken = _pick(keys, place, limit + 1, descends=descends)
+            taken = pick(keys, place, limit + 1, descends=descends)
             total = len(keys), False
-    count, is_about = total or _count(found)
+    count, is_about = total or count_of(found, MOST if asked.is_empty else FEW)
     newest = Study.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
     shown, before, after = _slice(taken, limit, cursor)
     studies = rows_now([row for _, row in shown])
     return WorklistPage(studies, count, is_about, before, after, newest)
 
 
-_Key = tuple[Any, int]  # what is sorted by, and the number of the row
-
-
-def _keys(found: QuerySet[Any]) -> QuerySet[Any, _Key]:
-    return found.order_by().values_list("sort_key", "pk")
-
-
-def _walk(found: QuerySet[Any], place: _Key | None, *, descends: bool) -> QuerySet[Any, _Key]:
-    """From a place on, in the order of the index."""
-    if place is not None:
-        side = "lt" if descends else "gt"
-        # The first part alone is what an index can be entered with.
-        found = found.filter(**{f"sort_key__{side}e": place[0]}).filter(
-            Q(**{f"sort_key__{side}": place[0]}) | Q(**{f"pk__{side}": place[1]})
-        )
-    sign = "-" if descends else ""
-    return _keys(found).order_by(f"{sign}sort_key", f"{sign}pk")
-
-
-def _walked(walk: QuerySet[Any, _Key], condition: Q, count: int) -> list[_Key]:
-    """The first that match among the next `WALK` rows of an order."""
-    rows = walk.annotate(
-        row=F("pk"), matches=ExpressionWrapper(condition, output_field=BooleanField())
-    ).values_list("sort_key", "row", "matches")[:WALK]
-    statement, parameters = rows.query.sql_with_params()
-    # Outside of the limit, where PostgreSQL cannot take the condition to another index.
-    parts = ("SELECT sort_key, row FROM (", statement, ") AS walked WHERE matches LIMIT %s")
-    with connection.cursor() as cursor:
-        cursor.execute("".join(parts), (*parameters, count))
-        return [(key, row) for key, row in cursor.fetchall()]
-
-
-def _count(found: QuerySet[Any]) -> tuple[int, bool]:
-    """How many there are; from `MOST` on as PostgreSQL reckons by its statistics."""
-    plan = json.loads(found.order_by().explain(format="json"))
-    reckoned = int(plan[0]["Plan"]["Plan Rows"])
-    if reckoned <= MOST:
-        counted = found.order_by()[: MOST + 1].count()
-        if counted <= MOST:
-            return counted, False
-    return max(reckoned, MOST), True
-
-
-def _pick(keys: list[_Key], place: _Key | None, count: int, *, descends: bool) -> list[_Key]:
-    """The same from keys that are all here. The database sorts texts by code point as Python."""
-    if place is not None:
-        keys = [key for key in keys if (key < place if descends else key > place)]
-    return sorted(keys, reverse=descends)[:count]
-
-
-def _place(cursor: Cursor | None, name: str) -> _Key | None:
+def _place(cursor: Cursor | None, name: str) -> Key | None:
     """Where a cursor points in this order; None when it belongs to another."""
     if cursor is None:
         return None
@@ -261,8 +218,8 @@ def _place(cursor: Cursor | None, name: str) -> _Key | None:
 
 
 def _slice(
-    taken: list[_Key], limit: int, cursor: Cursor | None
-) -> tuple[list[_Key], Cursor | None, Cursor | None]:
+    taken: list[Key], limit: int, cursor: Cursor | None
+) -> tuple[list[Key], Cursor | None, Cursor | None]:
     """A page's keys in the order of the list, and the ways to those before and after."""
     has_more = len(taken) > limit
     shown = taken[:limit]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 
@@ -16,6 +17,7 @@ BACKLOG = 256
 POOL_SIZE = 12
 POOL_WAIT_S = 10
 GRACE_S = 3
+NICE = 5  # a page may come a little later, what a sender sends must not
 
 
 def run_web(settings: Settings) -> None:
@@ -24,8 +26,7 @@ def run_web(settings: Settings) -> None:
     Raises:
         ConfigurationError: the port is taken, or the host is none of this machine.
     """
-    import os
-
+    os.nice(NICE)
     use_connection_pool()
     from isocenter.runtime.web.asgi import application
     from isocenter.runtime.web.bodies import clear_leftovers

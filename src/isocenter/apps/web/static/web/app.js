@@ -48,7 +48,13 @@ function ask(text, act) {
   dialog.returnValue = "";
   dialog.showModal();
   return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+    // The event of an earlier question's close may come late: this one is still open then.
+    const answered = () => {
+      if (dialog.open) return;
+      dialog.removeEventListener("close", answered);
+      resolve(dialog.returnValue === "yes");
+    };
+    dialog.addEventListener("close", answered);
   });
 }
 document.addEventListener("submit", async (event) => {
@@ -95,7 +101,13 @@ function isBusy(element) {
   );
 }
 document.addEventListener("htmx:beforeRequest", (event) => {
-  if (polls(event) && (document.hidden || isBusy(event.detail.elt))) event.preventDefault();
+  if (polls(event) && (document.hidden || dialog.open || isBusy(event.detail.elt))) {
+    event.preventDefault();
+  }
+});
+// What was asked for before the question or the menu opened must not take its form away.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (polls(event) && (dialog.open || isBusy(event.detail.elt))) event.detail.shouldSwap = false;
 });
 document.addEventListener("htmx:configRequest", (event) => {
   if (event.detail.verb !== "get") event.detail.headers["X-CSRFToken"] = token;
