@@ -49,7 +49,7 @@ _LETTERS = str.maketrans({"ø": "o", "ł": "l", "æ": "ae", "œ": "oe"})
 
 
 def fold(word: str) -> str:
-    """As ``isocenter.core.deid.matching.fold`` does it."""
+    """As ``isocenter.core.deid.text.matching.fold`` does it."""
     decomposed = unicodedata.normalize("NFKD", word.casefold())
     bare = "".join(letter for letter in decomposed if not unicodedata.combining(letter))
     return bare.translate(_LETTERS)

@@ -71,12 +71,12 @@ def dicognito() -> Run:
 
 def isocenter_engine() -> Run:
     """The header engine by itself: every rule, cleaned text, no verifier."""
-    from isocenter.core.deid.descriptors import Cleaner
     from isocenter.core.deid.engine import Context, deidentify_object
-    from isocenter.core.deid.identifiers import collect
     from isocenter.core.deid.policy import Option, Policy
-    from isocenter.core.deid.pseudonyms import PatientAlias
-    from isocenter.core.deid.secrets import Secret
+    from isocenter.core.deid.proof.identifiers import collect
+    from isocenter.core.deid.pseudonyms.issuing import PatientAlias
+    from isocenter.core.deid.pseudonyms.secrets import Secret
+    from isocenter.core.deid.text.descriptors import Cleaner
 
     def run(files: list[Path], out: Path) -> None:
         policy = Policy(frozenset([Option.CLEAN_DESCRIPTORS]))
@@ -98,8 +98,8 @@ def isocenter_engine() -> Run:
 def isocenter_study(processes: int) -> Run:
     """Everything: what identifies is collected, all rules, the verifier, the report."""
     from isocenter.core.deid.policy import Option, Policy
-    from isocenter.core.deid.pseudonyms import KeyedPseudonyms
-    from isocenter.core.deid.secrets import Secret
+    from isocenter.core.deid.pseudonyms.issuing import KeyedPseudonyms
+    from isocenter.core.deid.pseudonyms.secrets import Secret
     from isocenter.core.deid.study import deidentify_study
 
     def run(files: list[Path], out: Path) -> None:

@@ -10,7 +10,7 @@ import yaml
 
 from isocenter.cli.main import build
 from isocenter.cli.platform import run
-from isocenter.core.deid.rules import RuleSet
+from isocenter.core.deid.rules.site_rules import RuleSet
 
 SCRIPT = """<script>
 <e en="T" t="00081030" n="StudyDescription">@remove()</e>

@@ -21,7 +21,7 @@ _MOST_BYTES = 16 * 1024 * 1024
 @app.command()
 def check(path: _FileArgument) -> None:
     """Say whether rules can be used, and if not, what is wrong in which line."""
-    from isocenter.core.deid.rules import RuleSet
+    from isocenter.core.deid.rules.site_rules import RuleSet
 
     rules = RuleSet.from_yaml(path)
     typer.echo(f"{path}: {len(rules.rules)} rules, {rules.digest()}")
@@ -67,7 +67,7 @@ def show_preset(
     name: Annotated[str | None, typer.Argument(help="Which; without it, the names.")] = None,
 ) -> None:
     """Print rules that come with Isocenter, to be used as they are or changed."""
-    from isocenter.core.deid.presets import PRESETS, preset_text
+    from isocenter.core.deid.rules.presets import PRESETS, preset_text
 
     typer.echo("\n".join(PRESETS) if name is None else preset_text(name), nl=name is None)
 

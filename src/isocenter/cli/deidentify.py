@@ -19,9 +19,9 @@ from isocenter.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from isocenter.core.deid.policy import Policy
-    from isocenter.core.deid.pseudonyms import Pseudonyms
-    from isocenter.core.deid.report import BatchReport
-    from isocenter.core.deid.secrets import Secret
+    from isocenter.core.deid.proof.report import BatchReport
+    from isocenter.core.deid.pseudonyms.issuing import Pseudonyms
+    from isocenter.core.deid.pseudonyms.secrets import Secret
 
 T = TypeVar("T", bound=str)
 _PROFILES: tuple[str, ...] = ("basic",)
@@ -171,8 +171,8 @@ def _policy(
     presets: list[str] | None,
 ) -> Policy:
     from isocenter.core.deid.policy import Option, Policy
-    from isocenter.core.deid.presets import preset
-    from isocenter.core.deid.rules import RuleSet
+    from isocenter.core.deid.rules.presets import preset
+    from isocenter.core.deid.rules.site_rules import RuleSet
 
     _one_of("--profile", profile, _PROFILES)
     named = [name.strip() for text in options or () for name in text.split(",") if name.strip()]
@@ -210,8 +210,8 @@ def _one_of(name: str, value: str, allowed: tuple[T, ...]) -> T:
 
 
 def _explain(text: str, policy: Policy, as_json: bool) -> None:
-    from isocenter.core.deid.dictionary import tag_of_keyword
     from isocenter.core.deid.profile import explain
+    from isocenter.core.deid.standard.dictionary import tag_of_keyword
 
     digits = text.strip("() ").replace(",", "")
     try:
@@ -229,7 +229,7 @@ def _explain(text: str, policy: Policy, as_json: bool) -> None:
 def _secret(
     project: str | None, projects: Path, secret_file: Path | None, *, create: bool
 ) -> Secret:
-    from isocenter.core.deid.secrets import Secret
+    from isocenter.core.deid.pseudonyms.secrets import Secret
 
     if (project is None) == (secret_file is None):
         fail("give either --project NAME or --secret-file FILE", USAGE)
@@ -253,7 +253,7 @@ def _secret(
 
 
 def _pseudonyms(path: Path | None, secret: Secret, policy: Policy) -> Pseudonyms:
-    from isocenter.core.deid.pseudonyms import GivenPseudonyms, KeyedPseudonyms
+    from isocenter.core.deid.pseudonyms.issuing import GivenPseudonyms, KeyedPseudonyms
 
     weeks, ages = policy.whole_weeks, policy.keep_ages
     if path is None:
@@ -267,7 +267,7 @@ def _pseudonyms(path: Path | None, secret: Secret, policy: Policy) -> Pseudonyms
 def _words(path: Path | None) -> tuple[str, ...]:
     if path is None:
         return ()
-    from isocenter.core.deid.matching import tokens_of
+    from isocenter.core.deid.text.matching import tokens_of
 
     lines = path.read_text("utf-8").splitlines()
     text = "\n".join(line for line in lines if not line.startswith("#"))
@@ -287,7 +287,7 @@ def _deidentify(
     processes: int,
     dry_run: bool,
 ) -> tuple[BatchReport, float]:
-    from isocenter.core.deid.report import write
+    from isocenter.core.deid.proof.report import write
     from isocenter.core.deid.study import Run, default_quarantine, deidentify_paths
 
     run = Run(

@@ -13,12 +13,12 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
 from pydicom.uid import ImplicitVRLittleEndian
 
-from isocenter.core.deid.descriptors import Cleaner
 from isocenter.core.deid.engine import Context, ObjectResult, deidentify_object
-from isocenter.core.deid.identifiers import Identifiers, collect
 from isocenter.core.deid.policy import Option, Policy
-from isocenter.core.deid.pseudonyms import PatientAlias
-from isocenter.core.deid.secrets import Secret
+from isocenter.core.deid.proof.identifiers import Identifiers, collect
+from isocenter.core.deid.pseudonyms.issuing import PatientAlias
+from isocenter.core.deid.pseudonyms.secrets import Secret
+from isocenter.core.deid.text.descriptors import Cleaner
 
 settings.register_profile("deid", deadline=None)
 settings.load_profile("deid")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isocenter.core.deid.date_notations import written_dates
+from isocenter.core.deid.text.date_notations import written_dates
 
 NOTATIONS = (
     "{0:%Y%m%d}",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isocenter.core.deid.dates import (
+from isocenter.core.deid.pseudonyms.dates import (
     cap_age,
     days_between,
     is_time,

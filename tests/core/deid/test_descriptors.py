@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isocenter.core.deid.descriptors import Cleaner
-from isocenter.core.deid.identifiers import Identifiers
-from isocenter.core.deid.lexicon import Lexicon
-from isocenter.core.deid.matching import Span
 from isocenter.core.deid.policy import Policy
-from isocenter.core.deid.searching import Search
+from isocenter.core.deid.proof.identifiers import Identifiers
+from isocenter.core.deid.proof.searching import Search
+from isocenter.core.deid.text.descriptors import Cleaner
+from isocenter.core.deid.text.lexicon import Lexicon
+from isocenter.core.deid.text.matching import Span
 
 IDENTIFIERS = Identifiers(
     names=frozenset(("Doe^John", "Müller^Änne^^Dr.", "山田^太郎", "Chest^Phantom")),

@@ -10,8 +10,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from isocenter.core.deid.actions import Action
-from isocenter.core.deid.elements import Item
+from isocenter.core.deid.dataset.elements import Item
 from isocenter.core.deid.engine import (
     Context,
     ItemDecision,
@@ -20,8 +19,9 @@ from isocenter.core.deid.engine import (
     deidentify_object,
 )
 from isocenter.core.deid.policy import Option, Policy, PrivateKeep
-from isocenter.core.deid.rules import RuleSet
-from isocenter.core.deid.secrets import Secret
+from isocenter.core.deid.pseudonyms.secrets import Secret
+from isocenter.core.deid.rules.site_rules import RuleSet
+from isocenter.core.deid.standard.actions import Action
 from isocenter.core.errors import DataSetError
 
 SECRET = Secret(b"a secret for tests, of 256 bits.")
@@ -197,7 +197,7 @@ def test_wrong_vr_is_no_way_out(ct: Dataset, deidentify: Deidentify, tmp_path: P
 def test_character_set_changes_only_if_it_must(
     ct: Dataset, encode: Callable[..., bytes], context: Callable[..., Context], tmp_path: Path
 ) -> None:
-    from isocenter.core.deid.pseudonyms import PatientAlias
+    from isocenter.core.deid.pseudonyms.issuing import PatientAlias
 
     ct.SpecificCharacterSet = "ISO_IR 100"
     ct.Manufacturer = "Röntgen AG"

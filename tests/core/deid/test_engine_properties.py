@@ -20,10 +20,10 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from isocenter.core.deid.engine import Context, deidentify_object
-from isocenter.core.deid.identifiers import collect
-from isocenter.core.deid.keep_list import keep_list
 from isocenter.core.deid.policy import Option, Policy
-from isocenter.core.deid.secrets import Secret, is_standard_uid
+from isocenter.core.deid.proof.identifiers import collect
+from isocenter.core.deid.pseudonyms.secrets import Secret, is_standard_uid
+from isocenter.core.deid.standard.keep_list import keep_list
 from isocenter.core.dicom.quiet import quiet_pydicom
 
 SECRET = Secret(b"a secret for tests, of 256 bits.")

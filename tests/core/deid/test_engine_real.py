@@ -14,9 +14,9 @@ from pydicom.datadict import keyword_for_tag, tag_for_keyword
 from pydicom.dataset import Dataset
 
 from isocenter.core.deid.engine import Context, deidentify_object
-from isocenter.core.deid.identifiers import collect
 from isocenter.core.deid.policy import Option, Policy
-from isocenter.core.deid.secrets import Secret
+from isocenter.core.deid.proof.identifiers import collect
+from isocenter.core.deid.pseudonyms.secrets import Secret
 from isocenter.core.dicom.pixels import decode_frames
 from isocenter.core.dicom.quiet import quiet_pydicom
 from isocenter.core.errors import DicomError

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isocenter.core.deid.matching import Matcher, Term, fold, spellings, tokens_of
-from isocenter.core.deid.names import name_terms
+from isocenter.core.deid.text.matching import Matcher, Term, fold, spellings, tokens_of
+from isocenter.core.deid.text.names import name_terms
 
 
 def matcher(*names: str, **others: list[str]) -> Matcher:

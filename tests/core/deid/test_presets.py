@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from isocenter.core.deid.presets import PRESETS, preset, preset_text
-from isocenter.core.deid.rules import RuleSet
-from isocenter.core.deid.tag_patterns import tag_of
+from isocenter.core.deid.rules.presets import PRESETS, preset, preset_text
+from isocenter.core.deid.rules.site_rules import RuleSet
+from isocenter.core.deid.rules.tag_patterns import tag_of
 from isocenter.core.errors import ConfigurationError
 
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isocenter.core.deid.pseudonym_csv_store import CsvStore
-from isocenter.core.deid.pseudonym_files import format_csv, parse_csv, read_netrt, write_csv
-from isocenter.core.deid.pseudonyms import (
+from isocenter.core.deid.pseudonyms.csv_store import CsvStore
+from isocenter.core.deid.pseudonyms.files import format_csv, parse_csv, read_netrt, write_csv
+from isocenter.core.deid.pseudonyms.issuing import (
     GivenPseudonyms,
     KeyedPseudonyms,
     MemoryStore,
@@ -23,7 +23,7 @@ from isocenter.core.deid.pseudonyms import (
     PseudonymEntry,
     study_key,
 )
-from isocenter.core.deid.secrets import Secret
+from isocenter.core.deid.pseudonyms.secrets import Secret
 from isocenter.core.errors import ConfigurationError
 
 SECRET = Secret(bytes(32))

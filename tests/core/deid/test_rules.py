@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.datadict import dictionary_VR, keyword_for_tag
 
-from isocenter.core.deid.actions import Action
-from isocenter.core.deid.pseudonyms import PatientAlias
-from isocenter.core.deid.rule_values import Change, ChangeKind
-from isocenter.core.deid.rules import Rule, RuleOutcome, RuleSet, ValueTest
-from isocenter.core.deid.secrets import Secret
-from isocenter.core.deid.tag_patterns import TagPattern, tag_of
+from isocenter.core.deid.pseudonyms.issuing import PatientAlias
+from isocenter.core.deid.pseudonyms.secrets import Secret
+from isocenter.core.deid.rules.site_rules import Rule, RuleOutcome, RuleSet, ValueTest
+from isocenter.core.deid.rules.tag_patterns import TagPattern, tag_of
+from isocenter.core.deid.rules.values import Change, ChangeKind
+from isocenter.core.deid.standard.actions import Action
 from isocenter.core.errors import ConfigurationError
 
 SECRET = Secret(bytes(32))

@@ -9,9 +9,9 @@ from pydicom.dataset import Dataset
 
 from isocenter.core.deid.engine import ObjectResult
 from isocenter.core.deid.importers import import_ctp, import_karnak, import_recipe
-from isocenter.core.deid.presets import preset
-from isocenter.core.deid.rules import RuleSet
-from isocenter.core.deid.secrets import Secret
+from isocenter.core.deid.pseudonyms.secrets import Secret
+from isocenter.core.deid.rules.presets import preset
+from isocenter.core.deid.rules.site_rules import RuleSet
 
 SECRET = Secret(b"a secret for tests, of 256 bits.")  # as in conftest, with a shift of -100 days
 Deidentify = Callable[..., tuple[Dataset, ObjectResult]]

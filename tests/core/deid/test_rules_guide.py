@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from isocenter.core.deid.importers import IMPORTERS
-from isocenter.core.deid.presets import PRESETS
-from isocenter.core.deid.pseudonym_files import COLUMNS, parse_csv
-from isocenter.core.deid.rule_file import _PARAMETERS, _RULE_KEYS
-from isocenter.core.deid.rule_values import ChangeKind
-from isocenter.core.deid.rules import TEST_KINDS, RuleSet
-from isocenter.core.deid.tag_patterns import TagPattern
+from isocenter.core.deid.pseudonyms.files import COLUMNS, parse_csv
+from isocenter.core.deid.rules.file import _PARAMETERS, _RULE_KEYS
+from isocenter.core.deid.rules.presets import PRESETS
+from isocenter.core.deid.rules.site_rules import TEST_KINDS, RuleSet
+from isocenter.core.deid.rules.tag_patterns import TagPattern
+from isocenter.core.deid.rules.values import ChangeKind
 from isocenter.core.errors import ConfigurationError
 
 GUIDE = (Path(__file__).parents[3] / "docs" / "guides" / "deidentification-rules.md").read_text()

@@ -17,12 +17,12 @@ from pydicom.encaps import encapsulate, encapsulate_extended, generate_frames
 from pydicom.pixels import get_encoder
 from pydicom.uid import RLELossless
 
-from isocenter.core.deid.actions import Action
-from isocenter.core.deid.coded_frames import cutter_of
+from isocenter.core.deid.dataset.replacing import ObjectRefused
 from isocenter.core.deid.engine import Context, ObjectResult, deidentify_object
-from isocenter.core.deid.replacing import ObjectRefused
-from isocenter.core.deid.rules import RuleSet
-from isocenter.core.deid.sample_lengths import ImageShape
+from isocenter.core.deid.rules.site_rules import RuleSet
+from isocenter.core.deid.samples.coded_frames import cutter_of
+from isocenter.core.deid.samples.sample_lengths import ImageShape
+from isocenter.core.deid.standard.actions import Action
 from isocenter.core.dicom.pixels import decode_frames
 
 Deidentify = Callable[..., tuple[Dataset, ObjectResult]]

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isocenter.core.deid.pseudonyms import KeyedPseudonyms
-from isocenter.core.deid.secrets import PatientKey, Secret, is_standard_uid
+from isocenter.core.deid.pseudonyms.issuing import KeyedPseudonyms
+from isocenter.core.deid.pseudonyms.secrets import PatientKey, Secret, is_standard_uid
 from isocenter.core.dicom.uids import is_valid_uid
 from isocenter.core.errors import ConfigurationError
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from isocenter.core.deid.actions import Action
-from isocenter.core.deid.elements import Code, Item
+from isocenter.core.deid.dataset.elements import Code, Item
+from isocenter.core.deid.dataset.structured import handler
 from isocenter.core.deid.policy import Option, Policy
-from isocenter.core.deid.structured import handler
+from isocenter.core.deid.standard.actions import Action
 
 TEXT, CODE, NUMBER, PERSON = 0x0040A160, 0x0040A168, 0x0040A300, 0x0040A123
 

@@ -14,18 +14,18 @@ import pytest
 from pydicom import dcmread
 
 from isocenter.core.deid import workers
-from isocenter.core.deid.actions import Record
+from isocenter.core.deid.dataset.values import read_values
 from isocenter.core.deid.engine import ObjectResult
-from isocenter.core.deid.identifiers import Identifiers
 from isocenter.core.deid.policy import Option, Policy
 from isocenter.core.deid.pool import Pool, Task
-from isocenter.core.deid.pseudonyms import KeyedPseudonyms
-from isocenter.core.deid.report import write
-from isocenter.core.deid.rules import RuleSet
-from isocenter.core.deid.secrets import Secret
+from isocenter.core.deid.proof.identifiers import Identifiers
+from isocenter.core.deid.proof.report import write
+from isocenter.core.deid.proof.verifier import verify
+from isocenter.core.deid.pseudonyms.issuing import KeyedPseudonyms
+from isocenter.core.deid.pseudonyms.secrets import Secret
+from isocenter.core.deid.rules.site_rules import RuleSet
+from isocenter.core.deid.standard.actions import Record
 from isocenter.core.deid.study import Run, deidentify_paths, deidentify_study
-from isocenter.core.deid.values import read_values
-from isocenter.core.deid.verifier import verify
 from isocenter.core.errors import Refused
 
 SECRET = Secret(b"a project's secret, for ever and ever")

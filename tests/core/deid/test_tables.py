@@ -8,14 +8,14 @@ from types import ModuleType
 import pytest
 from pydicom.datadict import DicomDictionary, tag_for_keyword
 
-from isocenter.core.deid.actions import Action
+from isocenter.core.deid.dataset.private import decide_private
 from isocenter.core.deid.explanations import explained
-from isocenter.core.deid.iods import attribute_type
-from isocenter.core.deid.keep_list import keep_list
 from isocenter.core.deid.policy import DEFAULT_POLICY, Option, Policy, PrivateKeep
-from isocenter.core.deid.private import decide_private
 from isocenter.core.deid.profile import Choices, decide, explain
-from isocenter.core.deid.table import Table
+from isocenter.core.deid.standard.actions import Action
+from isocenter.core.deid.standard.iods import attribute_type
+from isocenter.core.deid.standard.keep_list import keep_list
+from isocenter.core.deid.standard.table import Table
 from isocenter.core.errors import ConfigurationError
 
 CT = "1.2.840.10008.5.1.4.1.1.2"

@@ -15,7 +15,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from isocenter.core.deid.values import read_values
+from isocenter.core.deid.dataset.values import read_values
 from isocenter.core.dicom.quiet import quiet_pydicom
 from isocenter.core.errors import BoundsError, DataSetError
 

@@ -9,11 +9,11 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian
 
-from isocenter.core.deid.identifiers import KINDS, Identifiers, collect, identifiers_of
+from isocenter.core.deid.dataset.values import read_values
 from isocenter.core.deid.policy import Option, Policy
-from isocenter.core.deid.table import Table
-from isocenter.core.deid.values import read_values
-from isocenter.core.deid.verifier import Allowed, verify
+from isocenter.core.deid.proof.identifiers import KINDS, Identifiers, collect, identifiers_of
+from isocenter.core.deid.proof.verifier import Allowed, verify
+from isocenter.core.deid.standard.table import Table
 from isocenter.core.errors import DicomError
 
 ORIGINAL = Identifiers(

@@ -10,25 +10,29 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from isocenter.core.deid.actions import Action, Record
-from isocenter.core.deid.byte_ranges import Piece
-from isocenter.core.deid.dictionary import tag_of_keyword
-from isocenter.core.deid.elements import Buffer, Code, Item, ItemView, write_head
-from isocenter.core.deid.marks import marks
-from isocenter.core.deid.one_element import Surroundings
-from isocenter.core.deid.places import Session
+from isocenter.core.deid.dataset.byte_ranges import Piece
+from isocenter.core.deid.dataset.elements import Buffer, Code, Item, ItemView, write_head
+from isocenter.core.deid.dataset.marks import marks
+from isocenter.core.deid.dataset.one_element import Surroundings
+from isocenter.core.deid.dataset.places import Session
+from isocenter.core.deid.dataset.replacing import (
+    CharacterSetNeeded,
+    ObjectRefused,
+    character_set_of,
+)
+from isocenter.core.deid.dataset.source import Source, opened
+from isocenter.core.deid.dataset.walker import Walker
 from isocenter.core.deid.policy import Option, Policy
 from isocenter.core.deid.profile import STRUCTURED_CONTENT
-from isocenter.core.deid.replacing import CharacterSetNeeded, ObjectRefused, character_set_of
-from isocenter.core.deid.source import Source, opened
-from isocenter.core.deid.walker import Walker
+from isocenter.core.deid.standard.actions import Action, Record
+from isocenter.core.deid.standard.dictionary import tag_of_keyword
 from isocenter.core.dicom.bounds import DEFAULT_BOUNDS, Bounds
 from isocenter.core.dicom.part10 import FileMeta, encode_file_meta
 
 if TYPE_CHECKING:
-    from isocenter.core.deid.identifiers import Identifiers
-    from isocenter.core.deid.pseudonyms import PatientAlias
-    from isocenter.core.deid.secrets import Secret
+    from isocenter.core.deid.proof.identifiers import Identifiers
+    from isocenter.core.deid.pseudonyms.issuing import PatientAlias
+    from isocenter.core.deid.pseudonyms.secrets import Secret
 
 
 class TextCleaner(Protocol):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from isocenter.core.deid.actions import Action
-from isocenter.core.deid.dictionary import NO_ATTRIBUTE, attribute
-from isocenter.core.deid.iods import attribute_type
-from isocenter.core.deid.keep_list import keep_list
+from isocenter.core.deid.dataset.private import may_keep_private
 from isocenter.core.deid.policy import Policy
-from isocenter.core.deid.private import may_keep_private
 from isocenter.core.deid.profile import Choices, decide
-from isocenter.core.deid.table import Table
+from isocenter.core.deid.standard.actions import Action
+from isocenter.core.deid.standard.dictionary import NO_ATTRIBUTE, attribute
+from isocenter.core.deid.standard.iods import attribute_type
+from isocenter.core.deid.standard.keep_list import keep_list
+from isocenter.core.deid.standard.table import Table
 from isocenter.core.dicom.scanner import tag_text
 
 _CODES = {

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from isocenter.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from isocenter.core.deid.rules import RuleSet
+    from isocenter.core.deid.rules.site_rules import RuleSet
 
 Dates = Literal["remove", "shift", "keep"]
 Pixels = Literal["off", "templates", "ocr"]

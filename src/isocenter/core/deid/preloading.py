@@ -6,10 +6,11 @@ Importing this module takes its time and some memory: do it in the fork server o
 
 from __future__ import annotations
 
-from isocenter.core.deid import iods, workers
-from isocenter.core.deid.keep_list import keep_list
-from isocenter.core.deid.lexicon import Lexicon
-from isocenter.core.deid.table import Table
+from isocenter.core.deid import workers
+from isocenter.core.deid.standard import iods
+from isocenter.core.deid.standard.keep_list import keep_list
+from isocenter.core.deid.standard.table import Table
+from isocenter.core.deid.text.lexicon import Lexicon
 
 __all__ = ["workers"]
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from isocenter.core.deid.actions import Action
-from isocenter.core.deid.dictionary import NO_ATTRIBUTE, Attribute, attribute
-from isocenter.core.deid.iods import attribute_type
-from isocenter.core.deid.keep_list import keep_list
 from isocenter.core.deid.policy import Option, Policy, PrivateKeep
-from isocenter.core.deid.table import Entry, Table
+from isocenter.core.deid.standard.actions import Action
+from isocenter.core.deid.standard.dictionary import NO_ATTRIBUTE, Attribute, attribute
+from isocenter.core.deid.standard.iods import attribute_type
+from isocenter.core.deid.standard.keep_list import keep_list
+from isocenter.core.deid.standard.table import Entry, Table
 
 #: What has to be looked at in a value that is kept.
 Check = Literal["", "text", "number", "date", "class", "bytes"]

@@ -17,16 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from isocenter import __version__
-from isocenter.core.deid.dates import shift_date
-from isocenter.core.deid.identifiers import Identifiers
 from isocenter.core.deid.policy import Option, Policy
 from isocenter.core.deid.pool import Pool, Task
-from isocenter.core.deid.pseudonyms import Pseudonyms
+from isocenter.core.deid.proof.identifiers import Identifiers
+from isocenter.core.deid.proof.report import BatchReport, ObjectReport, StudyReport
+from isocenter.core.deid.proof.verifier import DUMMY_DAYS, Allowed
+from isocenter.core.deid.pseudonyms.dates import shift_date
+from isocenter.core.deid.pseudonyms.issuing import Pseudonyms
+from isocenter.core.deid.pseudonyms.secrets import PatientKey, Secret
 from isocenter.core.deid.releasing import release, work_folder
-from isocenter.core.deid.report import BatchReport, ObjectReport, StudyReport
-from isocenter.core.deid.secrets import PatientKey, Secret
-from isocenter.core.deid.table import Table
-from isocenter.core.deid.verifier import DUMMY_DAYS, Allowed
+from isocenter.core.deid.standard.table import Table
 from isocenter.core.deid.workers import Done, Order, Seen, deface_some, deidentify_some, look_at
 from isocenter.core.dicom.uids import safe_path_component
 from isocenter.core.errors import ConfigurationError, Refused

@@ -12,25 +12,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from isocenter.core.deid.actions import Action, Record
-from isocenter.core.deid.descriptors import Cleaner
+from isocenter.core.deid.dataset.structured import StructuredContent
+from isocenter.core.deid.dataset.values import Value, read_values
 from isocenter.core.deid.engine import (
     REFUSED_SOP_CLASSES,
     Context,
     ObjectResult,
     deidentify_object,
 )
-from isocenter.core.deid.identifiers import Identifiers, identifiers_of
-from isocenter.core.deid.lexicon import Lexicon
 from isocenter.core.deid.pixels.documents import DocumentInspector, is_dropped
 from isocenter.core.deid.pixels.graphics import GraphicsHandler
 from isocenter.core.deid.policy import Option, Policy
 from isocenter.core.deid.profile import GRAPHICS, STRUCTURED_CONTENT
-from isocenter.core.deid.pseudonyms import PatientAlias
-from isocenter.core.deid.secrets import PatientKey, Secret
-from isocenter.core.deid.structured import StructuredContent
-from isocenter.core.deid.values import Value, read_values
-from isocenter.core.deid.verifier import Allowed, Verifier
+from isocenter.core.deid.proof.identifiers import Identifiers, identifiers_of
+from isocenter.core.deid.proof.verifier import Allowed, Verifier
+from isocenter.core.deid.pseudonyms.issuing import PatientAlias
+from isocenter.core.deid.pseudonyms.secrets import PatientKey, Secret
+from isocenter.core.deid.standard.actions import Action, Record
+from isocenter.core.deid.text.descriptors import Cleaner
+from isocenter.core.deid.text.lexicon import Lexicon
 from isocenter.core.errors import DicomError, NotDicomError
 
 _STUDY_UID, _SERIES_UID, _SOP_UID = 0x0020000D, 0x0020000E, 0x00080018
@@ -140,7 +140,7 @@ class Done:
         excused: where a site's rule keeps what identifies.
         actions: counts.
         log: its line of the action log.
-        regions, pixels: see :class:`~isocenter.core.deid.report.ObjectReport`.
+        regions, pixels: see :class:`~isocenter.core.deid.proof.report.ObjectReport`.
     """
 
     source: Path

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from isocenter.core.deid.importers import IMPORTERS, import_ctp, import_karnak, import_recipe
 from isocenter.core.deid.importers.imported import Imported
-from isocenter.core.deid.pseudonyms import PatientAlias
-from isocenter.core.deid.rules import RuleSet
-from isocenter.core.deid.secrets import Secret
+from isocenter.core.deid.pseudonyms.issuing import PatientAlias
+from isocenter.core.deid.pseudonyms.secrets import Secret
+from isocenter.core.deid.rules.site_rules import RuleSet
 from isocenter.core.errors import ConfigurationError
 
 SECRET, ALIAS = Secret(bytes(32)), PatientAlias("P", "P", -1)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from isocenter.core.deid.actions import Action
 from isocenter.core.deid.importers import import_ctp
 from isocenter.core.deid.importers.imported import Imported
 from isocenter.core.deid.policy import Option
-from isocenter.core.deid.pseudonyms import PatientAlias
-from isocenter.core.deid.rules import RuleOutcome, RuleSet
-from isocenter.core.deid.secrets import Secret
-from isocenter.core.deid.tag_patterns import tag_of
+from isocenter.core.deid.pseudonyms.issuing import PatientAlias
+from isocenter.core.deid.pseudonyms.secrets import Secret
+from isocenter.core.deid.rules.site_rules import RuleOutcome, RuleSet
+from isocenter.core.deid.rules.tag_patterns import tag_of
+from isocenter.core.deid.standard.actions import Action
 from isocenter.core.errors import ConfigurationError
 
 SECRET = Secret(bytes(32))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from isocenter.core.deid.actions import Action
 from isocenter.core.deid.importers import import_karnak
 from isocenter.core.deid.importers.imported import Imported
 from isocenter.core.deid.policy import Option
-from isocenter.core.deid.pseudonyms import PatientAlias
-from isocenter.core.deid.rules import RuleSet
-from isocenter.core.deid.secrets import Secret
+from isocenter.core.deid.pseudonyms.issuing import PatientAlias
+from isocenter.core.deid.pseudonyms.secrets import Secret
+from isocenter.core.deid.rules.site_rules import RuleSet
+from isocenter.core.deid.standard.actions import Action
 from isocenter.core.errors import ConfigurationError
 
 SECRET = Secret(bytes(32))

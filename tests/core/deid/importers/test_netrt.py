@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from isocenter.core.deid.importers import import_netrt
-from isocenter.core.deid.rule_values import ChangeKind
+from isocenter.core.deid.rules.values import ChangeKind
 from isocenter.core.errors import ConfigurationError
 
 SHIPPED = """\

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 
-from isocenter.core.deid.actions import Action
-from isocenter.core.deid.elements import ItemView
+from isocenter.core.deid.dataset.elements import ItemView
 from isocenter.core.deid.pixels.documents import DocumentInspector, is_dropped
 from isocenter.core.deid.pixels.graphics import GraphicsHandler
+from isocenter.core.deid.standard.actions import Action
 from isocenter.core.dicom.charsets import text_decoder
 from isocenter.core.dicom.part10 import EXPLICIT_LITTLE
 from isocenter.core.dicom.writing import encode_dataset

@@ -13,8 +13,8 @@ from pydicom.dataset import Dataset
 
 from isocenter.core.deid.pixels.faces import deface_series, looks_like_head, names_head
 from isocenter.core.deid.policy import Policy
-from isocenter.core.deid.pseudonyms import KeyedPseudonyms
-from isocenter.core.deid.secrets import Secret
+from isocenter.core.deid.pseudonyms.issuing import KeyedPseudonyms
+from isocenter.core.deid.pseudonyms.secrets import Secret
 from isocenter.core.deid.study import deidentify_study
 from isocenter.core.dicom.pixels import decode_frames
 from isocenter.core.dicom.reading import read_dataset

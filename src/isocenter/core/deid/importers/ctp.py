@@ -14,8 +14,8 @@ from isocenter.core.deid.importers.ctp_script import Branch, Script
 from isocenter.core.deid.importers.ctp_values import NotMapped
 from isocenter.core.deid.importers.imported import Collector, Imported
 from isocenter.core.deid.policy import Option
-from isocenter.core.deid.rule_values import Change, ChangeKind
-from isocenter.core.deid.rules import is_untouchable
+from isocenter.core.deid.rules.site_rules import is_untouchable
+from isocenter.core.deid.rules.values import Change, ChangeKind
 from isocenter.core.errors import ConfigurationError
 
 _MOST_CHARACTERS = 8_000_000

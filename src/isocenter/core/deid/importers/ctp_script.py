@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from isocenter.core.deid.importers.ctp_values import NotMapped, call_change, template_field
-from isocenter.core.deid.rule_values import Change, ChangeKind
-from isocenter.core.deid.rules import Condition, ValueTest
+from isocenter.core.deid.rules.site_rules import Condition, ValueTest
+from isocenter.core.deid.rules.values import Change, ChangeKind
 
 _MOST_CHARACTERS = 4096
 _DEEPEST = 20

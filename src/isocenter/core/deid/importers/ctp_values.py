@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from isocenter.core.deid.rule_values import Change, ChangeKind
+from isocenter.core.deid.rules.values import Change, ChangeKind
 from isocenter.core.errors import ConfigurationError
 
 _MOST_HASH_LETTERS = 64

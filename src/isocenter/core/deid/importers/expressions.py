@@ -10,9 +10,9 @@ from itertools import product
 
 from pydicom.datadict import keyword_for_tag
 
-from isocenter.core.deid.rule_values import Change, ChangeKind
-from isocenter.core.deid.rules import ValueTest
-from isocenter.core.deid.tag_patterns import tag_of
+from isocenter.core.deid.rules.site_rules import ValueTest
+from isocenter.core.deid.rules.tag_patterns import tag_of
+from isocenter.core.deid.rules.values import Change, ChangeKind
 from isocenter.core.errors import ConfigurationError
 
 _TOKEN = re.compile(

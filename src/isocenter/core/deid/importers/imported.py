@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from isocenter.core.deid.policy import Option
-from isocenter.core.deid.rule_file import value_problem
-from isocenter.core.deid.rule_values import Change, ChangeKind
-from isocenter.core.deid.rules import Condition, Rule, RuleSet, ValueTest
-from isocenter.core.deid.tag_patterns import TagPattern
+from isocenter.core.deid.rules.file import value_problem
+from isocenter.core.deid.rules.site_rules import Condition, Rule, RuleSet, ValueTest
+from isocenter.core.deid.rules.tag_patterns import TagPattern
+from isocenter.core.deid.rules.values import Change, ChangeKind
 from isocenter.core.errors import ConfigurationError
 
 _LONGEST_TEXT = 200

@@ -15,10 +15,10 @@ from isocenter.core.deid.importers.expressions import (
 )
 from isocenter.core.deid.importers.imported import Collector, Imported
 from isocenter.core.deid.policy import Option
-from isocenter.core.deid.rule_values import Change, ChangeKind
-from isocenter.core.deid.rules import Condition
-from isocenter.core.deid.tag_patterns import TagPattern
-from isocenter.core.deid.yaml_nodes import compose
+from isocenter.core.deid.rules.site_rules import Condition
+from isocenter.core.deid.rules.tag_patterns import TagPattern
+from isocenter.core.deid.rules.values import Change, ChangeKind
+from isocenter.core.deid.rules.yaml_nodes import compose
 from isocenter.core.errors import ConfigurationError
 
 _ACTIONS = {

@@ -7,8 +7,8 @@ import re
 import yaml
 
 from isocenter.core.deid.importers.imported import Collector, Imported
-from isocenter.core.deid.rule_values import Change, ChangeKind
-from isocenter.core.deid.yaml_nodes import compose
+from isocenter.core.deid.rules.values import Change, ChangeKind
+from isocenter.core.deid.rules.yaml_nodes import compose
 from isocenter.core.errors import ConfigurationError
 
 # NETRT's PIDManager: site, number of four digits, date of the first study.

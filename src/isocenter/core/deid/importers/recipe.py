@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from isocenter.core.deid.importers.imported import Collector, Imported
 from isocenter.core.deid.importers.recipe_fields import FieldError, Fields, selected
-from isocenter.core.deid.rule_values import Change, ChangeKind
-from isocenter.core.deid.rules import ValueTest, is_untouchable
-from isocenter.core.deid.tag_patterns import TagPattern
+from isocenter.core.deid.rules.site_rules import ValueTest, is_untouchable
+from isocenter.core.deid.rules.tag_patterns import TagPattern
+from isocenter.core.deid.rules.values import Change, ChangeKind
 from isocenter.core.errors import ConfigurationError
 
 #: The action that a field gets where several name it, strongest first.

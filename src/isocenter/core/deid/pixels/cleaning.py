@@ -31,7 +31,7 @@ from isocenter.core.dicom.writing import write_part10
 from isocenter.core.errors import DicomError
 
 if TYPE_CHECKING:
-    from isocenter.core.deid.identifiers import Identifiers
+    from isocenter.core.deid.proof.identifiers import Identifiers
 
 #: Grey levels of 255 that compression with loss changes without changing what is shown.
 _LOSSY_TOLERANCE = 6

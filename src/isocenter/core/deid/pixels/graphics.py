@@ -6,9 +6,9 @@ say where something is; a freehand line of many points can be handwriting and go
 
 from __future__ import annotations
 
-from isocenter.core.deid.actions import Action
-from isocenter.core.deid.elements import Item, ItemView
+from isocenter.core.deid.dataset.elements import Item, ItemView
 from isocenter.core.deid.engine import ItemDecision, Override
+from isocenter.core.deid.standard.actions import Action
 
 _RULE = "113103 graphics"
 _TEXT_OBJECTS = 0x00700008

@@ -1,0 +1,329 @@
+"""What identifies a study: collected from all its objects before anything is changed.
+
+Names, numbers, addresses, dates and UIDs are taken from the attributes that hold them, at every
+depth; free text is not taken apart here, it is cleaned with what was found elsewhere.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from isocenter.core.deid.dataset.values import Value, read_values
+from isocenter.core.deid.policy import DEFAULT_POLICY, Option, Policy
+from isocenter.core.deid.standard.dictionary import attribute
+from isocenter.core.deid.standard.standard_uids import is_standard_uid, names_instances
+from isocenter.core.deid.text.concepts import IDENTIFYING_CONCEPTS
+from isocenter.core.deid.text.matching import LONG_TERM, Matcher, Term, fold, spellings, tokens_of
+from isocenter.core.deid.text.names import is_no_name, name_terms
+
+_TEXT_VRS = frozenset(("AE", "CS", "LO", "LT", "SH", "ST", "UC", "UN", "UT", "PN"))
+_DAY = re.compile(r"(?:1[89]|2[01])[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])")
+_WORDS = re.compile(r"[\W\d_]+")
+_OF_STREETS = frozenset(  # words of addresses that are nobody's
+    """
+    street road avenue lane drive boulevard square court place suite floor apartment building
+    house north south east west upper lower city county state strasse platz allee gasse haus
+    stock hinterhof calle avenida plaza piso puerta barrio ciudad provincia rua praca bairro
+    andar bloco cidade estado rue place chemin etage ward room zimmer station clinic hospital
+    klinik department
+    """.split()  # noqa: SIM905
+)
+_PIECES = re.compile(r"[\r\n,;^\\=]+")
+
+#: Attributes that hold identifiers, by kind. Kinds ``id``, ``address`` and ``phone`` are the
+#: patient's and staff's own; ``order``, ``institution`` and ``device`` are searched where they are
+#: long enough.
+KINDS: dict[str, tuple[int, ...]] = {
+    "id": (
+        0x00080050,  # AccessionNumber
+        0x00100020,  # PatientID
+        0x00101000,  # OtherPatientIDs
+        0x00101050,  # InsurancePlanIdentification
+        0x00101090,  # MedicalRecordLocator
+        0x00120040,  # ClinicalTrialSubjectID
+        0x00120042,  # ClinicalTrialSubjectReadingID
+        0x00380010,  # AdmissionID
+        0x00380060,  # ServiceEpisodeID
+        0x0040050A,  # SpecimenAccessionNumber
+        0x00401101,  # PersonIdentificationCodeSequence (in case it is no sequence)
+    ),
+    "order": (
+        0x00200010,  # StudyID
+        0x00400009,  # ScheduledProcedureStepID
+        0x00400253,  # PerformedProcedureStepID
+        0x00400512,  # ContainerIdentifier
+        0x00400551,  # SpecimenIdentifier
+        0x00401001,  # RequestedProcedureID
+        0x00402016,  # PlacerOrderNumberImagingServiceRequest
+        0x00402017,  # FillerOrderNumberImagingServiceRequest
+        0x00402006,  # PlacerOrderNumberImagingServiceRequestRetired
+        0x00402007,  # FillerOrderNumberImagingServiceRequestRetired
+        0x00741202,  # WorklistLabel
+    ),
+    "address": (
+        0x00080092,  # ReferringPhysicianAddress
+        0x00101040,  # PatientAddress
+        0x00102152,  # RegionOfResidence
+        0x00380300,  # CurrentPatientLocation
+        0x00380400,  # PatientInstitutionResidence
+        0x00401102,  # PersonAddress
+    ),
+    "phone": (
+        0x00080094,  # ReferringPhysicianTelephoneNumbers
+        0x00102154,  # PatientTelephoneNumbers
+        0x00102155,  # PatientTelecomInformation
+        0x00401103,  # PersonTelephoneNumbers
+        0x00401104,  # PersonTelecomInformation
+        0x00402010,  # OrderCallbackPhoneNumber
+        0x00402011,  # OrderCallbackTelecomInformation
+    ),
+    "institution": (
+        0x00080080,  # InstitutionName
+        0x00080081,  # InstitutionAddress
+        0x00081040,  # InstitutionalDepartmentName
+        0x00100021,  # IssuerOfPatientID
+        0x00102299,  # ResponsibleOrganization
+        0x00120030,  # ClinicalTrialSiteID
+        0x00120031,  # ClinicalTrialSiteName
+        0x00120060,  # ClinicalTrialCoordinatingCenterName
+        0x00321033,  # RequestingService
+        0x00380011,  # IssuerOfAdmissionID
+        0x00400243,  # PerformedLocation
+        0x00402009,  # OrderEntererLocation
+    ),
+    "device": (
+        0x00080054,  # RetrieveAETitle
+        0x00080055,  # StationAETitle
+        0x00081010,  # StationName
+        0x00181000,  # DeviceSerialNumber
+        0x00181003,  # DeviceID
+        0x00181004,  # PlateID
+        0x00181005,  # GeneratorID
+        0x00181007,  # CassetteID
+        0x00181008,  # GantryID
+        0x00181009,  # UniqueDeviceIdentifier
+        0x0018700A,  # DetectorID
+        0x0018100B,  # ManufacturerDeviceClassUID
+        0x00400001,  # ScheduledStationAETitle
+        0x00321020,  # ScheduledStudyLocation
+        0x00321021,  # ScheduledStudyLocationAETitle
+        0x00400010,  # ScheduledStationName
+        0x00400011,  # ScheduledProcedureStepLocation
+        0x00400241,  # PerformedStationAETitle
+        0x00400242,  # PerformedStationName
+        0x300A00B2,  # TreatmentMachineName
+    ),
+}
+_KIND_OF = {tag: kind for kind, tags in KINDS.items() for tag in tags}
+#: Kinds that are people's: no option retains them.
+OF_PEOPLE = frozenset(("name", "id", "address", "phone"))
+# What a device says of its own make; a term that only says this identifies nobody.
+_VOCABULARY = frozenset((0x00080060, 0x00080070, 0x00081090, 0x00181020, 0x00081018))
+_CONCEPT_CODES = (0x00080100, 0x00080119)
+_CONCEPT_NAME = "(0040,A043)[1]/"
+_TEXT_VALUE = 0x0040A160
+#: UIDs of kinds of things: SOP classes, transfer syntaxes, coding schemes, context groups.
+CLASS_UIDS = frozenset(
+    (
+        0x00080016,  # SOPClassUID
+        0x0008001A,  # RelatedGeneralSOPClassUID
+        0x0008001B,  # OriginalSpecializedSOPClassUID
+        0x00080062,  # SOPClassesSupported
+        0x0008010C,  # CodingSchemeUID
+        0x00080117,  # ContextUID
+        0x00080118,  # MappingResourceUID
+        0x0008115A,  # SOPClassesInStudy
+        0x00081150,  # ReferencedSOPClassUID
+        0x00041510,  # ReferencedSOPClassUIDInFile
+        0x00041512,  # ReferencedTransferSyntaxUIDInFile
+        0x00083002,  # AvailableTransferSyntaxUID
+    )
+)
+
+
+@dataclass(frozen=True)
+class Identifiers:
+    """What identifies a study, as its attributes wrote it; small enough to go between processes.
+
+    Attributes:
+        names: PN values (PS3.5 6.2.1).
+        texts: (kind, value) of identifiers that are text; kinds as in :data:`KINDS`.
+        days: every date, ``YYYYMMDD``.
+        birth_days: those of birth.
+        uids: every UID that is not of the standard and names no class of objects.
+        encoded: names as bytes, where they are not ASCII: to be found in what cannot be decoded.
+        vocabulary: folded values that say the make of the equipment.
+    """
+
+    names: frozenset[str] = frozenset()
+    texts: frozenset[tuple[str, str]] = frozenset()
+    days: frozenset[str] = frozenset()
+    birth_days: frozenset[str] = frozenset()
+    uids: frozenset[str] = frozenset()
+    encoded: frozenset[bytes] = frozenset()
+    vocabulary: frozenset[str] = frozenset()
+
+    @classmethod
+    def merged(cls, parts: Iterable[Identifiers]) -> Identifiers:
+        """All of several."""
+        collected: dict[str, set[object]] = {field.name: set() for field in fields(cls)}
+        for part in parts:
+            for name, together in collected.items():
+                together.update(getattr(part, name))
+        return cls(**{name: frozenset(values) for name, values in collected.items()})  # type: ignore[arg-type]
+
+    def terms(self, policy: Policy = DEFAULT_POLICY) -> frozenset[Term]:
+        """Everything to look for in text but dates, UIDs and telephone numbers.
+
+        Args:
+            policy: what its options retain is not looked for.
+        """
+        kept = _kept_kinds(policy)
+        terms: set[Term] = set()
+        for name in self.names:
+            terms |= name_terms(name)
+        for kind, text in self.texts:
+            if kind not in kept:
+                terms.update(self._text_terms(kind, text))
+        return frozenset(terms)
+
+    def phones(self) -> frozenset[str]:
+        """The digits of telephone numbers."""
+        return frozenset(
+            re.sub(r"\D", "", part)
+            for kind, text in self.texts
+            if kind == "phone"
+            for part in re.split(r"[\\;,\r\n]", text)
+        )
+
+    def matcher(
+        self, policy: Policy = DEFAULT_POLICY, *, days: frozenset[str] | None = None
+    ) -> Matcher:
+        """Looks for all this in text.
+
+        Args:
+            policy: what its options retain is not looked for.
+            days: in place of those that the policy removes.
+        """
+        if days is None:
+            days = self.birth_days if policy.dates == "keep" else self.days
+        return Matcher(
+            self.terms(policy),
+            days=days,
+            uids=() if Option.RETAIN_UIDS in policy.options else self.uids,
+            phones=self.phones(),
+        )
+
+    def _text_terms(self, kind: str, text: str) -> Iterator[Term]:
+        strong = kind in OF_PEOPLE
+        for part in text.split("\\"):
+            pieces = [part]
+            if kind in ("address", "institution"):
+                pieces += _PIECES.split(part)
+            if kind == "address":
+                pieces += [word for word in _WORDS.split(part) if fold(word) not in _OF_STREETS]
+            for piece in pieces:
+                yield from self._piece_terms(kind, piece, strong)
+
+    def _piece_terms(self, kind: str, piece: str, strong: bool) -> Iterator[Term]:
+        if is_no_name(piece) or fold(piece.strip()) in self.vocabulary:
+            return
+        for tokens in spellings(piece):
+            term = Term(kind, tokens, strong)
+            if term.size >= (LONG_TERM if kind != "id" else 1):
+                yield term
+
+
+def _kept_kinds(policy: Policy) -> set[str]:
+    kept = set()
+    if Option.RETAIN_INSTITUTION_IDENTITY in policy.options:
+        kept.add("institution")
+    if Option.RETAIN_DEVICE_IDENTITY in policy.options:
+        kept.add("device")
+    return kept
+
+
+def collect(paths: Iterable[Path]) -> Identifiers:
+    """What identifies the study that these files are.
+
+    Raises:
+        DicomError: a file is broken.
+        OSError: a file cannot be read.
+    """
+    return Identifiers.merged(identifiers_of(read_values(path).values) for path in paths)
+
+
+def identifiers_of(values: Iterable[Value]) -> Identifiers:
+    """What identifies in one object."""
+    collector = _Collector()
+    for value in values:
+        collector.add(value)
+    return collector.result()
+
+
+class _Collector:
+    def __init__(self) -> None:
+        self._found: dict[str, set[object]] = {field.name: set() for field in fields(Identifiers)}
+        self._concepts: dict[str, str] = {}  # path of a content item → its concept
+
+    def result(self) -> Identifiers:
+        return Identifiers(**{name: frozenset(v) for name, v in self._found.items()})  # type: ignore[arg-type]
+
+    def add(self, value: Value) -> None:
+        vr, tag = value.vr, value.tag
+        if not value.raw:
+            return
+        if vr == "UI":
+            if tag not in CLASS_UIDS:
+                self._add_uids(value)
+        elif vr in ("DA", "DT"):
+            self._add_days(value)
+        elif vr == "PN":
+            self._add_name(value)
+        elif tag in _KIND_OF:
+            if vr in _TEXT_VRS:
+                self._add_text(_KIND_OF[tag], value)
+        elif tag in _CONCEPT_CODES and value.sequences.endswith(_CONCEPT_NAME):
+            item = value.sequences.removesuffix(_CONCEPT_NAME)
+            self._concepts[item] = value.decoder.decode(value.raw)
+        elif tag == _TEXT_VALUE:
+            kind = IDENTIFYING_CONCEPTS.get(self._concepts.get(value.sequences, ""))
+            if kind == "name":
+                self._add_name(value)
+            elif kind is not None and kind != "date":
+                self._add_text(kind, value)
+        elif tag in _VOCABULARY:
+            self._found["vocabulary"].add(fold(value.decoder.decode(value.raw)))
+
+    def _add_uids(self, value: Value) -> None:
+        is_instance = not value.private and names_instances(attribute(value.tag).keyword)
+        for text in value.raw.decode("latin-1").split("\\"):
+            uid = text.strip(" \0")
+            if uid and not is_standard_uid(uid, is_instance=is_instance):
+                self._found["uids"].add(uid)
+
+    def _add_days(self, value: Value) -> None:
+        for text in value.raw.decode("latin-1").split("\\"):
+            day = text.strip(" \0").replace(".", "").replace("-", "")[:8]
+            if _DAY.fullmatch(day):
+                self._found["days"].add(day)
+                if value.tag == 0x00100030:
+                    self._found["birth_days"].add(day)
+
+    def _add_name(self, value: Value) -> None:
+        for name in value.decoder.decode(value.raw).split("\\"):
+            if tokens_of(name):
+                self._found["names"].add(name.strip())
+        if not value.raw.isascii() or b"\x1b" in value.raw:
+            for piece in re.split(rb"[\\^=]", value.raw):
+                part = piece.strip(b" \0")
+                if len(part) >= LONG_TERM and not (part.isascii() and b"\x1b" not in part):
+                    self._found["encoded"].add(part)
+
+    def _add_text(self, kind: str, value: Value) -> None:
+        text = value.decoder.decode(value.raw).strip()
+        if tokens_of(text):
+            self._found["texts"].add((kind, text))

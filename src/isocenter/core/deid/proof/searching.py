@@ -1,0 +1,85 @@
+"""Where a value shows one of a study's identifiers: the one definition for cleaner and verifier.
+
+A hit (see the specification of de-identification): a term of four letters and digits or more as
+whole tokens anywhere in the text; a shorter one as the whole value. What a term cannot mean in a
+given attribute is no hit: patients are called ``Chest^Phantom`` and numbered ``7``, and neither
+makes a code or a defined term identify them.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from functools import cache
+
+from isocenter.core.deid.standard.dictionary import attribute
+from isocenter.core.deid.standard.keep_list import keep_list
+from isocenter.core.deid.text.lexicon import Lexicon
+from isocenter.core.deid.text.matching import LONG_TERM, Matcher, Span, tokens_of
+
+#: Text that people write as they like (PS3.5 6.2).
+FREE_TEXT_VRS = frozenset(("LO", "LT", "PN", "SH", "ST", "UC", "UT"))
+_CODE_KEYWORDS = frozenset(("CodeValue", "LongCodeValue", "URNCodeValue", "ContextIdentifier"))
+_LONG_NUMBER = 8  # digits; shorter numbers are codes as well
+
+
+@cache
+def technical_keywords() -> frozenset[str]:
+    """Attributes that name things, codes and settings: the keep list's."""
+    return frozenset(
+        attribute(tag).keyword for tag, listed in keep_list().items() if listed == "keep"
+    )
+
+
+class Search:
+    """Looks for a study's identifiers in values.
+
+    Args:
+        matcher: what is looked for.
+        lexicon: words that identify nobody where they are a code or a defined term.
+    """
+
+    def __init__(self, matcher: Matcher, lexicon: Lexicon) -> None:
+        self._matcher = matcher
+        self._lexicon = lexicon
+
+    def spans(self, text: str, keyword: str, vr: str) -> list[Span]:
+        """Where one value shows an identifier.
+
+        Args:
+            text: one value, NFC.
+            keyword: of the attribute; empty for private and unknown ones.
+            vr: of the attribute.
+        """
+        if keyword in _CODE_KEYWORDS:
+            return [
+                span for span in self._matcher.find(text, numbers=False) if _is_no_code(text, span)
+            ]
+        if vr == "CS" or keyword in technical_keywords():
+            spans = self._matcher.find(text, six_digits=False)
+            return [span for span in spans if self._says_something(text, span)]
+        return self._matcher.find(text, six_digits=vr in FREE_TEXT_VRS)
+
+    def spans_of_values(self, text: str, keyword: str, vr: str) -> list[Span]:
+        """The same for several values that a backslash parts (PS3.5 6.4)."""
+        if "\\" not in text or vr in ("LT", "ST", "UT"):
+            return self.spans(text, keyword, vr)
+        return [
+            span for value in text.split("\\") for span in self.spans(value.strip(), keyword, vr)
+        ]
+
+    def _says_something(self, text: str, span: Span) -> bool:
+        """Whether a place in a technical value is more than a word of the trade."""
+        found = tokens_of(text[span.start : span.end])
+        if sum(len(token.folded) for token in found) < LONG_TERM:
+            return False
+        return not all(token.folded in self._lexicon for token in found)
+
+
+def _is_no_code(text: str, span: Span) -> bool:
+    value = text[span.start : span.end]
+    return not (value.isdigit() and len(value) < _LONG_NUMBER) and len(value) >= LONG_TERM
+
+
+def normalized(text: str) -> str:
+    """NFC, which terms are in."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)

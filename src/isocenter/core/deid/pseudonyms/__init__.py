@@ -1,0 +1,1 @@
+"""Keyed UIDs, pseudonyms and date shifts of a project."""

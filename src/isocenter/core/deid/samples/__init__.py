@@ -1,0 +1,1 @@
+"""What stands in and beside the samples of Pixel Data."""

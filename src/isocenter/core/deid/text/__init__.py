@@ -1,0 +1,1 @@
+"""Names, dates and doubtful words in free text."""
