@@ -54,7 +54,11 @@ def test_a_refresh_under_way_does_not_take_the_question_s_form_away(site, person
     phantom = incomplete(site, tmp_path, "late-refresh")
     page = person("physician").go(f"/studies/{phantom.study_uid}/")
     asked = []
-    page.route("**/*part=live*", lambda route: asked.append(route))
+
+    def hold(route):
+        asked.append(route)
+
+    page.route("**/*part=live*", hold)
     page.wait_for_timeout(100)
     while not asked:
         page.wait_for_timeout(100)
