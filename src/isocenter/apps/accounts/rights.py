@@ -29,6 +29,8 @@ class Right(StrEnum):
     VIEW_EVENTS = "view-events"
     MANAGE_ROUTES = "manage-routes"
     MANAGE_NODES = "manage-nodes"
+    MANAGE_PROJECTS = "manage-projects"  # of de-identification; import their maps
+    REIDENTIFY = "reidentify"  # look up who is behind a pseudonym; export map and secret
     MANAGE_PEOPLE = "manage-people"
     MANAGE_SYSTEM = "manage-system"
 
@@ -36,7 +38,13 @@ class Right(StrEnum):
 ROLE_RIGHTS: dict[str, frozenset[Right]] = {
     "administrator": frozenset(Right),
     "staff": frozenset(Right)
-    - {Right.SIGN, Right.DELETE, Right.MANAGE_PEOPLE, Right.MANAGE_SYSTEM},
+    - {
+        Right.SIGN,
+        Right.DELETE,
+        Right.REIDENTIFY,
+        Right.MANAGE_PEOPLE,
+        Right.MANAGE_SYSTEM,
+    },
     "physician": frozenset(
         {
             Right.VIEW,

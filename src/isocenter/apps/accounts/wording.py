@@ -6,7 +6,7 @@ from isocenter.apps.accounts.rights import Right
 
 ROLE_TEXTS: dict[str, str] = {
     "administrator": "everything",
-    "staff": "runs the gateway; no people, no settings, no deletion",
+    "staff": "runs the gateway; no people, no settings, no deletion, no re-identification",
     "physician": "reads, sends, runs, signs",
     "researcher": "works on studies without seeing whose they are",
     "student": "looks, without seeing whose they are",
@@ -27,6 +27,8 @@ RIGHT_TEXTS: dict[Right, str] = {
     Right.VIEW_EVENTS: "see and export events",
     Right.MANAGE_ROUTES: "change routes and pipelines",
     Right.MANAGE_NODES: "change nodes",
+    Right.MANAGE_PROJECTS: "change projects of de-identification, import pseudonyms",
+    Right.REIDENTIFY: "look up whose a pseudonym is, take out pseudonyms and secrets",
     Right.MANAGE_PEOPLE: "manage people and groups",
     Right.MANAGE_SYSTEM: "see the system and its settings",
 }
