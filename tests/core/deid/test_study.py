@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +26,7 @@ from isocenter.core.deid.rules.site_rules import RuleSet
 from isocenter.core.deid.standard.actions import Record
 from isocenter.core.deid.study import Run, deidentify_paths, deidentify_study
 from isocenter.core.errors import Refused
+from pool_tasks import lines
 
 SECRET = Secret(b"a project's secret, for ever and ever")
 
@@ -239,16 +239,10 @@ def test_every_kind_leaves_clean_or_is_refused_by_name(
     assert verify((tmp_path / "out").rglob("*.dcm"), uids) == []
 
 
-def lines(first: str, items: list[str]) -> list[str]:
-    if "kill" in items:
-        os._exit(9)
-    return [first + item for item in items]
-
-
 def test_a_process_that_dies_costs_one_item_only() -> None:
     tasks = [
-        Task(lines, "a ", ["b", "kill", "c"], lambda item: f"lost {item}"),  # type: ignore[arg-type]
-        Task(lines, "a ", ["d"], lambda item: f"lost {item}"),  # type: ignore[arg-type]
+        Task(lines, "a ", ["b", "kill", "c"], lambda item: f"lost {item}"),
+        Task(lines, "a ", ["d"], lambda item: f"lost {item}"),
     ]
     with Pool(2) as pool:
         results = [result for _, found in pool.run(iter(tasks)) for result in found]
@@ -257,7 +251,7 @@ def test_a_process_that_dies_costs_one_item_only() -> None:
 
 def test_beside_threads_processes_are_not_forked_from_this_one() -> None:
     def work() -> list[str]:
-        task = Task(lines, "a ", ["b", "c"], lambda item: f"lost {item}")  # type: ignore[arg-type]
+        task = Task(lines, "a ", ["b", "c"], lambda item: f"lost {item}")
         with Pool(2) as pool:
             ((_, found),) = pool.run(iter([task]))
         return found
