@@ -6,6 +6,7 @@ set; identity is planted in the attributes that hold it and in any text beside t
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -74,6 +75,8 @@ def text_values(draw: st.DrawFn, family: str, given_name: str) -> str:
                 ID,
                 ACCESSION,
                 STUDY.strftime("%d.%m.%Y"),
+                STUDY.strftime("%d %b %Y"),
+                BIRTH.strftime("%Y-%m-%d"),
                 BIRTH.strftime("%Y%m%d"),
                 HOSPITAL,
                 OLD_UIDS[1],
@@ -161,7 +164,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 Encode = Callable[..., bytes]
 MakeContext = Callable[..., Context]
 several = settings(
-    max_examples=25,
+    max_examples=int(os.environ.get("DEID_EXAMPLES", "25")),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -186,7 +189,7 @@ def forms(dataset: Dataset, dates: str) -> list[bytes]:
     """The identifiers as bytes in the character sets that the object can be written in."""
     family, given_name = str(dataset.PatientName).split("^")
     words = [family, family.upper(), ID, ACCESSION, HOSPITAL, f"{BIRTH:%Y%m%d}", *OLD_UIDS]
-    words += [f"{STUDY:%Y%m%d}", f"{STUDY:%d.%m.%Y}"]
+    words += [f"{STUDY:%Y%m%d}", f"{STUDY:%d.%m.%Y}", f"{STUDY:%d %b %Y}", f"{BIRTH:%Y-%m-%d}"]
     if len(given_name) > 3:
         words.append(given_name)
     codec = pydicom.charset.python_encoding[dataset.SpecificCharacterSet]

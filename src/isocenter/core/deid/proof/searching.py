@@ -51,9 +51,8 @@ class Search:
             vr: of the attribute.
         """
         if keyword in _CODE_KEYWORDS:
-            return [
-                span for span in self._matcher.find(text, numbers=False) if _is_no_code(text, span)
-            ]
+            spans = self._matcher.find(text, six_digits=False)
+            return [span for span in spans if _is_no_code(text, span)]
         if vr == "CS" or keyword in technical_keywords():
             spans = self._matcher.find(text, six_digits=False)
             return [span for span in spans if self._says_something(text, span)]

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from datetime import date
 from typing import NamedTuple
@@ -58,6 +59,7 @@ _EAST_ASIAN = re.compile(
 )
 _A_DIGIT = re.compile(r"[0-9]")
 _MONTH_STARTS = tuple(sorted({name[:3] for name in _MONTHS}))
+_WIDE = str.maketrans("／．－＿，　", "/.-_, ")  # as they are typed among Chinese characters
 # Digits of a date with a time behind it (PS3.5 6.2, DT), without separators.
 _WITH_TIME = frozenset((10, 12, 14, 16, 17, 18, 20))
 
@@ -77,6 +79,8 @@ def written_dates(text: str, *, six_digits: bool = True) -> Iterator[WrittenDate
         text: NFC.
         six_digits: six digits in a row can be a date too (``040115``).
     """
+    if not text.isascii():
+        text = _in_ascii_digits(text)
     if _A_DIGIT.search(text) is None:
         return
     for match in _DIGITS.finditer(text):
@@ -101,6 +105,14 @@ def written_dates(text: str, *, six_digits: bool = True) -> Iterator[WrittenDate
             days = _days((match[1], match[2], match[3]))
             if days:
                 yield WrittenDate(match.start(), match.end(), days)
+
+
+def _in_ascii_digits(text: str) -> str:
+    """The text with the digits and separators of other scripts as those of ASCII, as long as it."""
+    return "".join(
+        str(unicodedata.decimal(letter)) if letter.isdecimal() else letter
+        for letter in text.translate(_WIDE)
+    )
 
 
 def _named(text: str) -> Iterator[WrittenDate]:
