@@ -19,7 +19,8 @@ KEPT = ("CodeValue", "CodeMeaning", "CodingSchemeDesignator", "CodingSchemeVersi
         "LongCodeValue", "Manufacturer", "SoftwareVersions", "SegmentLabel")  # fmt: skip
 IN_ASCII = ("URNCodeValue", "ContextIdentifier")
 NOTATIONS = ("29.02.2024", "20240229", "2024-02-29", "02/29/2024", "29FEB2024", "2024 Feb 29",
-             "29022024", "CT 29.02.2024", "2024年2月29日", "２０２４年２月２９日", "２９．０２．２０２４")  # fmt: skip
+             "29022024", "CT 29.02.2024",
+             "2024年2月29日", "２０２４年２月２９日", "２９．０２．２０２４")  # fmt: skip
 
 
 @pytest.mark.parametrize("text", NOTATIONS)

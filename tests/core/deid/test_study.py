@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -19,9 +20,9 @@ from isocenter.core.deid.policy import Option, Policy
 from isocenter.core.deid.pool import Pool, Task
 from isocenter.core.deid.proof.identifiers import Identifiers
 from isocenter.core.deid.proof.report import write
-from isocenter.core.deid.proof.verifier import verify
+from isocenter.core.deid.proof.verifier import Allowed, verify
 from isocenter.core.deid.pseudonyms.issuing import KeyedPseudonyms
-from isocenter.core.deid.pseudonyms.secrets import Secret
+from isocenter.core.deid.pseudonyms.secrets import PatientKey, Secret
 from isocenter.core.deid.rules.site_rules import RuleSet
 from isocenter.core.deid.standard.actions import Record
 from isocenter.core.deid.study import Run, deidentify_paths, deidentify_study
@@ -131,6 +132,47 @@ def test_a_rule_that_keeps_is_obeyed_and_told(originals: Path, tmp_path: Path) -
     report = deidentify_paths(originals.iterdir(), run_for(tmp_path / "out", policy))
     assert report.studies[0].state == "released"
     assert report.studies[0].excused == {"(0010,0020)": 6}
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ("action: shift, days: -1", "20000228"),
+        ("action: shift", None),
+        ("action: round, to: year", "20000101"),
+        ("action: replace, value: '20000101'", "20000101"),
+        ("action: template, template: '{shift:SeriesDate}'", None),
+    ],
+)
+def test_a_day_that_a_rule_makes_may_be_another_day_of_the_study(
+    originals: Path, tmp_path: Path, rule: str, expected: str | None
+) -> None:
+    """Every day is one of the study's: from 1998 to 2000, so shifted ones are, too."""
+    begin = date(1998, 1, 1)
+    days = [(begin + timedelta(number)).strftime("%Y%m%d") for number in range(365 * 3)]
+    for path in originals.iterdir():
+        dataset = dcmread(path)
+        dataset.StudyDate = dataset.SeriesDate = "20000229"
+        dataset.DateOfLastCalibration = days
+        dataset.save_as(path)
+    rules = RuleSet.from_yaml(f"rules:\n  - {{tags: StudyDate, {rule}}}\n")
+    report = deidentify_paths(originals.iterdir(), run_for(tmp_path / "out", Policy(rules=rules)))
+    assert report.studies[0].state == "released", report.studies[0].findings
+    (new,) = {str(dcmread(path).StudyDate) for path in (tmp_path / "out").rglob("*.dcm")}
+    assert new in days
+    assert expected in (None, new)
+
+
+def test_a_rule_for_one_attribute_excuses_no_other(originals: Path, tmp_path: Path) -> None:
+    path = sorted(originals.iterdir())[0]
+    dataset = dcmread(path)
+    dataset.StudyDate, dataset.SeriesDate = "20000229", "20000228"
+    rules = RuleSet.from_yaml("rules:\n  - {tags: StudyDate, action: shift, days: -1}\n")
+    dataset.save_as(path)
+    identifiers = workers.look_at([path])[0].identifiers
+    alias = KeyedPseudonyms(SECRET).alias_for(PatientKey("", "X"), {})
+    found = verify([path], identifiers, Policy(rules=rules), allowed=Allowed(patient=alias))
+    assert "(0008,0021)" in {finding.where for finding in found}
 
 
 def test_a_patient_without_an_id_is_refused(originals: Path, tmp_path: Path) -> None:

@@ -196,7 +196,7 @@ def _prepare(study: _Study, run: Run, work: Path) -> None:
     if run.policy.dates == "shift":
         days |= {shift_date(day, alias.day_shift) or "" for day in identifiers.days}
     texts = frozenset((alias.patient_id, alias.patient_name))
-    allowed = Allowed(texts, frozenset(days))
+    allowed = Allowed(texts, frozenset(days), alias)
     work.mkdir()
     study.order = Order(run.secret, run.policy, alias, identifiers, allowed, work, run.lexicon)
 

@@ -21,6 +21,7 @@ from isocenter.core.deid.dataset.values import Content, Value, read_values
 from isocenter.core.deid.policy import DEFAULT_POLICY, Option, Policy
 from isocenter.core.deid.proof.identifiers import CLASS_UIDS, OF_PEOPLE, Identifiers
 from isocenter.core.deid.proof.searching import Search, normalized
+from isocenter.core.deid.pseudonyms.issuing import PatientAlias
 from isocenter.core.deid.standard.dictionary import attribute
 from isocenter.core.deid.standard.table import Table
 from isocenter.core.deid.text.lexicon import Lexicon
@@ -66,10 +67,13 @@ class Allowed:
     Attributes:
         texts: whole values: the patient's new name and number, which somebody chose.
         days: ``YYYYMMDD`` in elements that hold dates: the days that dates were shifted to.
+        patient: by whose days a site's rules shift dates; what they make of the originals' days
+            may stand in the elements that the rules are for. None: no rules were applied.
     """
 
     texts: frozenset[str] = frozenset()
     days: frozenset[str] = field(default=DUMMY_DAYS)
+    patient: PatientAlias | None = None
 
 
 NOTHING = Allowed()
@@ -125,6 +129,9 @@ class Verifier:
         encoded = sorted(identifiers.encoded, key=lambda text: (-len(text), text))
         self._encoded = re.compile(b"|".join(map(re.escape, encoded))) if encoded else None
         self._allowed = allowed
+        self._rules = policy.rules if allowed.patient is not None else None
+        self._original_days = identifiers.days
+        self._days_by_tag: dict[int, frozenset[str]] = {}
         self._retained = _retained_tags(policy.options)
         self._clean: set[tuple[int, str, bytes, tuple[str, ...]]] = set()
 
@@ -180,7 +187,7 @@ class Verifier:
             return {
                 "date"
                 for day in days
-                if self._matcher.has_day(day) and day not in self._allowed.days
+                if self._matcher.has_day(day) and not self._may_stand(day, value.tag)
             }
         if vr in _TEXT_VRS or vr in _NUMBER_VRS or vr in ("UI", "DA", "DT"):
             return self._in_text(value)
@@ -189,6 +196,18 @@ class Verifier:
         if vr in _BINARY_VRS and not value.private:
             return set()
         return self._in_bytes(value)
+
+    def _may_stand(self, day: str, tag: int) -> bool:
+        """Whether a day of the originals means another in an element with this tag."""
+        if day in self._allowed.days:
+            return True
+        if self._rules is None or self._allowed.patient is None:
+            return False
+        made = self._days_by_tag.get(tag)
+        if made is None:
+            made = self._rules.days_made(tag, self._original_days, self._allowed.patient)
+            self._days_by_tag[tag] = made
+        return day in made
 
     def _in_private_number(self, raw: bytes) -> set[str]:
         spans = self._matcher.find(raw.decode("ascii"), six_digits=False)

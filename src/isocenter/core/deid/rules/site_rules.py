@@ -260,6 +260,11 @@ class RuleSet:
         """Whether any rule may fit an element with this tag; quick."""
         return bool(self._candidates(tag))
 
+    def days_made(self, tag: int, days: frozenset[str], patient: PatientAlias) -> frozenset[str]:
+        """The days that rules can make in elements with this tag out of those of the originals."""
+        made = (rule.change.days_made(days, patient) for rule in self._candidates(tag))
+        return frozenset[str]().union(*made)
+
     def match(
         self,
         path: tuple[int, ...],

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from enum import StrEnum
 from functools import cached_property, partial
 
-from isocenter.core.deid.pseudonyms.dates import cap_age, is_time, shift
+from isocenter.core.deid.pseudonyms.dates import cap_age, is_time, shift, shift_date
 from isocenter.core.deid.pseudonyms.issuing import PatientAlias
 from isocenter.core.deid.pseudonyms.secrets import Secret
 from isocenter.core.deid.rules.templates import Template
@@ -34,6 +34,7 @@ _TEXT = frozenset({"SH", "CS", "AE", "LO", "LT", "PN", "ST", "UC", "UT", "UR"})
 _ONE_TEXT = frozenset({"LT", "ST", "UT", "UR"})  # a backslash is text there (PS3.5 6.2)
 _DS_LETTERS = 16
 _IS_DIGITS = 9  # below 2**31
+_EIGHT_DIGITS = re.compile(r"(?<![0-9])[0-9]{8}")
 _AGE = re.compile(r"(\d{3})([DWMY])")
 _COARSE_DATES = {"year": 4, "month": 6}
 _COARSE_TIMES = {"hour": 2, "minute": 4}
@@ -141,6 +142,27 @@ class Change:
             case _:
                 return Action(self.kind.value), None
         return (Action.EMPTY, None) if new is None else (action, new)
+
+    def days_made(self, days: Iterable[str], patient: PatientAlias) -> frozenset[str]:
+        """The days that can stand where this was done, ``YYYYMMDD``: each of them means another.
+
+        Args:
+            days: of the originals, ``YYYYMMDD``.
+            patient: whose.
+        """
+        match self.kind:
+            case ChangeKind.SHIFT:
+                moved = patient.day_shift if self.days is None else self.days
+            case ChangeKind.TEMPLATE if "{shift:" in self.text:
+                moved = patient.day_shift
+            case ChangeKind.ROUND if self.text in _COARSE_DATES:
+                digits = _COARSE_DATES[self.text]
+                return frozenset(_coarse_date(day, "DA", digits) or "" for day in days)
+            case ChangeKind.REPLACE:
+                return frozenset(_EIGHT_DIGITS.findall(self.text))
+            case _:
+                return frozenset()
+        return frozenset(shift_date(day, moved) or "" for day in days)
 
     def _hash(self, value: str, vr: str, secret: Secret) -> str | None:
         if vr == "UI":
