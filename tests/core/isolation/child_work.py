@@ -23,6 +23,20 @@ def environment(request: dict[str, Any], progress: Any) -> dict[str, Any]:
     return {"names": sorted(os.environ)}
 
 
+def hear(request: dict[str, Any], progress: Any, private: bytes) -> dict[str, Any]:
+    """Says how much it heard, and where the words can be seen besides."""
+    word = private[:32]
+    places = [*Path.cwd().rglob("*"), Path("/proc/self/environ"), Path("/proc/self/cmdline")]
+    seen = [str(place) for place in places if place.is_file() and word in place.read_bytes()]
+    links = [str(fd.readlink()) for fd in Path("/proc/self/fd").iterdir() if fd.exists()]
+    pipes = sum("pipe" in link for link in links) - 2  # what is printed goes to one
+    return {"length": len(private), "seen": seen, "pipes": pipes}
+
+
+def deaf(request: dict[str, Any], progress: Any, private: bytes) -> dict[str, Any]:
+    raise ContourError("it was told and says nothing")
+
+
 def many_steps(request: dict[str, Any], progress: Any) -> dict[str, Any]:
     for index in range(20_000):
         progress(index / 20_000, "né" * 1000)

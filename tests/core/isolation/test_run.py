@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -37,6 +38,31 @@ def test_the_answer_and_the_progress_come_back(tmp_path: Path) -> None:
     assert answer == {"got": {"a": [1, "ü"]}, "cwd": str(tmp_path)}
     assert heard == [(0.5, "half"), (1.0, "all")]
     assert [path.name for path in tmp_path.iterdir()] == ["step.log"]
+
+
+@pytest.mark.parametrize("size", [32, 1 << 20])
+def test_private_bytes_reach_the_function_and_no_file(tmp_path: Path, size: int) -> None:
+    private = os.urandom(32) + bytes(size - 32)
+
+    answer = run_isolated("child_work:hear", {}, work_dir=tmp_path, limits=LIMITS, private=private)
+
+    assert answer == {"length": size, "seen": [], "pipes": 1}  # the one for progress
+    assert not [p for p in tmp_path.rglob("*") if p.is_file() and private[:32] in p.read_bytes()]
+
+
+def test_nothing_private_is_something_else_than_no_word_of_it(tmp_path: Path) -> None:
+    answer = run_isolated("child_work:hear", {}, work_dir=tmp_path, limits=LIMITS, private=b"")
+
+    assert answer["length"] == 0
+
+
+def test_a_child_that_dies_before_it_listens_is_told_of(tmp_path: Path) -> None:
+    with pytest.raises(ChildFailed):
+        run_isolated(
+            "child_work:no_such", {}, work_dir=tmp_path, limits=LIMITS, private=bytes(1 << 20)
+        )
+    with pytest.raises(ChildFailed, match="it was told"):
+        run_isolated("child_work:deaf", {}, work_dir=tmp_path, limits=LIMITS, private=b"x" * 64)
 
 
 def test_progress_in_a_tight_loop_neither_floods_nor_breaks(tmp_path: Path) -> None:

@@ -50,6 +50,8 @@ def main() -> NoReturn:
     if worker == 0:
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         _be_worker(order, guard_pid)
+    if order["private_fd"] is not None:
+        os.close(order["private_fd"])  # the worker alone listens
     verdict = _watch(worker, order)
     all_dead = processes.kill_below(guard_pid, timeout_s=_KILL_S)
     _tell(order["messages_fd"], {"verdict": verdict, "all_dead": all_dead})
@@ -133,10 +135,17 @@ def _run_target(order: Mapping[str, Any]) -> dict[str, Any]:
         module_name, _, function_name = order["target"].partition(":")
         function = getattr(importlib.import_module(module_name), function_name)
         request = json.loads(Path(order["request_path"]).read_bytes())
-        result = function(request, _ProgressPipe(order["messages_fd"]))
+        private = () if order["private_fd"] is None else (_heard(order["private_fd"]),)
+        result = function(request, _ProgressPipe(order["messages_fd"]), *private)
         return {"result": json.dumps(result)}
     except BaseException as error:  # whatever it was, the parent has to hear of it
         return _describe(error)
+
+
+def _heard(fd: int) -> bytes:
+    """All that the parent says through a pipe; what is started from here cannot hear it again."""
+    with os.fdopen(fd, "rb") as pipe:
+        return pipe.read()
 
 
 def _describe(error: BaseException) -> dict[str, Any]:

@@ -43,10 +43,12 @@ def run_isolated(
     limits: Limits,
     on_progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
+    private: bytes | None = None,
 ) -> dict[str, Any]:
     """Run a function in a child process that can be killed, and return what it returns.
 
     The function is ``def run(request: dict, progress: Progress) -> dict``; both dicts are JSON.
+    With ``private`` it is ``def run(request, progress, private: bytes)``.
     Its process and all that it starts are gone when this returns or raises, and also when this
     process is killed. Several may run at once, each with a ``work_dir`` of its own.
 
@@ -57,6 +59,8 @@ def run_isolated(
         limits: memory and time of the child and everything below it.
         on_progress: called here, in this thread, with what the function says of its progress.
         cancelled: asked ten times a second; True ends the child within a second.
+        private: what must never be in a file, such as a secret: it goes through a pipe that is
+            read once, before the function is called, and is in no request, log or environment.
 
     Raises:
         ChildFailed: the function raised; has the kind, the message and the trace.
@@ -79,6 +83,7 @@ def run_isolated(
             work_dir=work_dir,
             limits=limits,
             log=log,
+            private=private,
         )
         try:
             verdict = child.watch(on_progress, cancelled)
@@ -88,7 +93,7 @@ def run_isolated(
 
 
 class _Child:
-    """A guard with its worker, and the two pipes that lead here."""
+    """A guard with its worker, the two pipes that lead here, and one that leads there."""
 
     def __init__(
         self,
@@ -99,18 +104,22 @@ class _Child:
         work_dir: Path,
         limits: Limits,
         log: StepLog,
+        private: bytes | None,
     ) -> None:
         self._limits = limits
         self._log = log
         self._messages, messages_out = os.pipe()
         self._printed, printed_out = os.pipe()
+        self._whisper = _Whisper(private) if private is not None else None
         os.set_blocking(self._messages, False)
         os.set_blocking(self._printed, False)
+        theirs = [messages_out, *([self._whisper.theirs] if self._whisper else ())]
         order = {
             "target": target,
             "request_path": str(request_path),
             "answer_path": str(answer_path),
             "messages_fd": messages_out,
+            "private_fd": self._whisper.theirs if self._whisper else None,
             "parent_pid": os.getpid(),
             "memory_bytes": limits.memory_bytes,
             "timeout_s": limits.timeout_s,
@@ -127,17 +136,19 @@ class _Child:
                     stderr=printed_out,
                     cwd=work_dir,
                     env=environment,
-                    pass_fds=(messages_out,),
+                    pass_fds=theirs,
                     start_new_session=True,
                 )
             )
         except BaseException:
             os.close(self._messages)
             os.close(self._printed)
+            if self._whisper is not None:
+                self._whisper.close()
             raise
         finally:
-            os.close(messages_out)
-            os.close(printed_out)
+            for fd in (*theirs, printed_out):
+                os.close(fd)
         self._pending = b""
         self._verdict: dict[str, Any] = {}
 
@@ -149,9 +160,15 @@ class _Child:
         with selectors.DefaultSelector() as selector:
             selector.register(self._messages, selectors.EVENT_READ)
             selector.register(self._printed, selectors.EVENT_READ)
+            if self._whisper is not None:
+                selector.register(self._whisper.ours, selectors.EVENT_WRITE)
             while self._guard.poll() is None:
                 for key, _ in selector.select(_POLL_S):
-                    if not self._drain(key.fd, on_progress):
+                    if self._whisper is not None and key.fd == self._whisper.ours:
+                        if not self._whisper.say():
+                            selector.unregister(key.fd)
+                            self._whisper.close()
+                    elif not self._drain(key.fd, on_progress):
                         selector.unregister(key.fd)
                 if not selector.get_map():  # both ends are closed: only the exit is missing
                     with contextlib.suppress(subprocess.TimeoutExpired):
@@ -211,6 +228,38 @@ class _Child:
         self._drain(self._printed, None)
         os.close(self._messages)
         os.close(self._printed)
+        if self._whisper is not None:
+            self._whisper.close()
+
+
+class _Whisper:
+    """A pipe into the child for what must not be in a file.
+
+    Attributes:
+        ours: the end that is written to; -1 once it is closed.
+        theirs: the end that the child inherits; whoever starts it closes it here.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._left = memoryview(data)
+        self.theirs, self.ours = os.pipe()
+        os.set_blocking(self.ours, False)
+
+    def say(self) -> bool:
+        """Write what the pipe takes; False when all is said, or nobody listens."""
+        try:
+            self._left = self._left[os.write(self.ours, self._left[:_CHUNK]) :]
+        except BlockingIOError:
+            return True
+        except BrokenPipeError:
+            return False
+        return bool(self._left)
+
+    def close(self) -> None:
+        """Close our end: the child's reading ends."""
+        if self.ours >= 0:
+            os.close(self.ours)
+            self.ours = -1
 
 
 def _judge(
