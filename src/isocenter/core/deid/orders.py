@@ -101,7 +101,7 @@ def prepare(study: Study, run: Run, work: Path) -> None:
         study.reason = "Patient ID is empty" if key.is_empty else "no pseudonym for this patient"
         return
     identifiers = Identifiers.merged(one.identifiers for one in study.seen)
-    allowed = _allowed(run.policy, alias, identifiers)
+    allowed = allowed_in(run.policy, alias, identifiers)
     work.mkdir()
     study.order = Order(run.secret, run.policy, alias, identifiers, allowed, work, run.lexicon)
 
@@ -124,7 +124,7 @@ def _patient_of(study: Study) -> PatientKey | None:
     return PatientKey(*keys.pop()) if len(keys) == 1 else None
 
 
-def _allowed(policy: Policy, alias: PatientAlias, identifiers: Identifiers) -> Allowed:
+def allowed_in(policy: Policy, alias: PatientAlias, identifiers: Identifiers) -> Allowed:
     """What the verifier may find: what was chosen, and days that mean others."""
     days = set(DUMMY_DAYS)
     if policy.dates == "shift":
