@@ -144,6 +144,7 @@ _APPS = [
     "isocenter.apps.archive",
     "isocenter.apps.transfers",
     "isocenter.apps.routing",
+    "isocenter.apps.deid",
     "isocenter.apps.accounts",
     "isocenter.apps.web",
     "isocenter.apps.api",

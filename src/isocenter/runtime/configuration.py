@@ -23,7 +23,14 @@ from isocenter.runtime.settings import Settings, default_data_dir
 
 PREFIX = "ISOCENTER_"
 # Read by us, but no settings.
-OTHER_VARIABLES = frozenset({"ISOCENTER_CONFIG", "ISOCENTER_CONSOLE_LEVEL"})
+OTHER_VARIABLES = frozenset(
+    {
+        "ISOCENTER_CONFIG",
+        "ISOCENTER_CONSOLE_LEVEL",
+        "ISOCENTER_DEID_KEYS",
+        "ISOCENTER_DEID_PROJECTS",
+    }
+)
 
 KeyPath = tuple[str, ...]
 

@@ -26,6 +26,11 @@ class Layout:
         return self.root / "secrets"
 
     @property
+    def keys(self) -> Path:
+        """Keys that seal the secrets of de-identification projects; made at first need."""
+        return self.root / "keys"
+
+    @property
     def run(self) -> Path:
         """State of the running platform: ``runtime.json``, ``receive-policy.json``, sockets."""
         return self.root / "run"

@@ -207,6 +207,16 @@ class Logs(Section):
     keep: int = Field(10, ge=1, description="rotated files kept")
 
 
+class Deid(Section):
+    """Projects of de-identification. Their secrets and maps are sealed with the keys."""
+
+    key_file: Path | None = Field(
+        None,
+        description="keys, one a line, the first seals; empty: keys/deid.keys in the data "
+        "directory; the variable ISOCENTER_DEID_KEYS goes before it",
+    )
+
+
 class Limits(Section):
     """Bounds on what is read from outside."""
 
@@ -249,6 +259,7 @@ class Settings(BaseSettings):
     retention: Retention = Retention()
     reports: Reports = Reports()
     logs: Logs = Logs()
+    deid: Deid = Deid()
     limits: Limits = Limits()
 
     _places: dict[tuple[str, ...], str] = PrivateAttr(default_factory=dict)

@@ -84,6 +84,13 @@ class Kind(StrEnum):
     NODE_SILENT = auto()
     SETTING_CHANGED = auto()
 
+    PROJECT_CHANGED = auto()
+    PSEUDONYMS_IMPORTED = auto()
+    PSEUDONYMS_EXPORTED = auto()
+    PROJECT_SECRET_EXPORTED = auto()
+    PATIENT_LOOKED_UP = auto()
+    PROJECT_KEYS_ROTATED = auto()
+
     EVENTS_EXPORTED = auto()
 
 
@@ -169,5 +176,13 @@ GROUPS: dict[str, tuple[Kind, ...]] = {
         Kind.PIPELINE_CHANGED,
         Kind.NODE_CHANGED,
         Kind.SETTING_CHANGED,
+    ),
+    "De-identification": (
+        Kind.PROJECT_CHANGED,
+        Kind.PSEUDONYMS_IMPORTED,
+        Kind.PSEUDONYMS_EXPORTED,
+        Kind.PROJECT_SECRET_EXPORTED,
+        Kind.PATIENT_LOOKED_UP,
+        Kind.PROJECT_KEYS_ROTATED,
     ),
 }

@@ -189,6 +189,13 @@ def routes_to(node: str) -> list[str]:
     ]
 
 
+def pipelines_with(step: str, **parameters: Any) -> list[str]:
+    """Names of pipelines that have a step with these parameters."""
+    wanted = [{"step": step, "with": parameters}]
+    found = Pipeline.objects.filter(steps__contains=wanted).order_by("name")
+    return list(found.values_list("name", flat=True))
+
+
 def test_routes(names: Sequence[str], studies: Sequence[Study]) -> list[dict[str, Any]]:
     """Which stored studies routes would match, and why or why not; nothing is started."""
     asked = [route(name) for name in names] if names else routes()

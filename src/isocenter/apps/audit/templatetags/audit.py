@@ -34,6 +34,7 @@ _ICONS = {
     "Quarantine": "shield-exclamation",
     "People": "user",
     "Configuration": "settings",
+    "De-identification": "user-shield",
 }
 _GOOD = (Kind.STUDY_COMPLETE, Kind.PROCESSING_SUCCESS, Kind.SENDING_SUCCESS, Kind.NODE_ANSWERS)
 _LONGEST = 400

@@ -140,12 +140,21 @@ def read_netrt(path: Path) -> MemoryStore:
     Raises:
         ConfigurationError: it is no such file.
     """
+    return parse_netrt(_text_of(path), str(path))
+
+
+def parse_netrt(text: str, where: str = "pid_mapping.json") -> MemoryStore:
+    """The same from the text of a file.
+
+    Raises:
+        ConfigurationError: it is no such file.
+    """
     try:
-        content = json.loads(_text_of(path))
+        content = json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
-        raise ConfigurationError(f"{path}: no JSON") from error
+        raise ConfigurationError(f"{where}: no JSON") from error
     if not isinstance(content, dict):
-        raise ConfigurationError(f"{path}: no pid_mapping.json of NETRT")
+        raise ConfigurationError(f"{where}: no pid_mapping.json of NETRT")
     store = MemoryStore()
     problems = []
     for number, (hashed, entry) in enumerate(content.items(), 1):
@@ -159,7 +168,7 @@ def read_netrt(path: Path) -> MemoryStore:
             store.add_legacy(hashed, Pseudonym(given, given))
         except ConfigurationError as error:
             problems.append(f"entry {number}: {error}")
-    _raise_all(problems, str(path))
+    _raise_all(problems, where)
     return store
 
 

@@ -264,11 +264,17 @@ class GivenPseudonyms:
         if entry is None and key.issuer and not key.is_empty:
             entry = self._store.find(PatientKey("", key.patient_id))
             if entry is not None:
-                self._bind(entry.key, key.issuer)
+                self.bind(entry.key, key.issuer)
         return entry or self._store.find(study_key(study_instance_uid.strip(" \0")))
 
-    def _bind(self, listed: PatientKey, issuer: str) -> None:
-        """A line without an issuer is one patient's: the first issuer that it is used for."""
+    def bind(self, listed: PatientKey, issuer: str) -> None:
+        """A line without an issuer is one patient's: the first issuer that it is used for.
+
+        Known as long as this object lives; a map that lasts longer has to keep it longer.
+
+        Raises:
+            ConfigurationError: another issuer has it.
+        """
         if self._issuers.setdefault(listed, issuer) != issuer:
             raise ConfigurationError(
                 "two issuers gave the same Patient ID, and the list of pseudonyms has it once",

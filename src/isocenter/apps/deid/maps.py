@@ -1,0 +1,187 @@
+"""Maps in and out, and the question who somebody is. All of it is written down, without a patient.
+
+Files are those of the command line: CSV of ``core.deid.pseudonyms.files``, and NETRT's
+``pid_mapping.json``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from django.db import transaction
+
+from isocenter.apps.audit.kinds import Kind
+from isocenter.apps.audit.services import record
+from isocenter.apps.deid.models import LegacyEntry, MapEntry, Project
+from isocenter.apps.deid.queries import project
+from isocenter.apps.deid.sealing import Sealer
+from isocenter.apps.deid.store import DatabaseStore, locked
+from isocenter.core.deid.pseudonyms.files import format_csv, parse_csv, parse_netrt
+from isocenter.core.deid.pseudonyms.secrets import PatientKey, Secret
+from isocenter.core.deid.pseudonyms.store import Pseudonym, PseudonymEntry, is_study_key
+from isocenter.core.errors import ConfigurationError
+
+MOST_BYTES = 64 * 1024 * 1024
+_MOST_PROBLEMS = 20
+_BATCH = 500
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import came to.
+
+    Attributes:
+        added: entries that are new.
+        known: entries that were there already, the same.
+    """
+
+    added: int
+    known: int
+
+
+def import_map(name: str, content: str | bytes, *, actor: str) -> Imported:
+    """Take the entries of a CSV file into a map: all of it or nothing.
+
+    Raises:
+        NotFound: there is no such project.
+        ConfigurationError: wrong lines, or entries that contradict the map; never says a value.
+    """
+    entries = parse_csv(_text(content), "the list")
+    with transaction.atomic():
+        found = locked(project(name).pk)
+        store = DatabaseStore(found, actor=actor)
+        rows = _new_rows(found, store, entries)
+        MapEntry.objects.bulk_create(rows, batch_size=_BATCH)
+        return _recorded(name, "csv", actor, len(rows), len(entries) - len(rows))
+
+
+def import_netrt_map(name: str, content: str | bytes, *, actor: str) -> Imported:
+    """Take over NETRT's ``pid_mapping.json``. It holds hashes of patients: who comes with that
+    Patient ID and name keeps their pseudonym, and only then is it known whose it is.
+
+    Raises:
+        NotFound: there is no such project.
+        ConfigurationError: no such file, or one of its pseudonyms is somebody else's here.
+    """
+    legacy = parse_netrt(_text(content), "the file").legacy_entries
+    with transaction.atomic():
+        found = locked(project(name).pk)
+        digests = DatabaseStore(found).digests
+        known = dict(found.legacy_entries.values_list("digest", "pseudonym_id"))
+        taken = set(known.values()) | set(found.entries.values_list("pseudonym_id", flat=True))
+        rows, problems, same = [], [], 0
+        for number, (hashed, pseudonym) in enumerate(legacy.items(), 1):
+            digest = digests.legacy(hashed)
+            if digest in known and known[digest] == pseudonym.patient_id:
+                same += 1
+            elif digest in known:
+                problems.append(f"entry {number}: this patient has another pseudonym here")
+            elif pseudonym.patient_id in taken:
+                problems.append(f"entry {number}: another patient has this pseudonym here")
+            else:
+                rows.append(
+                    LegacyEntry(
+                        project=found,
+                        digest=digest,
+                        pseudonym_id=pseudonym.patient_id,
+                        pseudonym_name=pseudonym.patient_name,
+                    )
+                )
+        _refuse(problems)
+        LegacyEntry.objects.bulk_create(rows, batch_size=_BATCH)
+        return _recorded(name, "netrt", actor, len(rows), same)
+
+
+def export_map(name: str, *, actor: str) -> str:
+    """A map as CSV, with the patients in it. Who asks needs ``Right.REIDENTIFY``.
+
+    Raises:
+        NotFound: there is no such project.
+        ConfigurationError: it cannot be opened.
+    """
+    sealer = Sealer()
+    found = project(name)
+    text = format_csv(_opened(found, sealer))
+    count = found.entries.count()
+    record(Kind.PSEUDONYMS_EXPORTED, actor=actor, project=name, entries=count)
+    return text
+
+
+def secret_of(name: str, *, actor: str) -> Secret:
+    """A project's secret, for ``isocenter deidentify`` elsewhere. Needs ``Right.REIDENTIFY``.
+
+    Raises:
+        NotFound: there is no such project.
+        ConfigurationError: it cannot be opened.
+    """
+    sealer = Sealer()
+    secret = sealer.open_secret(project(name))
+    record(Kind.PROJECT_SECRET_EXPORTED, actor=actor, project=name)
+    return secret
+
+
+def _text(content: str | bytes) -> str:
+    if len(content) > MOST_BYTES:
+        raise ConfigurationError(f"the file is larger than {MOST_BYTES >> 20} MB")
+    if isinstance(content, str):
+        return content
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ConfigurationError(
+            "the file is not in UTF-8", hint="in a spreadsheet, save as 'CSV UTF-8'"
+        ) from None
+
+
+def _new_rows(
+    found: Project, store: DatabaseStore, entries: Iterable[PseudonymEntry]
+) -> list[MapEntry]:
+    """Rows for what is not in the map yet.
+
+    Raises:
+        ConfigurationError: something contradicts the map.
+    """
+    columns = ("patient_digest", "pseudonym_id", "pseudonym_name", "days", "by_study")
+    known = {row[0]: row for row in found.entries.values_list(*columns)}
+    owners = {row[1]: row[4] for row in known.values()}
+    legacy = dict(found.legacy_entries.values_list("pseudonym_id", "pseudonym_name"))
+    rows, problems = [], []
+    for number, entry in enumerate(entries, 1):
+        row = known.get(store.digests.patient(entry.key))
+        pseudonym, by_study = entry.pseudonym, is_study_key(entry.key)
+        original = PatientKey(entry.key.issuer, pseudonym.patient_id)
+        if row is not None:
+            if row[1:4] != (*pseudonym, entry.days):
+                problems.append(f"entry {number}: this patient has another pseudonym here")
+        elif not (by_study and owners.get(pseudonym.patient_id, True)) and (
+            pseudonym.patient_id in owners
+        ):
+            problems.append(f"entry {number}: another patient has this pseudonym here")
+        elif legacy.get(pseudonym.patient_id, pseudonym.patient_name) != pseudonym.patient_name:
+            problems.append(f"entry {number}: NETRT gave this pseudonym to another patient")
+        elif not by_study and store.digests.patient(original) in known:
+            problems.append(f"entry {number}: the pseudonym is the Patient ID of a patient here")
+        else:
+            rows.append(store.new_row(entry, is_given=True))
+    _refuse(problems)
+    return rows
+
+
+def _refuse(problems: list[str]) -> None:
+    if problems:
+        shown = problems[:_MOST_PROBLEMS]
+        if len(problems) > len(shown):
+            shown.append(f"and {len(problems) - len(shown)} more")
+        raise ConfigurationError("\n".join(["nothing was taken over:", *shown]))
+
+
+def _recorded(name: str, form: str, actor: str, added: int, known: int) -> Imported:
+    record(Kind.PSEUDONYMS_IMPORTED, actor=actor, project=name, form=form, added=added, known=known)
+    return Imported(added, known)
+
+
+def _opened(found: Project, sealer: Sealer) -> Iterator[PseudonymEntry]:
+    for row in found.entries.order_by("pk").iterator(chunk_size=_BATCH):
+        key = sealer.open_patient(row.sealed_patient)
+        yield PseudonymEntry(key, Pseudonym(row.pseudonym_id, row.pseudonym_name), row.days)
