@@ -18,6 +18,7 @@ from isocenter.apps.archive.models import Revision, Study
 from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.audit.models import Event
 from isocenter.apps.audit.services import record
+from isocenter.apps.deid.services import ProjectDocument, create_project
 from isocenter.apps.routing.models import Delivery, Pipeline, QuarantineItem, Route, Run, RunStep
 from isocenter.apps.transfers.models import Node
 from signed_in import browser
@@ -66,6 +67,7 @@ def stock(db: None) -> Stock:
     Delivery.objects.create(run=run, study=study, node_name="pacs")
     Node.objects.create(name="pacs", kind="folder")
     item = QuarantineItem.objects.create(kind="instance", reason="no DICOM")
+    create_project("trial", ProjectDocument(), actor="somebody")
     record(Kind.STUDY_COMPLETE, study_uid=STUDY)
     keys = {
         "study_uid": STUDY,
@@ -96,7 +98,9 @@ def address_of(pattern: URLPattern, keys: dict[str, object]) -> str:
         key: type(each).__name__.removesuffix("Converter").lower()
         for key, each in converters.items()
     }
-    names = {"routes": "to-pacs", "nodes": "pacs", "pipelines": "overlay"}
+    names = {
+        "routes": "to-pacs", "nodes": "pacs", "pipelines": "overlay", "projects": "trial",
+    }  # fmt: skip
     place = str(pattern.pattern).split("/")[0]
     given = {
         key: keys.get(key, SAMPLES.get(kind, names.get(place, "nil")))

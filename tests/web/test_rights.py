@@ -84,6 +84,18 @@ ACTIONS: tuple[tuple[str, str, str], ...] = (
     ("manage-nodes", "node-new", "POST list-nodes"),
     ("manage-nodes", "node-test", "POST test-node"),
     ("manage-nodes", "node-remove", "DELETE get-node"),
+    # Projects of de-identification; whose a pseudonym is needs a right of its own.
+    ("manage-projects", "projects project", "GET list-projects, GET get-project, PUT get-project"),
+    ("manage-projects", "project-new", "POST list-projects"),
+    ("manage-projects", "project-draft", ""),
+    ("manage-projects", "project-attribute", "GET explain-attribute"),
+    ("manage-projects", "project-history", "GET list-project-changes"),
+    ("manage-projects", "project-remove", "DELETE get-project"),
+    ("manage-projects", "project-patients", "GET list-pseudonyms"),
+    ("manage-projects", "project-import", "POST import-pseudonyms"),
+    ("reidentify", "project-look-up", "POST look-up-patient"),
+    ("reidentify", "project-export", "GET export-pseudonyms"),
+    ("reidentify", "project-secret", "GET get-project-secret"),
     # The platform.
     ("view-events", "events event", "GET list-events, GET get-event"),
     ("view-events", "events-export", "GET export-events"),

@@ -13,6 +13,7 @@ from isocenter.apps.api import (
     nodes,
     people,
     pipelines,
+    projects,
     quarantine,
     quarantine_bulk,
     routes,
@@ -46,6 +47,7 @@ AREAS = (
     routing.router,
     pipelines.router,
     nodes.router,
+    projects.router,
     quarantine_bulk.router,  # before those whose address has an id in its place
     quarantine.router,
     events.router,

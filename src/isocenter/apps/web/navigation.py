@@ -43,6 +43,7 @@ ENTRIES = (
             Entry("Routes", "route", "routes"),
             Entry("Pipelines", "stack-2", "pipelines"),
             Entry("Nodes", "server-2", "nodes"),
+            Entry("Projects", "shield-lock", "projects"),
         ),
     ),
     Entry(

@@ -15,6 +15,7 @@ urlpatterns = [
     path("", include("isocenter.apps.archive.urls")),
     path("", include("isocenter.apps.routing.urls")),
     path("", include("isocenter.apps.transfers.urls")),
+    path("", include("isocenter.apps.deid.urls")),
     path("", include("isocenter.apps.audit.urls")),
 ]
 

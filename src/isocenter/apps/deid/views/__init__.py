@@ -1,0 +1,1 @@
+"""Pages of projects of de-identification; thin."""
