@@ -120,7 +120,7 @@ KINDS: dict[str, tuple[int, ...]] = {
 _KIND_OF = {tag: kind for kind, tags in KINDS.items() for tag in tags}
 #: Kinds that are people's: no option retains them.
 OF_PEOPLE = frozenset(("name", "id", "address", "phone"))
-# What a device says of its own make; a term that only says this identifies nobody.
+# What a device says of its own make; a device's name that only says this identifies none.
 _VOCABULARY = frozenset((0x00080060, 0x00080070, 0x00081090, 0x00181020, 0x00081018))
 _CONCEPT_CODES = (0x00080100, 0x00080119)
 _CONCEPT_NAME = "(0040,A043)[1]/"
@@ -229,10 +229,13 @@ class Identifiers:
                 yield from self._piece_terms(kind, piece, strong)
 
     def _piece_terms(self, kind: str, piece: str, strong: bool) -> Iterator[Term]:
-        if is_no_name(piece) or fold(piece.strip()) in self.vocabulary:
+        if is_no_name(piece):
             return
+        of_make = fold(piece.strip()) in self.vocabulary
         for tokens in spellings(piece):
             term = Term(kind, tokens, strong)
+            if of_make and (kind == "device" or term.size < LONG_TERM):
+                continue  # a station is called as its model, a phantom "CT": both identify nobody
             if term.size >= (LONG_TERM if kind != "id" else 1):
                 yield term
 
