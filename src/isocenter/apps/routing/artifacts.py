@@ -44,8 +44,13 @@ def as_inputs(artifacts: Iterable[Artifact]) -> list[InputArtifact]:
     ]
 
 
-def known_determinants(run: Run, step: RunStep) -> dict[str, list[Artifact]]:
+def known_determinants(run: Run, step: RunStep, *, domain: str | None) -> dict[str, list[Artifact]]:
     """What earlier runs (and this one) made in the same step of the same pipeline and study.
+
+    What was made under one identity never stands for what is made under another.
+
+    Args:
+        domain: see `identity`; None for ``deidentify`` itself, whose determinants name it.
 
     Only what is there complete counts: all artifacts of a determinant were registered in one
     transaction, so their files being there is enough.
@@ -54,6 +59,8 @@ def known_determinants(run: Run, step: RunStep) -> dict[str, list[Artifact]]:
     candidates = Artifact.objects.filter(
         study=run.study, run__pipeline_name=run.pipeline_name, step__name=step.name
     ).order_by("created_at", "pk")
+    if domain is not None:
+        candidates = candidates.filter(domain=domain)
     for item in candidates:
         found.setdefault((item.determinant, str(item.run_id)), []).append(item)
     return {
@@ -89,12 +96,19 @@ def measure(made: Iterable[Made], folder: Path) -> list[Measured]:
 
 
 def register(
-    run: Run, step: RunStep, result: StepResult, outputs: Collection[Measured], folder: str
+    run: Run,
+    step: RunStep,
+    result: StepResult,
+    outputs: Collection[Measured],
+    folder: str,
+    *,
+    domain: str,
 ) -> None:
     """Write a step's outputs down; called in the transaction in which the step becomes done.
 
     Args:
         folder: the step's final place, relative to the runs folder.
+        domain: of the outputs, see `identity`.
     """
     new = Artifact.objects.bulk_create(
         [
@@ -111,11 +125,12 @@ def register(
                 sop_uid=item.made.sop_uid,
                 series_uid=item.made.series_uid,
                 sop_class_uid=item.made.sop_class_uid,
+                domain=domain,
             )
             for item in outputs
         ]
     )
-    known = known_determinants(run, step) if result.reused else {}
+    known = known_determinants(run, step, domain=domain) if result.reused else {}
     reused = [item for name in sorted(result.reused) for item in known[name]]
     step.outputs.all().delete()
     ArtifactUse.objects.bulk_create(

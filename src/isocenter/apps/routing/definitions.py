@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db import transaction
 
+from isocenter.apps.deid import queries as deid
 from isocenter.apps.routing import history, queries
 from isocenter.apps.routing.documents import (
     PipelineDocument,
@@ -57,7 +58,13 @@ def check_definitions(data: Mapping[str, Any]) -> RoutesFile:
         data,
         known_nodes=[item.name for item in transfers.nodes()],
         known_pipelines=dict(Pipeline.objects.values_list("name", "steps")),
+        known_projects=known_projects(),
     )
+
+
+def known_projects() -> list[str]:
+    """Projects that ``deidentify`` may name."""
+    return [item.name for item in deid.projects()]
 
 
 def apply_yaml(text: str, *, where: str = "the file", actor: str = "") -> list[Change]:

@@ -14,6 +14,7 @@ from isocenter.apps.routing.definitions import (
     apply_file,
     check_definitions,
     document_of,
+    known_projects,
     pipeline_document,
     route_document,
 )
@@ -129,7 +130,7 @@ def set_enabled(name: str, is_enabled: bool, *, reason: str = "", actor: str = "
                 "routes": [route_document(route) | {"enabled": True}],
             }
             known = [item.name for item in transfers.nodes()]
-            check_file(document, known_nodes=known)
+            check_file(document, known_nodes=known, known_projects=known_projects())
         route.enabled = is_enabled
         route.disabled_reason = "" if is_enabled else reason
         route.save()

@@ -65,7 +65,7 @@ def start_run(
     if route is not None and route.deidentified_only and not deidentifies(pipeline.steps):
         raise PipelineError(
             f"nothing identified may leave by the route {route.name}, and the pipeline "
-            f"{pipeline.name} does not de-identify"
+            f"{pipeline.name} does not de-identify before everything that it delivers"
         )
     nodes = list(route.destinations if destinations is None and route else destinations or ())
     steps = _steps(pipeline.steps, nodes)

@@ -174,6 +174,8 @@ class Artifact(models.Model):
     series_uid = models.CharField(max_length=255, default="")
     sop_class_uid = models.CharField(max_length=255, default="")
     state = models.CharField(max_length=16, choices=State, default=State.ACTIVE)
+    # Under whose identity it was made (see identity): empty for the patient's own.
+    domain = models.CharField(max_length=64, default="", blank=True)
     published_at = models.DateTimeField(null=True)  # taken into the archive
     created_at = models.DateTimeField(auto_now_add=True)
 

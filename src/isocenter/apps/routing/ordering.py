@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -10,7 +10,7 @@ from django.conf import settings
 from isocenter.apps.archive import queries as archive
 from isocenter.apps.archive.models import Study
 from isocenter.apps.routing import artifacts
-from isocenter.apps.routing.models import Artifact, Delivery, DeliveryItem, Run
+from isocenter.apps.routing.models import Artifact, Delivery, DeliveryItem, Route, Run
 from isocenter.apps.routing.pipelines import RETURN_TO_SENDER
 from isocenter.apps.routing.schedule import schedule_delivery
 from isocenter.apps.routing.steps.base import Order, StepRefused
@@ -33,8 +33,13 @@ def order(run: Run, wanted: Order) -> str:
         a sentence that says what goes where.
 
     Raises:
-        StepRefused: no such node, one that is switched off, or a sender that is no node.
+        StepRefused: no such node, one that is switched off, or a sender that is no node; nothing
+            identified may leave by the route; a file is not the one that was searched.
     """
+    if wanted.verified is None and run.route_id is not None:
+        route = Route.objects.filter(pk=run.route_id).first()
+        if route is not None and route.deidentified_only:
+            raise StepRefused(f"nothing identified may leave by the route {route.name}")
     names = wanted.nodes or tuple(run.definition.get("destinations", ()))
     if not names:
         return "no destination: nothing is sent"
@@ -81,6 +86,8 @@ def _sender(study: Study) -> Node:
 
 
 def _files(run: Run, wanted: Order, *, only_dicom: bool) -> list[_File]:
+    if wanted.verified is not None:
+        return _searched(run, wanted.verified, only_dicom=only_dicom)
     files: list[_File] = []
     if wanted.what in ("derived", "all"):
         made = artifacts.outputs_of(run)
@@ -96,6 +103,16 @@ def _files(run: Run, wanted: Order, *, only_dicom: bool) -> list[_File]:
             for item in archive.inputs(run.revision)
         ]
     return files
+
+
+def _searched(run: Run, verified: Mapping[int, str], *, only_dicom: bool) -> list[_File]:
+    """After ``deidentify``: what was searched and nothing else."""
+    made = {item.pk: item for item in artifacts.outputs_of(run).exclude(domain="")}
+    for key, digest in verified.items():
+        if key not in made or made[key].digest != digest:
+            raise StepRefused("an artifact is not the one that was searched")
+    found = [made[key] for key in sorted(verified)]
+    return [_artifact_file(item) for item in found if item.sop_uid or not only_dicom]
 
 
 def _artifact_file(item: Artifact) -> _File:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -34,12 +35,14 @@ def check_file(
     *,
     known_nodes: Collection[str] = (),
     known_pipelines: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+    known_projects: Collection[str] | None = None,
 ) -> RoutesFile:
     """Check a whole file against itself and what is there already.
 
     Args:
         known_nodes: names of nodes that exist.
         known_pipelines: steps of pipelines that exist, by name.
+        known_projects: names of projects that exist; None leaves them unchecked.
 
     Raises:
         PipelineErrors: everything that is wrong, each with its path.
@@ -50,7 +53,7 @@ def check_file(
         file = validate(RoutesFile, data, "")
     except PipelineErrors as error:
         errors += error.errors
-    errors += _meaning(data, known_nodes, known_pipelines or {})
+    errors += _meaning(data, known_nodes, known_pipelines or {}, known_projects)
     if errors or file is None:
         raise PipelineErrors(tuple(errors))
     return file
@@ -60,6 +63,7 @@ def _meaning(
     data: Mapping[str, Any],
     known_nodes: Collection[str],
     known_pipelines: Mapping[str, Sequence[Mapping[str, Any]]],
+    known_projects: Collection[str] | None,
 ) -> list[PipelineError]:
     """What is wrong with what can be read; the form of the rest is somebody else's matter."""
     items = {key: _mappings(data, key) for key in ("nodes", "pipelines", "routes")}
@@ -79,7 +83,8 @@ def _meaning(
         if raw.get("name") in RESERVED:
             where = join("pipelines", index, "name")
             errors.append(PipelineError("a page has this name", path=where))
-        errors += _errors(partial(check_steps, steps, path, known_nodes=nodes))
+        check = partial(check_steps, known_nodes=nodes, known_projects=known_projects)
+        errors += _errors(partial(check, steps, path))
         pipelines[str(raw.get("name", ""))] = [step for step in steps if step is not None]
     for index, raw in items["routes"]:
         route, lost = partly(RouteDocument, raw, {"name": "x", "pipeline": "x"})
@@ -107,12 +112,14 @@ def check_steps(
     path: str = "steps",
     *,
     known_nodes: Collection[str] | None,
+    known_projects: Collection[str] | None = None,
 ) -> list[StepParameters]:
     """Check the steps of a pipeline; their parameters.
 
     Args:
         steps: None stands for one that cannot be read, which is not said here.
         known_nodes: nodes that ``deliver`` may name; None leaves that unchecked.
+        known_projects: projects that ``deidentify`` may name; None leaves that unchecked.
 
     Raises:
         PipelineErrors: everything that is wrong, each with its path.
@@ -132,13 +139,14 @@ def check_steps(
         if found.needs and not set(found.needs) & set(names):
             wanted = " or ".join(found.needs)
             errors.append(PipelineError(f"{found.name} needs {wanted} before it", path=here))
+        errors += _check_order(found.name, names, item.get("with", {}), here)
         names.append(found.name)
         try:
             parameters = validate(found.parameters, item.get("with", {}), join(here, "with"))
         except PipelineErrors as error:
             errors += error.errors
             continue
-        errors += _check_references(parameters, join(here, "with"), known_nodes)
+        errors += _check_references(parameters, join(here, "with"), known_nodes, known_projects)
         built.append(parameters)
     if errors:
         raise PipelineErrors(tuple(errors))
@@ -202,7 +210,7 @@ def _check_use(
     if route.enabled and route.deidentified_only and not deidentifies(steps or ()):
         yield PipelineError(
             "nothing identified may leave by this route, and its pipeline does not "
-            "de-identify, so it cannot be switched on",
+            "de-identify before everything that it delivers, so it cannot be switched on",
             path=join(path, "deidentified_only"),
             hint="without this key, studies leave with the patient's identity",
         )
@@ -238,10 +246,36 @@ def step_as_json(item: StepDocument) -> dict[str, Any]:
     return {"step": item.step, "with": dict(item.parameters)}
 
 
+def _check_order(
+    name: str, before: Sequence[str], given: Mapping[str, Any], path: str
+) -> Iterator[PipelineError]:
+    """What a step cannot do after ``deidentify``."""
+    if DEIDENTIFY not in before:
+        return
+    if name == DEIDENTIFY:
+        yield PipelineError(
+            "a pipeline de-identifies once",
+            path=path,
+            hint="for another project make another route",
+        )
+    if name == "deliver" and given.get("what") == "originals":
+        yield PipelineError(
+            "after deidentify the received instances do not leave",
+            path=join(path, "with", "what"),
+            hint="what: all means what was de-identified",
+        )
+
+
 def _check_references(
-    parameters: StepParameters, path: str, known_nodes: Collection[str] | None
+    parameters: StepParameters,
+    path: str,
+    known_nodes: Collection[str] | None,
+    known_projects: Collection[str] | None,
 ) -> list[PipelineError]:
     errors = []
+    project = getattr(parameters, "project", "")
+    if project and known_projects is not None and project not in known_projects:
+        errors.append(_unknown_project(project, known_projects, join(path, "project")))
     for index, name in enumerate(getattr(parameters, "nodes", ())):
         if known_nodes is not None and name not in {*known_nodes, RETURN_TO_SENDER}:
             errors.append(_unknown_node(name, known_nodes, join(path, "nodes", index)))
@@ -256,6 +290,14 @@ def _check_references(
                 )
             )
     return errors
+
+
+def _unknown_project(name: str, projects: Collection[str], path: str) -> PipelineError:
+    close = difflib.get_close_matches(name, projects, n=1)
+    hint = f"there are: {', '.join(sorted(projects))}" if projects else "none is there yet"
+    if close:
+        hint = f"did you mean {close[0]}?"
+    return PipelineError(f"there is no project {name!r}", path=path, hint=hint)
 
 
 def _unknown_node(name: str, nodes: Collection[str], path: str) -> PipelineError:
@@ -284,5 +326,11 @@ def _errors(check: Callable[[], object]) -> list[PipelineError]:
 
 
 def deidentifies(steps: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a pipeline has the step that takes the patient's identity away."""
-    return any(step["step"] == DEIDENTIFY for step in steps)
+    """Whether nothing identified can leave by a pipeline: the patient's identity is taken away
+    before it delivers for the first time. A route's own delivery comes at the end."""
+    for item in steps:
+        if item["step"] == DEIDENTIFY:
+            return True
+        if item["step"] == "deliver":
+            return False
+    return False

@@ -12,9 +12,14 @@ from isocenter.apps.routing.models import Artifact, Run
 
 
 def publish(run: Run, lease: Lease) -> None:
-    """Store the run's DICOM outputs that are not in the archive yet. Twice does no harm."""
+    """Store the run's DICOM outputs that are not in the archive yet. Twice does no harm.
+
+    What was de-identified is not: it would stand beside the study that it must not be known by.
+    """
     waiting = list(
-        artifacts.outputs_of(run).filter(published_at__isnull=True).exclude(Q(sop_uid=""))
+        artifacts.outputs_of(run)
+        .filter(published_at__isnull=True, domain="")
+        .exclude(Q(sop_uid=""))
     )
     if not waiting:
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import structlog
@@ -13,13 +13,17 @@ from django.conf import settings
 from django.db.models.functions import Now
 
 from isocenter.apps.archive import queries as archive
-from isocenter.apps.routing import artifacts, ordering
+from isocenter.apps.routing import artifacts, identity, ordering
 from isocenter.apps.routing.artifacts import Measured
 from isocenter.apps.routing.files import move_folder, sync_folder, sync_tree
 from isocenter.apps.routing.leases import Heartbeat, Lease, LeaseLost
 from isocenter.apps.routing.models import Artifact, Run, RunStep
+from isocenter.apps.routing.pipelines import DEIDENTIFY
 from isocenter.apps.routing.steps.base import (
+    RECEIVED_KIND,
+    Deidentified,
     InputInstance,
+    Request,
     Step,
     StepContext,
     StepParameters,
@@ -104,42 +108,67 @@ class StepExecution:
     def _context(self, folder: Path) -> StepContext:
         before = list(self._run.steps.filter(index__lt=self._row.index))
         named = _named_series(self._run)
-        instances = [_as_input(item, named) for item in archive.inputs(self._run.revision)]
-        if len(instances) != self._run.revision.instance_count:
+        received = [_as_input(item, named) for item in archive.inputs(self._run.revision)]
+        if len(received) != self._run.revision.instance_count:
             # Under the policy "replace" a newer copy takes an instance's place in the archive.
             raise StepRefused(
-                f"{self._run.revision.instance_count - len(instances)} instance(s) of revision "
+                f"{self._run.revision.instance_count - len(received)} instance(s) of revision "
                 f"{self._run.revision.number} were replaced by newer ones; the next one has them"
             )
+        found = identity.deidentified(self._run, before, received)
+        domain = found.domain if found else ""
+        own = artifacts.outputs_of(self._run).filter(domain=domain).exclude(uses__step=self._row)
+        replaced = Artifact.objects.filter(
+            uses__consumed_by=self._row, uses__step__run=self._run, domain=domain
+        )
+        known = artifacts.known_determinants(
+            self._run, self._row, domain=None if self._row.name == DEIDENTIFY else domain
+        )
+        return StepContext(
+            study_uid=self._run.study.study_uid,
+            instances=self._instances(before, received, found),
+            artifacts=artifacts.as_inputs(
+                item for item in (*own, *replaced) if item.kind != RECEIVED_KIND
+            ),
+            known=frozenset(known),
+            made_at=found.made_at if found else self._run.created_at,
+            work_dir=folder,
+            earlier=[(step.name, step.parameters) for step in before],
+            received=[item.path for item in received],
+            deidentified=found,
+        )
+
+    def _instances(
+        self,
+        before: Sequence[RunStep],
+        received: list[InputInstance],
+        found: Deidentified | None,
+    ) -> list[InputInstance]:
+        """What the steps before leave of the study, and what ``deidentify`` puts in its place."""
+        instances = received
         for step in before:
+            if step.name == DEIDENTIFY and found is not None:
+                instances = identity.instances(self._run, step, found)
             kept = step.result.get("series_uids")
             if kept is not None:
                 instances = [item for item in instances if item.series_uid in set(kept)]
-        own = artifacts.outputs_of(self._run).exclude(uses__step=self._row)
-        replaced = Artifact.objects.filter(uses__consumed_by=self._row, uses__step__run=self._run)
-        return StepContext(
-            study_uid=self._run.study.study_uid,
-            instances=instances,
-            artifacts=artifacts.as_inputs([*own, *replaced]),
-            known=frozenset(artifacts.known_determinants(self._run, self._row)),
-            made_at=self._run.created_at,
-            work_dir=folder,
-            earlier=[(step.name, step.parameters) for step in before],
-        )
+        return instances
 
     def _work(self, context: StepContext, folder: Path) -> StepResult:
         request = self._step.prepare(context, self._parameters)
         if isinstance(request, StepResult):
             return request
+        asked = request if isinstance(request, Request) else Request(request, None)
         workers = settings.ISOCENTER.workers
         limits = Limits(memory_bytes=workers.step_memory_mb << 20, timeout_s=workers.step_timeout_s)
         answer = run_isolated(
             self._step.target,
-            dict(request),
+            dict(asked.values),
             work_dir=folder,
             limits=limits,
             on_progress=self._progress,
             cancelled=self._heartbeat.must_stop,
+            private=asked.private,
         )
         return self._step.finish(context, self._parameters, answer)
 
@@ -162,10 +191,12 @@ class StepExecution:
             target = self._place()
             move_folder(folder, target)
             relative = str(target.relative_to(settings.LAYOUT.runs))
-            artifacts.register(run, self._row, result, outputs, relative)
+            domain = result.domain or context.domain
+            artifacts.register(run, self._row, result, outputs, relative, domain=domain)
             message = result.message
             if result.order is not None:
-                message = ordering.order(run, result.order) or message
+                said = (message, ordering.order(run, result.order))
+                message = "; ".join(text for text in said if text)
             self._write(result, context, message, relative)
             if result.is_last:
                 run.steps.filter(index__gt=self._row.index).update(

@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict
 
 from isocenter.core.errors import RoutingError
 
+#: Of what ``deidentify`` makes of received instances; of artifacts it makes their own kind.
+RECEIVED_KIND = "deidentified"
 OnMissing = Literal["quarantine", "skip", "continue"]
 Call = Mapping[str, Any]
 
@@ -34,12 +36,13 @@ class StepParameters(BaseModel):
 
 @dataclass(frozen=True)
 class InputInstance:
-    """An instance of the study as it was received.
+    """An instance of the study as it was received, or as ``deidentify`` left it.
 
     Attributes:
         path: absolute.
         digest: SHA-256 of the data set.
         references: series that it names, for structure sets and the like.
+        artifact: id, for what ``deidentify`` has put in the place of what was received.
     """
 
     path: Path
@@ -49,6 +52,7 @@ class InputInstance:
     modality: str
     digest: str
     references: tuple[str, ...] = ()
+    artifact: int | None = None
 
 
 @dataclass(frozen=True)
@@ -87,11 +91,49 @@ class Order:
         nodes: names; empty means the route's destinations.
         what: artifacts, received instances, or both.
         kinds: of artifacts; empty means all.
+        verified: after ``deidentify`` the only artifacts that may leave, by id, with the digests
+            that they had when they were searched; None where nothing was de-identified.
     """
 
     nodes: tuple[str, ...]
     what: Literal["derived", "originals", "all"]
     kinds: tuple[str, ...]
+    verified: Mapping[int, str] | None = None
+
+
+@dataclass(frozen=True)
+class Deidentified:
+    """What a step after ``deidentify`` knows of it.
+
+    Attributes:
+        project: its name.
+        domain: what the artifacts of this run bear from here on, see `identity`.
+        references: series that de-identified instances name, by SOP Instance UID.
+        made_at: date and time for what is written now, moved as the patient's dates are.
+        excused: elements that a site's own rule keeps, by path.
+        guard: for the private pipe of the search.
+    """
+
+    project: str
+    domain: str
+    references: Mapping[str, tuple[str, ...]]
+    made_at: datetime
+    excused: tuple[str, ...] = ()
+    guard: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a step asks of its child process.
+
+    Attributes:
+        values: JSON values; they are in a file while the child works.
+        private: what must not be in a file; the target takes it as its third argument. None: it
+            takes two.
+    """
+
+    values: Call
+    private: bytes | None = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -99,12 +141,16 @@ class StepContext:
     """What a step may know.
 
     Attributes:
-        instances: of the revision, narrowed by earlier ``select`` steps.
+        instances: of the revision, narrowed by earlier ``select`` steps; after ``deidentify`` the
+            de-identified ones, and never the others.
         artifacts: of this run that no later step has made something of.
         known: determinants of artifacts that exist and need not be made anew.
         made_at: date and time for everything that is written.
         work_dir: empty folder for outputs; its content is kept when the step is done.
         earlier: parameters of the steps before this one, as (name, parameters).
+        received: every received file of the revision, whatever ``select`` leaves of it; only to
+            know whose study it is, and what must not leave.
+        deidentified: after ``deidentify``, what is to be known of it.
     """
 
     study_uid: str
@@ -114,6 +160,13 @@ class StepContext:
     made_at: datetime
     work_dir: Path
     earlier: Sequence[tuple[str, Mapping[str, Any]]] = ()
+    received: Sequence[Path] = ()
+    deidentified: Deidentified | None = None
+
+    @property
+    def domain(self) -> str:
+        """Of the artifacts that steps see and make here; empty before ``deidentify``."""
+        return self.deidentified.domain if self.deidentified else ""
 
 
 @dataclass(frozen=True)
@@ -129,6 +182,7 @@ class StepResult:
         data: for the run's report.
         is_last: nothing to do for this study: the steps that follow are skipped.
         order: what is to be delivered.
+        domain: of the outputs, where it is another than the step's own.
     """
 
     made: tuple[Made, ...] = ()
@@ -139,6 +193,7 @@ class StepResult:
     data: dict[str, Any] = field(default_factory=dict)
     is_last: bool = False
     order: Order | None = None
+    domain: str = ""
 
 
 class Step(ABC):
@@ -161,7 +216,7 @@ class Step(ABC):
     makes: ClassVar[tuple[str, ...]] = ()  # kinds of artifacts
 
     @abstractmethod
-    def prepare(self, context: StepContext, parameters: Any) -> Call | StepResult:
+    def prepare(self, context: StepContext, parameters: Any) -> Call | Request | StepResult:
         """The request for the child, as JSON values, or the result where there is no work."""
 
     def finish(self, context: StepContext, parameters: Any, answer: Call) -> StepResult:

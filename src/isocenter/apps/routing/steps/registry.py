@@ -12,7 +12,7 @@ from isocenter.core.errors import ConfigurationError, PipelineError
 GROUP = "isocenter.steps"
 
 #: Steps of the specification that this version does not have yet.
-PLANNED = ("deidentify", "convert", "segment", "measure", "report", "webhook")
+PLANNED = ("convert", "segment", "measure", "report", "webhook")
 
 
 @cache

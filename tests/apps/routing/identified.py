@@ -1,0 +1,58 @@
+"""A study of somebody, and what must not be found of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pydicom
+from pydicom.dataset import Dataset
+
+from isocenter.core.phantoms import head_phantom
+
+from .conftest import SMALL, Stored
+
+NAME, PATIENT_ID, ACCESSION = "Zimmermann^Klaus", "HX-778812", "ACC4471902"
+DOCTOR, HOSPITAL, STUDY_DATE = "Quintanilla^Mercedes", "Klinikum Oberland", "20240229"
+WORDS = (b"Zimmermann", b"HX-778812", b"778812", b"ACC4471902", b"Quintanilla", b"Oberland")
+
+
+def identified_study(
+    folder: Path, *, key: str = "a", change: Callable[[Dataset], None] | None = None
+) -> Stored:
+    """A head phantom of Klaus Zimmermann; ``change`` is asked of each object."""
+    phantom = head_phantom(key, **SMALL)
+    files = phantom.write(folder)
+    for path in files:
+        ds = pydicom.dcmread(path)
+        ds.PatientName, ds.PatientID, ds.AccessionNumber = NAME, PATIENT_ID, ACCESSION
+        ds.ReferringPhysicianName, ds.InstitutionName = DOCTOR, HOSPITAL
+        ds.StudyDate = STUDY_DATE
+        ds.PatientComments = "Mr Zimmermann is afraid of needles"
+        if change is not None:
+            change(ds)
+        ds.save_as(path)
+    return Stored(phantom, files, str(phantom.study_uid))
+
+
+def original_uids(study: Stored) -> set[bytes]:
+    """UIDs of study, series, instances and frame of reference."""
+    found: set[bytes] = set()
+    for path in study.files:
+        ds = pydicom.dcmread(path, stop_before_pixels=True)
+        found |= {
+            str(ds[name].value).encode()
+            for name in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+        }
+        found.add(str(ds.FrameOfReferenceUID).encode())
+    return found
+
+
+def survivors(paths: Iterable[Path], study: Stored) -> set[tuple[str, bytes]]:
+    """Where bytes or names of files have something of the original."""
+    words = {*WORDS, *original_uids(study), STUDY_DATE.encode()}
+    found = set()
+    for path in paths:
+        content = path.read_bytes() + str(path).encode()
+        found |= {(path.name, word) for word in words if word in content}
+    return found
