@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -25,13 +26,12 @@ def work_folder(out: Path) -> tempfile.TemporaryDirectory[str]:
 
 def release(work: Path, target: Path) -> None:
     """Have a study's new files in the output, on the disk: the whole folder by one rename."""
-    folders = (*work.iterdir(), work)
-    files = [file for folder in folders for file in folder.glob("*.dcm")]
+    folders = [entry.path for entry in os.scandir(work) if entry.is_dir()] + [str(work)]
+    files = [entry.path for folder in folders for entry in os.scandir(folder) if not entry.is_dir()]
     with ThreadPoolExecutor(_AT_ONCE) as pool:  # disks take many at once in the time of one
-        for _ in pool.map(_sync, files):
+        for _ in pool.map(_sync_all, (files[first::_AT_ONCE] for first in range(_AT_ONCE))):
             pass
-    for folder in folders:
-        _sync(folder)
+    _sync_all(folders)
     if not target.exists():
         work.rename(target)
     else:  # more objects of a study, or the same ones again: file by file
@@ -43,7 +43,12 @@ def release(work: Path, target: Path) -> None:
     _sync(target.parent)
 
 
-def _sync(path: Path) -> None:
+def _sync_all(paths: Iterable[str]) -> None:
+    for path in paths:
+        _sync(path)
+
+
+def _sync(path: str | Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -176,6 +176,7 @@ class StudyWorker:
             _handlers(policy),
             documents=DocumentInspector(policy.documents),
         )
+        self._folders: set[str] = set()
         self._verifier = Verifier(order.identifiers, policy, order.allowed)
 
     def deidentify(self, seen: Sequence[tuple[int, Path, bool]]) -> list[Done]:
@@ -220,12 +221,12 @@ class StudyWorker:
     def _placed(self, part: Path, result: ObjectResult) -> Path | None:
         """The file under its own name; None where another object has that."""
         target = self._order.work / result.series_uid / f"{result.sop_uid}.dcm"
-        target.parent.mkdir(exist_ok=True)
-        try:
-            target.hardlink_to(part)
-        except FileExistsError:
-            if target.read_bytes() != part.read_bytes():
-                return None
+        if result.series_uid not in self._folders:
+            target.parent.mkdir(exist_ok=True)
+            self._folders.add(result.series_uid)
+        if target.exists():
+            return target if target.read_bytes() == part.read_bytes() else None
+        part.rename(target)  # objects with one UID are done by one process, one after the other
         return target
 
     def _is_head(self, source: Path) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Protocol
 
 from isocenter import __version__
 from isocenter.core.dicom.uids import IMPLEMENTATION_CLASS_UID
@@ -97,7 +97,14 @@ def _short_element(element: int, vr: bytes, text: str) -> bytes:
     return struct.pack("<HH2sH", 2, element, vr, len(value)) + value
 
 
-def read_file_meta(stream: BinaryIO) -> tuple[FileMeta, int]:
+class Readable(Protocol):
+    """What file meta information can be read from: a file, for instance."""
+
+    def read(self, size: int, /) -> bytes:
+        """Up to so many of the next bytes; none at the end."""
+
+
+def read_file_meta(stream: Readable) -> tuple[FileMeta, int]:
     """Read the file meta information from the current position of a stream.
 
     Files without preamble, prefix, group 0002, or a part of it are read too: what is missing stays
@@ -156,7 +163,7 @@ def guess_transfer_syntax(start: bytes) -> str:
 class _Window:
     """The start of a stream, read in chunks as far as needed and no further than 1 MiB."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: Readable) -> None:
         self._stream = stream
         self._data = bytearray()
         self._ended = False

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import mmap
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from isocenter.core.deid.dataset.elements import Buffer
+from isocenter.core.deid.dataset.sliced import Sliced
 from isocenter.core.dicom.bounds import Bounds
 from isocenter.core.dicom.bytesource import BufferSource
 from isocenter.core.dicom.part10 import (
@@ -68,7 +69,7 @@ def opened(source: Path | bytes, workspace: Path, bounds: Bounds) -> Iterator[So
             yield found
         return
     with source.open("rb") as file:
-        size = source.stat().st_size
+        size = os.fstat(file.fileno()).st_size
         _check_size(size, bounds)
         if size <= _MOST_IN_MEMORY:
             with _data_set(file.read(), workspace, bounds) as found:
@@ -88,11 +89,11 @@ def _check_size(size: int, bounds: Bounds) -> None:
 
 @contextmanager
 def _data_set(data: Buffer, workspace: Path, bounds: Bounds) -> Iterator[Source]:
-    meta, start = read_file_meta(io.BytesIO(data[: 1 << 20]))
+    meta, start = read_file_meta(Sliced(data))
     syntax = meta.transfer_syntax_uid
     if syntax == EXPLICIT_BIG:
         with _little_endian(data, workspace, bounds) as turned:
-            _, start = read_file_meta(io.BytesIO(turned[: 1 << 20]))
+            _, start = read_file_meta(Sliced(turned))
             yield _source(turned, start, EXPLICIT_LITTLE, meta)
         return
     if syntax == DEFLATED_LITTLE:

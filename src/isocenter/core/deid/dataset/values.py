@@ -8,6 +8,7 @@ pixels, overlays, curves and waveforms.
 from __future__ import annotations
 
 import mmap
+import os
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from isocenter.core.deid.dataset.sliced import Sliced
 from isocenter.core.deid.samples.beside_samples import behind_native, beside_encoded
 from isocenter.core.dicom.bounds import DEFAULT_BOUNDS, Bounds
 from isocenter.core.dicom.bytesource import BufferSource
@@ -33,6 +35,7 @@ from isocenter.core.errors import BoundsError, DataSetError
 
 Buffer = bytes | mmap.mmap
 
+_READ_AT_ONCE = 1 << 17  # bytes; below this reading costs less than mapping
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _ITEM_BYTES = b"\xfe\xff\x00\xe0"
@@ -92,8 +95,8 @@ def read_values(
         DicomError: no DICOM file, broken, or beyond the bounds.
         OSError: the file cannot be read.
     """
-    with _mapped(path) as data, path.open("rb") as file:
-        meta, offset = read_file_meta(file)
+    with _content(path) as data:
+        meta, offset = read_file_meta(Sliced(data))
         head = data[:offset]
         body: Buffer = data
         if meta.transfer_syntax_uid == DEFLATED_LITTLE:
@@ -105,10 +108,11 @@ def read_values(
 
 
 @contextmanager
-def _mapped(path: Path) -> Iterator[Buffer]:
+def _content(path: Path) -> Iterator[Buffer]:
+    """The bytes of a file; of a large one only what is looked at comes into memory."""
     with path.open("rb") as file:
-        if not path.stat().st_size:
-            yield b""
+        if os.fstat(file.fileno()).st_size <= _READ_AT_ONCE:
+            yield file.read()
             return
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             yield data

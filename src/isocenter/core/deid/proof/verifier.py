@@ -39,6 +39,8 @@ _LARGE = 1 << 16  # bytes; chance makes short terms of so many
 _LARGE_TERM = 7
 _TOKEN_BYTES = re.compile(rb"[A-Za-z]{2,}|[0-9]{2,}")
 _PREAMBLE = 128
+_UID = r"2\.25\.[0-9]{20,}"
+_UID_NAME = re.compile(rf"(?:{_UID}/)*{_UID}(?:\.dcm)?")
 _REMEMBERED = 200_000
 #: Days that stand for no day: the engine's dummy values.
 DUMMY_DAYS = frozenset(("19000101",))
@@ -133,6 +135,7 @@ class Verifier:
         self._original_days = identifiers.days
         self._days_by_tag: dict[int, frozenset[str]] = {}
         self._retained = _retained_tags(policy.options)
+        self._known: dict[str, frozenset[str]] = {}
         self._clean: set[tuple[int, str, bytes, tuple[str, ...]]] = set()
 
     def check(self, path: Path, root: Path | None = None) -> list[Finding]:
@@ -157,8 +160,21 @@ class Verifier:
         return findings
 
     def _in_name(self, path: Path, root: Path | None) -> set[str]:
-        name = str(path.relative_to(root)) if root is not None else path.name
+        name = path.relative_to(root).as_posix() if root is not None else path.name
+        parts = name.removesuffix(".dcm").split("/")
+        if _UID_NAME.fullmatch(name):  # UIDs share no term with each other
+            return {kind for part in parts for kind in self._in_text_of_its_own(part)}
         return {span.kind for span in self._matcher.find(normalized(name))}
+
+    def _in_text_of_its_own(self, text: str) -> frozenset[str]:
+        """What a UID or a file's meta information says, which is the same in several places."""
+        found = self._known.get(text)
+        if found is None:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            found = frozenset(span.kind for span in self._matcher.find(normalized(text)))
+            self._known[text] = found
+        return found
 
     def _in_head(self, content: Content) -> Iterator[tuple[str, str]]:
         """Preamble and group 0002."""
@@ -168,7 +184,9 @@ class Verifier:
             group = head[_PREAMBLE + 4 :]
             if head[:_PREAMBLE].strip(b"\0"):
                 yield "preamble", "unreadable"
-        for kind in sorted({span.kind for span in self._matcher.find(group.decode("latin-1"))}):
+        uid = content.meta.sop_instance_uid
+        rest = group.decode("latin-1").replace(uid, "\0") if uid else group.decode("latin-1")
+        for kind in sorted(self._in_text_of_its_own(uid) | self._in_text_of_its_own(rest)):
             yield "file meta information", kind
 
     def _in_value(self, value: Value) -> set[str]:

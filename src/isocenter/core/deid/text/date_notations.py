@@ -58,8 +58,9 @@ _EAST_ASIAN = re.compile(
     r"(?<![0-9])([12][0-9]{3})\s*[年년]\s*([0-9]{1,2})\s*[月월]\s*([0-9]{1,2})\s*[日일]?"
 )
 _A_DIGIT = re.compile(r"[0-9]")
-_MONTH_STARTS = tuple(sorted({name[:3] for name in _MONTHS}))
+_A_MONTH = re.compile("|".join(sorted({name[:3] for name in _MONTHS})), re.IGNORECASE)
 _WIDE = str.maketrans("／．－＿，　", "/.-_, ")  # as they are typed among Chinese characters
+_A_WIDE = re.compile(r"(?![0-9])\d|[／．－＿，　]")
 # Digits of a date with a time behind it (PS3.5 6.2, DT), without separators.
 _WITH_TIME = frozenset((10, 12, 14, 16, 17, 18, 20))
 
@@ -79,7 +80,7 @@ def written_dates(text: str, *, six_digits: bool = True) -> Iterator[WrittenDate
         text: NFC.
         six_digits: six digits in a row can be a date too (``040115``).
     """
-    if not text.isascii():
+    if _A_WIDE.search(text) is not None:
         text = _in_ascii_digits(text)
     if _A_DIGIT.search(text) is None:
         return
@@ -97,8 +98,7 @@ def written_dates(text: str, *, six_digits: bool = True) -> Iterator[WrittenDate
                 days |= _days(*((year, b, match["c"]) for year in _years(a.zfill(2))))
         if days:
             yield WrittenDate(match.start(), match.end(), days)
-    lowered = text.lower()
-    if any(start in lowered for start in _MONTH_STARTS):
+    if _A_MONTH.search(text) is not None:
         yield from _named(text)
     if "年" in text or "년" in text:
         for match in _EAST_ASIAN.finditer(text):
