@@ -39,6 +39,7 @@ COMMANDS: dict[str, Entry] = {
     "contours": Entry("contours", "Draw RT structure sets: overlays, masks, SEG, meshes."),
     "deidentify": Entry("deidentify", "De-identify a folder, and prove it."),
     "deid-rules": Entry("deid_rules", "Rules of de-identification: check, take over, presets."),
+    "deid-project": Entry("deid_project", "Projects of de-identification on the platform."),
     "studies": Entry("studies", "Studies that are here."),
     "routes": Entry("routes", "Routes and pipelines."),
     "runs": Entry("runs", "Runs of pipelines."),

@@ -8,12 +8,12 @@ import contextlib
 import os
 import stat
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cryptography.fernet import Fernet
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from isocenter.core.errors import ConfigurationError
 from isocenter.runtime.layout import Layout
@@ -98,6 +98,61 @@ def make_keys(settings: Settings) -> Keys:
     keys = read_keys(settings)
     assert keys is not None
     return keys
+
+
+def look_at_keys(settings: Settings, sealed: str | None) -> Iterator[tuple[str, str, str]]:
+    """What ``isocenter doctor`` says of them: level, text, and how to mend it.
+
+    Args:
+        sealed: something out of the database that they have to open; None: there is nothing.
+    """
+    try:
+        keys = read_keys(settings)
+    except ConfigurationError as error:
+        yield "wrong", error.args[0], error.hint
+        return
+    if keys is None:
+        path = key_file(settings)
+        if sealed is None:
+            yield "ok", f"{path} will be made with the first project", ""
+        else:
+            yield (
+                "wrong",
+                f"there are projects, but their key file {path} is gone",
+                (f"restore it from your copy, or give its keys by {VARIABLE}"),
+            )
+        return
+    if sealed is not None and not _opens(keys, sealed):
+        yield (
+            "wrong",
+            f"the keys of {keys.where} do not open what is in the database",
+            ("add the keys that belong to this database"),
+        )
+        return
+    yield "ok", f"{len(keys.keys)} in {keys.where}", ""
+    if keys.file is not None and _lies_with_database(settings, keys.file):
+        yield (
+            "note",
+            f"{keys.file} lies in the data directory, with the database",
+            (
+                "leave keys/ out of its backups and keep a copy apart, or set deid.key_file to "
+                "another place: who has both can read whose every pseudonym is"
+            ),
+        )
+
+
+def _opens(keys: Keys, sealed: str) -> bool:
+    try:
+        MultiFernet([Fernet(key) for key in keys.keys]).decrypt(sealed.encode())
+    except InvalidToken:
+        return False
+    return True
+
+
+def _lies_with_database(settings: Settings, path: Path) -> bool:
+    """With a database of its own elsewhere, a backup of the data directory has no rows in it."""
+    inside = path.resolve().is_relative_to(settings.data_dir.resolve())
+    return inside and settings.database_url is None
 
 
 def new_key() -> str:

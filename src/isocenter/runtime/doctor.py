@@ -25,6 +25,7 @@ import psycopg
 from isocenter.core.errors import IsocenterError
 from isocenter.runtime.account import server_account
 from isocenter.runtime.boot import database_url
+from isocenter.runtime.deid_keys import look_at_keys
 from isocenter.runtime.layout import Layout
 from isocenter.runtime.migrate import OLDEST_SERVER
 from isocenter.runtime.ports import port_holders, process_name
@@ -156,7 +157,14 @@ def data_directory(settings: Settings, layout: Layout) -> Iterator[Finding]:
 
 def _open_to_others(layout: Layout) -> Iterator[Finding]:
     """Patients' data and passwords are for us alone."""
-    folders = (layout.secrets, layout.spool, layout.archive, layout.runs, layout.quarantine)
+    folders = (
+        layout.secrets,
+        layout.keys,
+        layout.spool,
+        layout.archive,
+        layout.runs,
+        layout.quarantine,
+    )
     candidates = [p for p in folders if p.exists()]
     if layout.secrets.exists() and os.access(layout.secrets, os.R_OK | os.X_OK):
         candidates += layout.secrets.iterdir()
@@ -277,6 +285,22 @@ def database(settings: Settings, layout: Layout) -> Iterator[Finding]:
     )
 
 
+def deid_keys(settings: Settings, layout: Layout) -> Iterator[Finding]:
+    """Keys of de-identification projects: there, ours alone, and not lying with the database."""
+    for level, text, mend in look_at_keys(settings, _sealed(settings)):
+        yield Finding("project keys", level, text, mend)
+
+
+def _sealed(settings: Settings) -> str | None:
+    """Something that the keys have to open; None where there is nothing, or nobody to ask."""
+    try:
+        with psycopg.connect(database_url(settings), connect_timeout=5) as connection:
+            row = connection.execute("select sealed_secret from deid_project limit 1").fetchone()
+    except (IsocenterError, psycopg.Error):
+        return None
+    return None if row is None else str(row[0])
+
+
 def _quarantine(connection: psycopg.Connection[Any]) -> Iterator[Finding]:
     table = connection.execute("select to_regclass('routing_quarantineitem')").fetchone()
     if table is None or table[0] is None:
@@ -341,6 +365,7 @@ EXAMINATIONS: tuple[Callable[[Settings, Layout], Iterator[Finding]], ...] = (
     ports,
     certificates,
     database,
+    deid_keys,
     platform,
 )
 

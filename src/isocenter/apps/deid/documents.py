@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -31,6 +32,9 @@ from isocenter.core.errors import ConfigurationError
 
 MOST_RULES = 1 << 20
 MOST_WORDS = 20_000
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_ODD_BREAKS = frozenset("\r\x85\u2028\u2029")  # line breaks in YAML that nobody sees
+_NO_TEXT = "there is a NUL in it, or half of a character"
 
 
 class ProjectProblems(ConfigurationError):
@@ -123,8 +127,29 @@ def read_document(values: Mapping[str, Any]) -> ProjectDocument:
         document = ProjectDocument.model_validate(dict(values))
     except ValidationError as error:
         raise ProjectProblems(_problems(error)) from None
-    policy_of(document)
+    check_document(document)
     return document
+
+
+def check_document(document: ProjectDocument) -> None:
+    """
+    Raises:
+        ProjectProblems: what is wrong, by key.
+    """
+    texts = document.model_dump(mode="json")
+    problems = {key: _NO_TEXT for key, value in texts.items() if not is_text(value)}
+    if problems:
+        raise ProjectProblems(problems)
+    policy_of(document)
+
+
+def is_text(value: object) -> bool:
+    """Whether all text in a plain value can be kept: no NUL, and all of it has a form in UTF-8."""
+    if isinstance(value, str):
+        return "\0" not in value and not _SURROGATE.search(value)
+    if isinstance(value, dict):
+        return all(is_text(one) for one in value.values())
+    return not isinstance(value, list) or all(is_text(one) for one in value)
 
 
 def read_file(text: str, where: str = "project") -> tuple[ProjectDocument, str | None]:
@@ -147,10 +172,11 @@ def read_file(text: str, where: str = "project") -> tuple[ProjectDocument, str |
     return read_document(values), description
 
 
-def write_document(document: ProjectDocument) -> str:
-    """The YAML that :func:`read_file` reads to the same document; all keys are there."""
+def write_document(document: ProjectDocument, description: str = "") -> str:
+    """The YAML that :func:`read_file` reads to the same; all keys of the document are there."""
+    values = document.model_dump(mode="json")
     return yaml.dump(
-        document.model_dump(mode="json"),
+        {"description": description, **values} if description else values,
         Dumper=_Dumper,
         sort_keys=False,
         allow_unicode=True,
@@ -247,7 +273,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in text else None
+    style = '"' if _ODD_BREAKS.intersection(text) else "|" if "\n" in text else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

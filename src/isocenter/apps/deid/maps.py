@@ -16,7 +16,7 @@ from isocenter.apps.audit.services import record
 from isocenter.apps.deid.models import LegacyEntry, MapEntry, Project
 from isocenter.apps.deid.queries import project
 from isocenter.apps.deid.sealing import Sealer
-from isocenter.apps.deid.store import DatabaseStore, locked
+from isocenter.apps.deid.store import DatabaseStore, Digests, locked
 from isocenter.core.deid.pseudonyms.files import format_csv, parse_csv, parse_netrt
 from isocenter.core.deid.pseudonyms.secrets import PatientKey, Secret
 from isocenter.core.deid.pseudonyms.store import Pseudonym, PseudonymEntry, is_study_key
@@ -142,30 +142,67 @@ def _new_rows(
     Raises:
         ConfigurationError: something contradicts the map.
     """
-    columns = ("patient_digest", "pseudonym_id", "pseudonym_name", "days", "by_study")
-    known = {row[0]: row for row in found.entries.values_list(*columns)}
-    owners = {row[1]: row[4] for row in known.values()}
-    legacy = dict(found.legacy_entries.values_list("pseudonym_id", "pseudonym_name"))
+    known = _Known(found, store.digests)
     rows, problems = [], []
     for number, entry in enumerate(entries, 1):
-        row = known.get(store.digests.patient(entry.key))
-        pseudonym, by_study = entry.pseudonym, is_study_key(entry.key)
-        original = PatientKey(entry.key.issuer, pseudonym.patient_id)
-        if row is not None:
-            if row[1:4] != (*pseudonym, entry.days):
-                problems.append(f"entry {number}: this patient has another pseudonym here")
-        elif not (by_study and owners.get(pseudonym.patient_id, True)) and (
-            pseudonym.patient_id in owners
-        ):
-            problems.append(f"entry {number}: another patient has this pseudonym here")
-        elif legacy.get(pseudonym.patient_id, pseudonym.patient_name) != pseudonym.patient_name:
-            problems.append(f"entry {number}: NETRT gave this pseudonym to another patient")
-        elif not by_study and store.digests.patient(original) in known:
-            problems.append(f"entry {number}: the pseudonym is the Patient ID of a patient here")
+        if known.has(entry):
+            continue
+        problem = known.problem(entry)
+        if problem:
+            problems.append(f"entry {number}: {problem}")
         else:
             rows.append(store.new_row(entry, is_given=True))
     _refuse(problems)
     return rows
+
+
+class _Known:
+    """A whole map in memory, to hold a list against."""
+
+    def __init__(self, found: Project, digests: Digests) -> None:
+        self._digests = digests
+        self._by_patient: dict[str, MapEntry] = {}
+        self._by_id: dict[str, list[MapEntry]] = {}
+        self._by_pseudonym: dict[str, MapEntry] = {}
+        for row in found.entries.defer("sealed_patient").iterator():
+            self._by_patient[row.patient_digest] = row
+            self._by_id.setdefault(row.id_digest, []).append(row)
+            self._by_pseudonym[row.pseudonym_id] = row
+        self._legacy = dict(found.legacy_entries.values_list("pseudonym_id", "pseudonym_name"))
+
+    def has(self, entry: PseudonymEntry) -> bool:
+        """Whether it is there, the same."""
+        row = self._by_patient.get(self._digests.patient(entry.key)) or self._bound(entry.key)
+        return row is not None and _content(row) == (*entry.pseudonym, entry.days)
+
+    def problem(self, entry: PseudonymEntry) -> str:
+        """Why it cannot be added; empty if it can."""
+        key, pseudonym = entry.key, entry.pseudonym
+        if self._digests.patient(key) in self._by_patient or self._bound(key) is not None:
+            return "this patient has another pseudonym here"
+        owner = self._by_pseudonym.get(pseudonym.patient_id)
+        if owner is not None and not (owner.by_study and is_study_key(key)):
+            return "another patient has this pseudonym here"
+        if not key.issuer and any(not row.is_given for row in self._same_id(key)):
+            return "a patient with this ID has another pseudonym here; name the issuer"
+        if self._legacy.get(pseudonym.patient_id, pseudonym.patient_name) != pseudonym.patient_name:
+            return "NETRT gave this pseudonym to another patient"
+        original = PatientKey(key.issuer, pseudonym.patient_id)
+        if self._digests.patient(original) in self._by_patient:
+            return "the pseudonym is the Patient ID of a patient here"
+        return ""
+
+    def _same_id(self, key: PatientKey) -> list[MapEntry]:
+        return self._by_id.get(self._digests.patient_id(key), [])
+
+    def _bound(self, key: PatientKey) -> MapEntry | None:
+        """The line without an issuer that this patient's issuer was the first to use."""
+        digest = self._digests.issuer(key.issuer) if key.issuer else None
+        return next((row for row in self._same_id(key) if row.issuer_digest == digest), None)
+
+
+def _content(row: MapEntry) -> tuple[str, str, int | None]:
+    return row.pseudonym_id, row.pseudonym_name, row.days
 
 
 def _refuse(problems: list[str]) -> None:

@@ -11,7 +11,12 @@ from django.utils import timezone
 
 from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.audit.services import record
-from isocenter.apps.deid.documents import ProjectDocument, ProjectProblems, policy_of
+from isocenter.apps.deid.documents import (
+    ProjectDocument,
+    ProjectProblems,
+    check_document,
+    is_text,
+)
 from isocenter.apps.deid.models import Project, ProjectChange
 from isocenter.apps.deid.queries import pipelines_of, project
 from isocenter.apps.deid.sealing import Sealer, lock_keys
@@ -166,8 +171,10 @@ def _check(document: ProjectDocument, description: str) -> None:
     problems: dict[str, str] = {}
     if len(description) > _MOST_DESCRIPTION:
         problems["description"] = f"at most {_MOST_DESCRIPTION} characters"
+    if not is_text(description):
+        problems["description"] = "there is a NUL in it, or half of a character"
     try:
-        policy_of(document)
+        check_document(document)
     except ProjectProblems as error:
         problems |= error.problems
     if problems:

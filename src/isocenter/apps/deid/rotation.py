@@ -10,7 +10,7 @@ from django.db import transaction
 from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.audit.services import record
 from isocenter.apps.deid.models import MapEntry, Project
-from isocenter.apps.deid.sealing import Sealer, keys_in_force, lock_keys
+from isocenter.apps.deid.sealing import Sealer, keys_in_force, lock_keys, rotating
 from isocenter.core.errors import ConfigurationError
 from isocenter.runtime.deid_keys import (
     VARIABLE,
@@ -46,7 +46,13 @@ def rotate_key(*, actor: str) -> Rotated:
 
     Raises:
         ConfigurationError: the keys cannot be read or written, or something does not open.
+        Refused: it is being done already.
     """
+    with rotating():
+        return _rotate(actor)
+
+
+def _rotate(actor: str) -> Rotated:
     keys = _begun(keys_in_force())
     with transaction.atomic(durable=True):
         lock_keys()

@@ -7,6 +7,8 @@ the project: so no row is sealed with a key that a rotation is about to retire.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -15,10 +17,12 @@ from django.db import connection
 
 from isocenter.apps.deid.models import Project
 from isocenter.core.deid.pseudonyms.secrets import PatientKey, Secret
-from isocenter.core.errors import ConfigurationError
+from isocenter.core.errors import ConfigurationError, Refused
 from isocenter.runtime.deid_keys import VARIABLE, Keys, key_file, make_keys, read_keys, retired_file
 
-_LOCK = 0x6465_6964  # of the keys, among this database's advisory locks
+# Among this database's advisory locks.
+_LOCK = 0x6465_6964
+_ROTATION = _LOCK + 1
 
 
 def keys_in_force() -> Keys:
@@ -44,6 +48,24 @@ def lock_keys() -> None:
     """Hold the keys as they are until the end of this transaction."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+
+
+@contextmanager
+def rotating() -> Iterator[None]:
+    """Hold the key file against other rotations; a process that dies holds nothing.
+
+    Raises:
+        Refused: there is one already.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [_ROTATION])
+        if not cursor.fetchone()[0]:
+            raise Refused("keys are being rotated already", hint="wait for it to end")
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [_ROTATION])
 
 
 class Sealer:

@@ -60,14 +60,17 @@ class DatabaseStore:
         self._finds_issued = True
 
     def of_lists(self) -> DatabaseStore:
-        """The same map; what did not come from a list is not found in it."""
+        """The same map as a list: a patient without issuer is found in it if they were given one,
+        not if one was issued, so that this is never taken for another issuer's patient."""
         store = copy(self)
         store._finds_issued = False
         return store
 
     def find(self, key: PatientKey) -> PseudonymEntry | None:
         row = self._row(key)
-        return None if row is None or not (row.is_given or self._finds_issued) else _entry(key, row)
+        if row is None or not (row.is_given or self._finds_issued or key.issuer):
+            return None
+        return _entry(key, row)
 
     def taken(self) -> Iterable[str]:
         given = MapEntry.objects.filter(project_id=self._project_id)
