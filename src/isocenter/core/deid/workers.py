@@ -249,9 +249,7 @@ class StudyWorker:
 
         facts = pixels.Facts.of(read_dataset(source, stop_before_pixels=True))
         defaces = policy.faces == "deface"  # the whole series, when all of it is done
-        result = pixels.clean(
-            part, part, policy, self._order.identifiers, facts=facts, defaces=defaces
-        )
+        result = pixels.clean(part, part, policy, facts=facts, defaces=defaces)
         regions = tuple(
             {"frame": r.frame, "x": r.x, "y": r.y, "w": r.w, "h": r.h, "source": r.source}
             for r in result.regions

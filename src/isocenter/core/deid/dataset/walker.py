@@ -33,9 +33,10 @@ from isocenter.core.deid.dataset.one_element import (
     Walked,
     overridden,
 )
+from isocenter.core.deid.dataset.output import Output
 from isocenter.core.deid.dataset.places import Session, Step
-from isocenter.core.deid.dataset.private import decide_private
-from isocenter.core.deid.dataset.replacing import GONE, NewValue, character_set_of
+from isocenter.core.deid.dataset.private_elements import PrivateElements
+from isocenter.core.deid.dataset.replacing import NewValue, character_set_of
 from isocenter.core.deid.profile import ENCAPSULATED_DOCUMENT, Decision
 from isocenter.core.deid.samples.sample_elements import SampleElements
 from isocenter.core.deid.samples.sample_lengths import has_samples
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
     from isocenter.core.deid.engine import ItemDecision
 
 _UTF8 = b"ISO_IR 192"
-_NO_TAG = 1 << 32
 _NEW = object()
 
 
@@ -71,6 +71,7 @@ class Walker:
         self._bounds = bounds
         self._writer = ElementWriter(data, session, look)
         self._samples = SampleElements(data, self._writer, transfer_syntax_uid, bounds)
+        self._private = PrivateElements(data, session, self._writer, self)
         self._is_utf8 = is_utf8
         self._elements = 0
 
@@ -95,13 +96,10 @@ class Walker:
             inserted: whole elements that the engine writes, by tag, in order.
         """
         data, place, end, implicit = self._data, around.place, around.end, around.implicit
-        around.start = start
+        around.start = position = start
         steps, key_size = (place.implicit, 4) if implicit else (place.explicit, 6)
-        pieces: list[Piece] = []
-        waiting = [*inserted, (_NO_TAG, b"")]
-        next_tag = waiting[0][0]
-        changed = bool(inserted)
-        position = run = start
+        output = Output(start, inserted)
+        next_tag = output.next_tag
         count = 0
         from_bytes = int.from_bytes
         while position < end:
@@ -113,9 +111,7 @@ class Walker:
             if step.is_end:
                 break
             if step.tag >= next_tag:
-                _flush(pieces, run, position)
-                run = position
-                next_tag = _insert(pieces, waiting, step.tag)
+                next_tag = output.insert(position, step.tag)
             if step.copied or step.looked_at:
                 value = position + step.value_at
                 first = value - 4 if step.is_long else value - 2
@@ -131,19 +127,18 @@ class Walker:
                         continue
             walked = self._element(step, position, around)
             if walked.pieces is not None:
-                _flush(pieces, run, position)
-                pieces += walked.pieces
-                run = walked.position
-                changed = True
+                output.replace(position, walked.pieces, walked.position)
             position = walked.position
-        self._count(count)
-        if changed:
-            _flush(pieces, run, position)
-            _insert(pieces, waiting, _NO_TAG - 1)
-        return Walked(position, pieces if changed else None)
+        self.count(count)
+        return Walked(position, output.finished(position))
 
-    def _count(self, count: int) -> None:
-        self._elements += count
+    def count(self, elements: int) -> None:
+        """Elements that were passed.
+
+        Raises:
+            BoundsError: they are too many.
+        """
+        self._elements += elements
         if self._elements > self._bounds.max_elements:
             raise BoundsError(f"more than {self._bounds.max_elements} data elements")
 
@@ -152,7 +147,7 @@ class Walker:
         data = self._data
         head = read_head(data, position, around.end, around.implicit)
         if head.tag >> 16 & 1:
-            return self._private_group(position, around)
+            return self._private.group(position, around)
         if head.tag >> 16 == 0xFFFE:
             raise DataSetError(f"{tag_text(head.tag)} at byte {position}, outside a sequence")
         decision, given = step.decision, None
@@ -161,11 +156,11 @@ class Walker:
         if step.by_rule:
             decision, given = self._writer.by_rule(head, decision, given, "", around)
         if decision.vr == "SQ":
-            return self._sequence(head, decision, around)
+            return self.sequence(head, decision, around)
         if decision.action is Action.KEEP and has_samples(head.tag):
             return self._samples.element(head, position, decision, around)
         if head.length == UNDEFINED:
-            return self._undefined(head, decision, around)
+            return self.undefined(head, decision, around)
         raw = data[head.start : head.start + head.length]
         if head.tag == SPECIFIC_CHARACTER_SET:
             return self._character_set(head, raw, around)
@@ -188,7 +183,7 @@ class Walker:
         written = write_head(head.tag, "CS", len(_UTF8), around.implicit) + _UTF8
         return Walked(position, [written])
 
-    def _undefined(self, head: Head, decision: Decision, around: Surroundings) -> Walked:
+    def undefined(self, head: Head, decision: Decision, around: Surroundings) -> Walked:
         """A value of undefined length that is no sequence to us: frames, or something unknown."""
         implicit = around.implicit or head.vr == b"UN"
         position = skip_undefined(
@@ -199,7 +194,7 @@ class Walker:
         self._writer.record(head, decision, Action.REMOVE, b"", "", around)
         return Walked(position, [])
 
-    def _sequence(self, head: Head, decision: Decision, around: Surroundings) -> Walked:
+    def sequence(self, head: Head, decision: Decision, around: Surroundings) -> Walked:
         """A sequence, item by item; or the end of it."""
         if decision.action is Action.RECURSE:
             if head.length == 0:
@@ -306,80 +301,3 @@ class Walker:
             self._bounds.max_depth,
         )
         return handler.item(inner.path.rstrip("/"), view)
-
-    def _private_group(self, position: int, around: Surroundings) -> Walked:
-        """All elements of an odd group; creators stay only for blocks of which something stays."""
-        data, end = self._data, around.end
-        group = data[position : position + 2]
-        creators: dict[int, tuple[str, int, int]] = {}
-        kept: list[list[Piece]] = []
-        used: set[int] = set()
-        while position + 8 <= end and data[position : position + 2] == group:
-            head = read_head(data, position, end, around.implicit)
-            element = head.tag & 0xFFFF
-            self._count(1)
-            if 0x10 <= element <= 0xFF and head.length != UNDEFINED:
-                stop = head.start + head.length
-                name = around.character_set.decoder.decode(data[head.start : stop])
-                creators[element] = (name, position, stop)
-                position = stop
-                continue
-            creator = creators.get(element >> 8, ("", 0, 0))[0]
-            walked = self._private_element(head, creator, around)
-            if walked.pieces is None or walked.pieces:
-                used.add(element >> 8)
-                kept.append(walked.pieces or [(position, walked.position)])
-            position = walked.position
-        pieces: list[Piece] = []
-        for block, (_, first, last) in creators.items():
-            if block in used:
-                pieces.append((first, last))
-            else:
-                head = read_head(data, first, end, around.implicit)
-                self._writer.record(
-                    head, _CREATOR, Action.REMOVE, data[head.start : last], "", around
-                )
-        for written in kept:
-            pieces += written
-        return Walked(position, pieces)
-
-    def _private_element(self, head: Head, creator: str, around: Surroundings) -> Walked:
-        session = self._session
-        given: str | None = None
-        if session.keeps_private and creator:
-            vr = head.vr.decode("ascii")
-            decision = decide_private(session.choices, creator, head.tag, vr)
-        else:
-            decision = _PRIVATE
-        if session.is_ruled(head.tag):
-            decision, given = self._writer.by_rule(head, decision, given, creator, around)
-        if decision.vr == "SQ" or (head.length == UNDEFINED and decision.action is Action.REMOVE):
-            return self._sequence(head, decision, around)
-        if head.length == UNDEFINED:
-            return self._undefined(head, decision, around)
-        most = LONG_VALUE if decision.action is Action.REMOVE else head.length
-        raw = self._data[head.start : head.start + min(head.length, most)]
-        new: NewValue | None
-        if given is not None:
-            new = self._replacer.written(given, decision.action, decision, around.character_set)
-        elif decision.action is Action.REMOVE:
-            new = GONE
-        else:
-            new = self._writer.new_value(decision, raw, around.character_set)
-        return self._writer.written(head, decision, raw, new, around)
-
-
-_CREATOR = Decision(Action.REMOVE, "private", vr="LO")
-_PRIVATE = Decision(Action.REMOVE, "private")
-
-
-def _flush(pieces: list[Piece], run: int, position: int) -> None:
-    if position > run:
-        pieces.append((run, position))
-
-
-def _insert(pieces: list[Piece], waiting: list[tuple[int, bytes]], tag: int) -> int:
-    """Put in what belongs before a tag; gives the tag of the next that waits."""
-    while waiting[0][0] <= tag:
-        pieces.append(waiting.pop(0)[1])
-    return waiting[0][0]

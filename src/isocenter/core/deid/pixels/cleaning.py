@@ -31,7 +31,7 @@ from isocenter.core.dicom.writing import write_part10
 from isocenter.core.errors import DicomError
 
 if TYPE_CHECKING:
-    from isocenter.core.deid.proof.identifiers import Identifiers
+    pass
 
 #: Grey levels of 255 that compression with loss changes without changing what is shown.
 _LOSSY_TOLERANCE = 6
@@ -102,7 +102,6 @@ def clean(
     path_in: Path,
     path_out: Path,
     policy: Policy,
-    identifiers: Identifiers | None = None,
     user_rectangles: Sequence[Rectangle] = (),
     *,
     facts: Facts | None = None,
@@ -125,7 +124,6 @@ def clean(
         path_out: written whole or not at all; may be `path_in`.
         policy: ``pixels``: off (nothing is looked for; an object that says itself that text is
             burned in is refused), templates, ocr (templates too).
-        identifiers: not needed; text is blanked whatever it says.
         user_rectangles: drawn by somebody; blanked whatever the policy says.
         facts: of the original, where its header was changed since.
         detector: None takes this machine's engine.
@@ -139,21 +137,29 @@ def clean(
         DicomError: the file cannot be read at all.
         OSError: a file cannot be read or written.
     """
-    del identifiers
     header = read_until(path_in, PIXEL_TAGS, bounds=bounds)
-    facts = facts or Facts.of(header)
-    matched = _matching(policy, facts, templates)
-    need = needs(facts, has_template=bool(matched))
-    order = _Order(policy, tuple(user_rectangles), facts, tuple(matched), need, bounds)
-    refused = _face_refusal(policy, facts, defaces) or _refusal(order, detector)
+    order = _order(policy, facts or Facts.of(header), user_rectangles, templates, bounds)
+    refused = _face_refusal(policy, order.facts, defaces) or _refusal(order, detector)
     if refused is not None:
-        return PixelResult(refused=refused, need=need)
+        return PixelResult(refused=refused, need=order.need)
     try:
         return _carry_out(order, path_in, path_out, header, detector)
     except DicomError as error:
-        if need.kind is NeedKind.NONE and not user_rectangles:
+        if order.need.kind is NeedKind.NONE and not user_rectangles:
             raise
-        return PixelResult(refused=f"its pixels cannot be cleaned: {error}", need=need)
+        return PixelResult(refused=f"its pixels cannot be cleaned: {error}", need=order.need)
+
+
+def _order(
+    policy: Policy,
+    facts: Facts,
+    user_rectangles: Sequence[Rectangle],
+    templates: TemplateSet | None,
+    bounds: Bounds,
+) -> _Order:
+    matched = _matching(policy, facts, templates)
+    need = needs(facts, has_template=bool(matched))
+    return _Order(policy, tuple(user_rectangles), facts, tuple(matched), need, bounds)
 
 
 def _matching(policy: Policy, facts: Facts, templates: TemplateSet | None) -> list[Template]:

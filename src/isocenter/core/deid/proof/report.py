@@ -243,8 +243,19 @@ def _study_html(study: Mapping[str, Any]) -> str:
         f"<p>Verifier: {verifier['searched']} objects searched for "
         f"{escape(searched or 'nothing')}; {len(verifier['findings'])} findings.</p>"
     )
+    for title, columns, rows in _sections(study):
+        if rows:
+            parts += [f"<h3>{escape(title)}</h3>", _table(columns, rows)]
+    return "".join(parts)
+
+
+def _sections(
+    study: Mapping[str, Any],
+) -> list[tuple[str, tuple[str, ...], Sequence[tuple[str, ...]]]]:
+    """Tables of a study: title, columns, rows of HTML."""
+    verifier = study["verifier"]
     kept = [(escape(path), str(count)) for path, count in verifier["kept_by_rule"].items()]
-    sections: list[tuple[str, tuple[str, ...], Sequence[tuple[str, ...]]]] = [
+    return [
         (
             "Found: the study is held",
             ("object", "where", "kind"),
@@ -280,10 +291,6 @@ def _study_html(study: Mapping[str, Any]) -> str:
             ],
         ),
     ]
-    for title, columns, rows in sections:
-        if rows:
-            parts += [f"<h3>{escape(title)}</h3>", _table(columns, rows)]
-    return "".join(parts)
 
 
 def _regions(regions: Iterable[Mapping[str, Any]]) -> str:
