@@ -16,6 +16,7 @@ from isocenter.apps.archive.incoming import FilePayload, Incoming, Origin
 from isocenter.apps.archive.ingest import ingest_records
 from isocenter.apps.archive.models import Revision, Study
 from isocenter.apps.archive.revisions import ensure_revision
+from isocenter.apps.deid.models import Project
 from isocenter.apps.routing.models import Run
 from isocenter.core.phantoms import HeadPhantom, head_phantom
 from isocenter.runtime.settings import Settings
@@ -152,5 +153,40 @@ def send_all() -> Callable[[Run], None]:
     def do(run: Run) -> None:
         for pk in run.deliveries.values_list("pk", flat=True):
             send(pk)
+
+    return do
+
+
+@pytest.fixture
+def project(transactional_db: None) -> Callable[..., Project]:
+    """Makes a project of de-identification."""
+    from isocenter.apps.deid.services import ProjectDocument, create_project
+
+    def make(name: str = "trial", **document: Any) -> Project:
+        return create_project(name, ProjectDocument(**document), actor="test")
+
+    return make
+
+
+@pytest.fixture
+def study(transactional_db: None, tmp_path: Path) -> tuple[Stored, Revision]:
+    """A study of somebody in the archive, and its revision."""
+    from .identified import identified_study
+
+    made = identified_study(tmp_path / "study")
+    return made, made.take(*made.files)
+
+
+@pytest.fixture
+def again() -> Callable[..., Run]:
+    """Does a run again."""
+    from isocenter.apps.routing.execution import execute
+    from isocenter.apps.routing.services import retry_run
+
+    def do(run: Run, from_step: str | None = None) -> Run:
+        retry_run(run.pk, from_step=from_step)
+        execute(run.pk)
+        run.refresh_from_db()
+        return run
 
     return do

@@ -8,9 +8,16 @@ from pathlib import Path
 import pydicom
 from pydicom.dataset import Dataset
 
+from isocenter.apps.routing import artifacts
+from isocenter.apps.routing.models import QuarantineItem, Run
 from isocenter.core.phantoms import head_phantom
 
 from .conftest import SMALL, Stored
+
+DEIDENTIFY = {"step": "deidentify", "with": {"project": "trial"}}
+DELIVER = {"step": "deliver"}
+PLAIN = [DEIDENTIFY, DELIVER]
+CONTOURS = {"step": "contours", "with": {"formats": ["overlay"]}}
 
 NAME, PATIENT_ID, ACCESSION = "Zimmermann^Klaus", "HX-778812", "ACC4471902"
 DOCTOR, HOSPITAL, STUDY_DATE = "Quintanilla^Mercedes", "Klinikum Oberland", "20240229"
@@ -56,3 +63,30 @@ def survivors(paths: Iterable[Path], study: Stored) -> set[tuple[str, bytes]]:
         content = path.read_bytes() + str(path).encode()
         found |= {(path.name, word) for word in words if word in content}
     return found
+
+
+def arrived(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def ok(run: Run) -> Run:
+    assert (run.state, run.trace) == (Run.State.DONE, ""), run.reason
+    return run
+
+
+def held(run: Run, words: str) -> None:
+    """The run ended in quarantine, and nothing was ordered."""
+    assert run.state == Run.State.FAILED
+    assert words in run.reason
+    assert QuarantineItem.objects.get(run=run).state == "held"
+    assert not run.deliveries.exists()
+
+
+def outputs(run: Run) -> set[int]:
+    return set(artifacts.outputs_of(run).values_list("pk", flat=True))
+
+
+def with_comment(path: Path, text: str) -> None:
+    ds = pydicom.dcmread(path)
+    ds.PatientComments = text
+    ds.save_as(path)

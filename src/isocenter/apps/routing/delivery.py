@@ -21,7 +21,7 @@ from django.utils import timezone
 
 from isocenter.apps.audit import services as audit
 from isocenter.apps.audit.kinds import Kind
-from isocenter.apps.routing import quarantining, run_report, superseding
+from isocenter.apps.routing import leaving, quarantining, run_report, superseding
 from isocenter.apps.routing.leases import Heartbeat, Lease, LeaseLost, expiry
 from isocenter.apps.routing.models import Delivery, DeliveryItem
 from isocenter.apps.routing.schedule import schedule_delivery
@@ -109,6 +109,10 @@ class _Sending:
         self._items: dict[Path, DeliveryItem] = {}
 
     def go(self) -> None:
+        why = leaving.forbidden(self._row.run)
+        if why:
+            _give_up(self._lease, f"{self._row.node_name}: {why}")
+            return
         items = list(self._row.items.filter(state=DeliveryItem.State.PENDING).order_by("pk"))
         problem = self._send(items) if items else ""
         if self._heartbeat.is_lost:
@@ -119,6 +123,9 @@ class _Sending:
         """Send; why not everything went, or empty."""
         if not self._node.enabled:
             return f"the node {self._node.name} is switched off"
+        items = self._without_refused(items)
+        if not items:
+            return ""
         root = Path(settings.LAYOUT.root)
         self._items = {root / item.path: item for item in items}
         parcels = [Parcel(path, item.sop_uid) for path, item in self._items.items()]
@@ -139,6 +146,17 @@ class _Sending:
         if not self._heartbeat.is_lost:
             self._flush()
         return problem
+
+    def _without_refused(self, items: Sequence[DeliveryItem]) -> Sequence[DeliveryItem]:
+        """What may be sent; the rest is refused for good."""
+        refused = leaving.not_as_searched(self._row.run, items)
+        self._receipts += [
+            (item, Receipt(False, True, None, refused[item.pk]))
+            for item in items
+            if item.pk in refused
+        ]
+        self._flush()
+        return [item for item in items if item.pk not in refused]
 
     def _associations(self) -> int:
         """How many to use: as many as these files are worth and nobody else has, or waits for."""

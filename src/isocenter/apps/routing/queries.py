@@ -8,10 +8,10 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Max, Sum
+from django.db.models import Count, Exists, Max, OuterRef, Q, Sum
 
 from isocenter.apps.archive import queries as archive
-from isocenter.apps.archive.models import Study
+from isocenter.apps.archive.models import Instance, Study
 from isocenter.apps.routing.conditions import check, explain
 from isocenter.apps.routing.forgetting import (
     busy_studies,
@@ -79,11 +79,18 @@ _OPEN = (QuarantineItem.State.HELD, QuarantineItem.State.RETRYING)
 
 
 def is_artifact(sop_uids: Collection[str]) -> set[str]:
-    """Which of these SOP Instance UIDs are our own artifacts."""
+    """Which of these SOP Instance UIDs are our own artifacts.
+
+    A de-identified copy that kept its UID does not make its original ours.
+    """
     wanted = [uid for uid in sop_uids if uid]
     if not wanted:
         return set()
-    return set(Artifact.objects.filter(sop_uid__in=wanted).values_list("sop_uid", flat=True))
+    received = Instance.objects.filter(
+        sop_uid=OuterRef("sop_uid"), study=OuterRef("study"), is_derived=False
+    )
+    found = Artifact.objects.filter(sop_uid__in=wanted).exclude(Exists(received) & ~Q(domain=""))
+    return set(found.values_list("sop_uid", flat=True))
 
 
 def completion_rules() -> list[tuple[int, str, CompletionRule]]:

@@ -1,0 +1,59 @@
+"""The last look at a delivery, just before its files are sent.
+
+Between the search of a file and its sending may lie days and retries, and a route may have been
+told meanwhile that nothing identified leaves by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from django.conf import settings
+
+from isocenter.apps.routing.files import file_digest
+from isocenter.apps.routing.models import Artifact, DeliveryItem, Route, Run
+from isocenter.apps.routing.pipelines import DEIDENTIFY, deidentifies
+
+
+def forbidden(run: Run) -> str:
+    """Why nothing of a run may leave by its route any more; empty where it may."""
+    if run.route_id is None:
+        return ""
+    route = Route.objects.filter(pk=run.route_id, deidentified_only=True).first()
+    if route is None or deidentifies(run.definition.get("steps", ())):
+        return ""
+    return (
+        f"nothing identified may leave by the route {route.name}, and this run did not de-identify"
+    )
+
+
+def not_as_searched(run: Run, items: Collection[DeliveryItem]) -> dict[int, str]:
+    """Items that must not be sent, with the reason; only runs that de-identify have such.
+
+    A file must be an artifact that bears no identity, and must be what was searched. What a
+    pipeline sends before it de-identifies is not held to this.
+    """
+    steps = run.definition.get("steps", ())
+    if not any(item.get("step") == DEIDENTIFY for item in steps):
+        return {}
+    is_strict = deidentifies(steps)
+    root = Path(settings.LAYOUT.root)
+    paths = {item.pk: root / item.path for item in items}
+    runs = Path(settings.LAYOUT.runs)
+    inside = [str(path.relative_to(runs)) for path in paths.values() if path.is_relative_to(runs)]
+    searched = {
+        runs / path: digest
+        for path, digest in Artifact.objects.filter(path__in=inside)
+        .exclude(domain="")
+        .values_list("path", "digest")
+    }
+    refused = {}
+    for item in items:
+        path = paths[item.pk]
+        if path not in searched:
+            if is_strict:
+                refused[item.pk] = "it was not de-identified"
+        elif path.is_file() and not item.digest == searched[path] == file_digest(path):
+            refused[item.pk] = "the file is not what was searched for identifiers any more"
+    return refused

@@ -1,0 +1,204 @@
+"""After ``deidentify``: every way by which something identified could leave."""
+
+from __future__ import annotations
+
+import pytest
+from django.conf import settings
+
+from isocenter.apps.archive.models import Instance
+from isocenter.apps.routing import artifacts, queries
+from isocenter.apps.routing.delivery import send
+from isocenter.apps.routing.models import (
+    Artifact,
+    DeliveryItem,
+    Route,
+    RunStep,
+)
+from isocenter.apps.routing.services import (
+    retry_delivery,
+    start,
+)
+from isocenter.core.errors import PipelineError
+
+from .identified import (
+    CONTOURS,
+    DEIDENTIFY,
+    DELIVER,
+    PLAIN,
+    arrived,
+    held,
+    ok,
+    original_uids,
+    survivors,
+    with_comment,
+)
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_the_guard_searches_anew_what_is_to_leave(study, project, apply, go, again, folder_node):
+    project()
+    apply(steps=[DEIDENTIFY, {"step": "deliver", "with": {"nodes": ["out"]}}])
+    run = ok(go(study[1]))
+    run.deliveries.all().delete()
+    item = artifacts.outputs_of(run).filter(kind="deidentified").first()
+    with_comment(artifacts.absolute(item), "seen by Dr Quintanilla")
+    item.digest = artifacts.file_digest(artifacts.absolute(item))
+    item.size = artifacts.absolute(item).stat().st_size
+    item.save()
+
+    run = again(run, "deliver")
+
+    held(run, "name at (0010,4000)")
+    assert "Quintanilla" not in run.reason
+    assert not arrived(folder_node)
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        ("json", b'{"roi": ["Zimmermann"]}'),
+        ("json", b"plain words on HX-778812"),
+        ("stl", b"Klaus Zimmermann".ljust(80) + bytes(4)),
+        ("nifti", b"\x1f\x8bnonsense"),
+    ],
+)
+def test_files_of_other_kinds_are_searched_too(
+    study, project, apply, go, again, folder_node, kind, content
+):
+    project()
+    contours = {"step": "contours", "with": {"formats": ["json", "stl", "nifti"]}}
+    apply(steps=[DEIDENTIFY, contours, DELIVER])
+    run = ok(go(study[1]))
+    run.deliveries.all().delete()
+    item = artifacts.outputs_of(run).filter(kind=kind).first()
+    artifacts.absolute(item).write_bytes(content)
+    Artifact.objects.filter(pk=item.pk).update(
+        digest=artifacts.file_digest(artifacts.absolute(item))
+    )
+
+    held(again(run, "deliver"), "must not leave")
+
+
+def test_a_file_whose_name_identifies_does_not_leave(study, project, apply, go, again):
+    project()
+    contours = {"step": "contours", "with": {"formats": ["json"]}}
+    apply(steps=[DEIDENTIFY, contours, DELIVER])
+    run = ok(go(study[1]))
+    run.deliveries.all().delete()
+    item = artifacts.outputs_of(run).filter(kind="json").first()
+    named = artifacts.absolute(item).with_name("zimmermann_klaus.json")
+    artifacts.absolute(item).rename(named)
+    Artifact.objects.filter(pk=item.pk).update(path=str(named.relative_to(settings.LAYOUT.runs)))
+
+    held(again(run, "deliver"), "name at file name")
+
+
+def test_what_was_skipped_before_it_lets_nothing_out(project, apply, go, again, study, folder_node):
+    project()
+    skip = {"step": "select", "with": {"modalities": ["MR"], "on_missing": "skip"}}
+    apply(steps=[skip, *PLAIN], condition="")
+    run = ok(go(study[1]))
+    assert run.steps.get(name="deidentify").state == RunStep.State.SKIPPED
+
+    run = again(run, "deliver")
+
+    assert "was not done" in run.reason
+    assert not run.deliveries.exists()
+
+
+# what may happen between the search of a file and its sending
+
+
+def test_a_file_that_was_changed_since_is_not_sent(
+    study, project, apply, go, send_all, folder_node
+):
+    project()
+    apply(steps=PLAIN)
+    run = ok(go(study[1]))
+    item = artifacts.outputs_of(run).filter(kind="deidentified").first()
+    with_comment(artifacts.absolute(item), "Mr Zimmermann")
+
+    send_all(run)
+
+    assert len(arrived(folder_node)) == len(study[0].files) - 1
+    assert not survivors(arrived(folder_node), study[0])
+    delivery = run.deliveries.get()
+    assert delivery.state == "failed"
+    assert "not what was searched" in delivery.reason
+    retry_delivery(delivery)
+    send(delivery.pk)
+    assert delivery.items.get(state="refused").sop_uid == item.sop_uid
+
+
+def test_an_original_put_into_a_delivery_is_not_sent(
+    study, project, apply, go, send_all, folder_node
+):
+    project()
+    apply(steps=PLAIN)
+    run = ok(go(study[1]))
+    original = Instance.objects.first()
+    delivery = run.deliveries.get()
+    DeliveryItem.objects.create(
+        delivery=delivery,
+        sop_uid=original.sop_uid,
+        path=f"archive/{original.path}",
+        digest=original.digest,
+    )
+
+    send_all(run)
+
+    assert delivery.items.get(state="refused").sop_uid == original.sop_uid
+    assert not survivors(arrived(folder_node), study[0])
+
+
+def test_a_route_that_was_told_so_later_lets_nothing_identified_out(
+    study, project, apply, go, send_all, folder_node
+):
+    project()
+    apply(steps=[{"step": "deliver", "with": {"what": "originals"}}])
+    run = ok(go(study[1]))
+    Route.objects.update(deidentified_only=True)
+
+    send_all(run)
+    delivery = run.deliveries.get()
+    assert delivery.state == "failed"
+    assert "nothing identified may leave by the route overlay" in delivery.reason
+    retry_delivery(delivery)
+    send(delivery.pk)
+
+    assert not arrived(folder_node)
+
+
+def test_nor_by_a_run_that_was_waiting(study, project, apply, again, go, folder_node):
+    project()
+    apply(steps=[CONTOURS, DELIVER])
+    run = ok(go(study[1]))
+    run.deliveries.all().delete()
+    Route.objects.update(deidentified_only=True)
+
+    held(again(run, "deliver"), "nothing identified may leave")
+
+
+def test_return_to_sender_is_no_way_out(study, project, apply, go):
+    project()
+    apply(
+        steps=[{"step": "deliver", "with": {"nodes": ["return-to-sender"]}}, DEIDENTIFY],
+        enabled=False,
+        deidentified_only=True,
+    )
+    with pytest.raises(PipelineError, match="before everything that it delivers"):
+        start(study[0].study_uid, route_name="overlay")
+
+
+def test_deidentified_copies_with_their_old_uids_do_not_make_originals_ours(
+    study, project, apply, go
+):
+    project(options=("retain-uids",))
+    apply(steps=PLAIN)
+    stored, revision = study
+    run = ok(go(revision))
+    made = set(artifacts.outputs_of(run).exclude(sop_uid="").values_list("sop_uid", flat=True))
+
+    assert made <= {uid.decode() for uid in original_uids(stored)}
+    assert not queries.is_artifact(made)
