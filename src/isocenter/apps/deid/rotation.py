@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cryptography.fernet import Fernet
-from django.db import transaction
+from django.db import connection, transaction
 
 from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.audit.services import record
@@ -22,6 +22,10 @@ from isocenter.runtime.deid_keys import (
 )
 
 _BATCH = 500
+_SEAL = """
+    UPDATE deid_mapentry SET sealed_patient = anew.token
+    FROM unnest(%s::bigint[], %s::text[]) AS anew (id, token) WHERE deid_mapentry.id = anew.id
+"""
 
 
 @dataclass(frozen=True)
@@ -93,10 +97,11 @@ def _seal_anew(projects: list[Project], keys: Keys) -> int:
     Project.objects.bulk_update(projects, ["sealed_secret"], batch_size=_BATCH)
     done = last = 0
     while True:
-        rows = list(MapEntry.objects.filter(pk__gt=last).order_by("pk")[:_BATCH])
+        after = MapEntry.objects.filter(pk__gt=last).order_by("pk")
+        rows = list(after.values_list("pk", "sealed_patient")[:_BATCH])
         if not rows:
             return done
-        for row in rows:
-            row.sealed_patient = anew(row.sealed_patient)
-        MapEntry.objects.bulk_update(rows, ["sealed_patient"])
-        done, last = done + len(rows), rows[-1].pk
+        with connection.cursor() as cursor:
+            tokens = [anew(token) for _, token in rows]
+            cursor.execute(_SEAL, [[pk for pk, _ in rows], tokens])
+        done, last = done + len(rows), rows[-1][0]
