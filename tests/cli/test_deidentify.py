@@ -66,6 +66,28 @@ def test_a_list_of_pseudonyms_is_a_list_of_patients(folder: Path, tmp_path: Path
     assert not list((tmp_path / "other").rglob("*.dcm"))
 
 
+def test_pseudonyms_by_a_pattern_go_on_where_they_were(folder: Path, tmp_path: Path) -> None:
+    secret, named = tmp_path / "secret", tmp_path / "secret.pseudonyms.csv"
+    common = ("--secret-file", secret, "--create-secret", "--pattern", "{site}_{counter:04}",
+              "--site", "HD")  # fmt: skip
+    assert deidentify(folder, tmp_path / "try", *common, "--dry-run") == 0
+    assert not named.exists()
+    assert deidentify(folder, tmp_path / "one", *common) == 0
+    assert dcmread(next((tmp_path / "one").rglob("*.dcm"))).PatientID == "HD_0001"
+    assert named.stat().st_mode & 0o077 == 0
+    for path in folder.iterdir():
+        dataset = dcmread(path)
+        dataset.PatientID = dataset.PatientName = "Somebody Else"
+        dataset.StudyInstanceUID = "1.2.3.4.5"
+        dataset.save_as(path)
+    assert deidentify(folder, tmp_path / "two", *common) == 0
+    assert dcmread(next((tmp_path / "two").rglob("*.dcm"))).PatientID == "HD_0002"
+    assert len(named.read_text().splitlines()) == 3
+    projects = ("--project", "trial", "--projects-dir", tmp_path, "--pattern", "T{counter}")
+    assert deidentify(folder, tmp_path / "three", *projects) == 0
+    assert "T1" in (tmp_path / "trial" / "pseudonyms.csv").read_text()
+
+
 def test_refusals_have_their_exit_code(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -113,6 +135,17 @@ def test_it_explains(name: str, capsys: pytest.CaptureFixture[str]) -> None:
         ("{in}", "{out}", "--secret-file", "{missing}", "--option", "clean-everything"),
         ("{in}", "{out}", "--secret-file", "{missing}", "--dates", "later"),
         ("{in}", "{in}", "--secret-file", "{made}", "--create-secret"),
+        ("{in}", "{out}", "--secret-file", "{made}", "--create-secret", "--site", "HD"),
+        (
+            "{in}",
+            "{out}",
+            "--secret-file",
+            "{made}",
+            "--create-secret",
+            "--pattern",
+            "{site}_{counter}",
+        ),
+        ("{in}", "{out}", "--secret-file", "{made}", "--create-secret", "--pattern", "same"),
     ],
 )
 def test_wrong_use_is_told(folder: Path, tmp_path: Path, arguments: tuple[str, ...]) -> None:
