@@ -10,7 +10,7 @@ import yaml
 
 from isocenter.apps.routing import documents
 from isocenter.apps.routing.models import Pipeline, Route
-from isocenter.apps.routing.pipelines import check_file
+from isocenter.apps.routing.pipelines import check_file, deidentifies
 from isocenter.apps.routing.services import apply_yaml, export_yaml, set_enabled, start
 from isocenter.apps.routing.steps.contours import Contours, ContoursParameters
 from isocenter.apps.routing.steps.registry import PLANNED, registered
@@ -106,7 +106,8 @@ def test_what_is_no_usable_yaml(text, words):
 
 
 def test_steps_are_registered_under_their_own_name():
-    assert set(registered()) == {"select", "contours", "burn_in", "preview", "deliver"}
+    names = {"select", "contours", "burn_in", "preview", "deidentify", "deliver"}
+    assert set(registered()) == names
     assert isinstance(registered()["contours"], Contours)
 
 
@@ -172,6 +173,74 @@ routes: [{{name: r, pipeline: p}}]
 """)
     with pytest.raises(PipelineError, match="names a node"):
         apply_yaml("pipelines: [{name: p, steps: [{step: contours}, {step: deliver}]}]")
+
+
+DEIDENTIFY = {"step": "deidentify", "with": {"project": "trial"}}
+DELIVER = {"step": "deliver"}
+
+
+def test_a_project_that_is_not_there_is_told_with_the_nearest():
+    content = file(steps=[{"step": "deidentify", "with": {"project": "trail"}}])
+    with pytest.raises(documents.PipelineErrors) as caught:
+        check_file(content, known_projects=["trial", "other"])
+    (error,) = caught.value.errors
+    assert error.path == "pipelines[0].steps[0].with.project"
+    assert "there is no project 'trail' (did you mean trial?)" in str(error)
+    check_file(content)  # where nobody knows the projects
+
+
+def test_deidentify_wants_a_project_and_stands_once():
+    assert "pipelines[0].steps[0].with.project" in problems(file(steps=[{"step": "deidentify"}]))
+    found = problems(file(steps=[DEIDENTIFY, DEIDENTIFY]))
+    assert "de-identifies once" in found["pipelines[0].steps[1]"]
+
+
+def test_originals_cannot_leave_after_deidentify():
+    originals = {"step": "deliver", "with": {"what": "originals", "nodes": ["return-to-sender"]}}
+    found = problems(file(steps=[DEIDENTIFY, originals]))
+    assert "do not leave" in found["pipelines[0].steps[1].with.what"]
+    check_file(file(steps=[originals, DEIDENTIFY]))
+    everything = {"step": "deliver", "with": {"what": "all", "nodes": ["return-to-sender"]}}
+    check_file(file(steps=[DEIDENTIFY, everything]))
+
+
+@pytest.mark.parametrize(
+    ("steps", "is_safe"),
+    [
+        ([DEIDENTIFY, DELIVER], True),
+        ([DEIDENTIFY], True),  # the route's own delivery comes at the end
+        ([{"step": "contours"}, DEIDENTIFY, DELIVER, DELIVER], True),
+        ([DELIVER, DEIDENTIFY, DELIVER], False),
+        ([DELIVER, DEIDENTIFY], False),
+        ([{"step": "contours"}], False),
+    ],
+)
+def test_a_route_by_which_nothing_identified_leaves_deidentifies_before_it_delivers(steps, is_safe):
+    content = file(steps=steps, deidentified_only=True, destinations=["return-to-sender"])
+    assert deidentifies(steps) == is_safe
+    if is_safe:
+        check_file(content)
+    else:
+        found = problems(content)["routes[0].deidentified_only"]
+        assert "before everything that it delivers" in found
+
+
+@pytest.mark.django_db
+def test_a_pipeline_that_would_not_deidentify_any_more_is_not_kept(tmp_path, project):
+    project()
+    text = f"""
+nodes: [{{name: out, kind: folder, folder: "{tmp_path}"}}]
+pipelines: [{{name: p, steps: [{{step: deidentify, with: {{project: trial}}}}, {{step: deliver}}]}}]
+"""
+    route = "routes: [{name: r, pipeline: p, destinations: [out], deidentified_only: true}]"
+    apply_yaml(text + route)
+
+    deidentify = "{step: deidentify, with: {project: trial}}"
+    swapped = f"pipelines: [{{name: p, steps: [{{step: deliver}}, {deidentify}]}}]"
+    with pytest.raises(PipelineError, match="the route r uses this pipeline"):
+        apply_yaml(swapped)
+    with pytest.raises(PipelineError, match="there is no project 'trail'"):
+        apply_yaml(text.replace("trial", "trail"))
 
 
 @pytest.mark.django_db

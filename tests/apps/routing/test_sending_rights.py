@@ -96,3 +96,35 @@ def test_again_is_a_new_start(route, study_uid):
     by_name = services.start(study_uid, pipeline_name="copy", destinations=("pacs",))
     with pytest.raises(NotAllowed):
         services.require_again(RESEARCHER, by_name)
+
+
+@pytest.mark.parametrize(
+    ("steps", "is_identified"),
+    [
+        (["deidentify", "deliver"], False),
+        (["deidentify"], False),
+        (["deliver", "deidentify"], True),
+        (["deliver", "deidentify", "deliver"], True),
+    ],
+)
+def test_who_may_send_pseudonyms_alone_may_where_nothing_else_leaves(
+    study_uid, steps, is_identified
+):
+    Pipeline.objects.create(
+        name="research",
+        steps=[
+            {"step": name, "with": {"project": "trial"} if name == "deidentify" else {}}
+            for name in steps
+        ],
+    )
+    start = {"pipeline_name": "research", "destinations": ("granted",)}
+    services.require_start(TRUSTED, study_uid, **start)
+    if is_identified:
+        with pytest.raises(NotAllowed, match="identified studies to granted"):
+            services.require_start(RESEARCHER, study_uid, **start)
+    else:
+        services.require_start(RESEARCHER, study_uid, **start)
+        with pytest.raises(NotAllowed, match="studies to pacs"):
+            services.require_start(
+                RESEARCHER, study_uid, pipeline_name="research", destinations=("pacs",)
+            )
