@@ -156,6 +156,24 @@ def test_a_mapping_of_netrt(make_project):
     assert (found.origin, found.patient_id) == ("netrt", "")
 
 
+def test_a_project_with_a_list_alone_takes_no_mapping(make_project):
+    make_project(pseudonyms={"kind": "given"})
+    with pytest.raises(ConfigurationError, match="list alone"):
+        services.import_netrt_map("trial", netrt(a="N1"), actor="ann")
+
+
+def test_rows_that_somebody_swapped_are_not_believed(make_project):
+    make_project()
+    services.import_map("trial", HEAD + "PAT-1,,X1\nPAT-2,,X2\n", actor="ann")
+    one, two = MapEntry.objects.order_by("pk")
+    MapEntry.objects.filter(pk=two.pk).update(sealed_patient=one.sealed_patient)
+    with pytest.raises(ConfigurationError, match="was changed in the database"):
+        services.export_map("trial", actor="ann")
+    with pytest.raises(ConfigurationError, match="was changed in the database"):
+        services.look_up("trial", pseudonym="X2", actor="ann")
+    assert services.look_up("trial", pseudonym="X1", actor="ann")
+
+
 def test_each_is_an_event(make_project):
     make_project()
     services.import_map("trial", CSV, actor="ann")

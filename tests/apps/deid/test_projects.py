@@ -120,6 +120,17 @@ def test_unknown_projects_name_the_nearest(make_project):
     assert not queries.exists("prostat")
 
 
+def test_a_document_of_another_version_spoils_no_list(make_project):
+    make_project("good")
+    row = make_project("strange")
+    Project.objects.filter(pk=row.pk).update(document={"from_the_future": 1})
+    good, strange = queries.projects()
+    assert good.summary.startswith("Basic")
+    assert strange.summary == "cannot be used: from_the_future: there is no such key"
+    with pytest.raises(ProjectProblems):
+        services.order_for("strange")
+
+
 def test_lists_say_nothing_of_patients(make_project):
     make_project(dates="shift")
     order = services.order_for("trial")

@@ -57,12 +57,12 @@ def test_nothing_in_the_database_says_who_a_patient_is(used):
     )
     text = dump()
     assert used in text
-    for planted in ("4711", "4712", "HOSPITAL-9", secret.hex(), secret.hex().upper()):
+    for planted in ("PLANTED", "HOSPITAL-9", secret.hex(), secret.hex().upper()):
         assert planted not in text
     assert PATIENT.patient_id.encode().hex() not in text
     log = (settings.LAYOUT.logs / "transactions.jsonl").read_text()
     assert "PATIENT_LOOKED_UP" in log
-    assert "471" not in log.replace(used, "")
+    assert "PLANTED" not in log
 
 
 def test_a_key_is_made_at_first_need_and_for_us_alone(key_file, make_project):
@@ -93,6 +93,12 @@ def test_a_wrong_key_names_the_file(key_file, used):
     with pytest.raises(ConfigurationError, match="does not open") as caught:
         services.order_for("trial")
     assert str(key_file) in str(caught.value)
+
+
+def test_no_project_is_sealed_with_a_key_that_does_not_open_the_others(key_file, used):
+    key_file.write_text(Fernet.generate_key().decode())
+    with pytest.raises(ConfigurationError, match="does not open"):
+        services.create_project("other", services.read_document({}), actor="ann")
 
 
 @pytest.mark.parametrize("content", ["", "no key\n", "# only this\n", "\xe4"])

@@ -123,12 +123,21 @@ def read_document(values: Mapping[str, Any]) -> ProjectDocument:
     Raises:
         ProjectProblems: what is wrong, by key.
     """
-    try:
-        document = ProjectDocument.model_validate(dict(values))
-    except ValidationError as error:
-        raise ProjectProblems(_problems(error)) from None
+    document = parse_document(values)
     check_document(document)
     return document
+
+
+def parse_document(values: Mapping[str, Any]) -> ProjectDocument:
+    """A document from plain values; whether it can be used was or is looked at elsewhere.
+
+    Raises:
+        ProjectProblems: what is wrong, by key.
+    """
+    try:
+        return ProjectDocument.model_validate(dict(values))
+    except ValidationError as error:
+        raise ProjectProblems(_problems(error)) from None
 
 
 def check_document(document: ProjectDocument) -> None:

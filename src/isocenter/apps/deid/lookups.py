@@ -13,7 +13,7 @@ from isocenter.apps.deid.documents import ProjectDocument
 from isocenter.apps.deid.models import MapEntry, Project
 from isocenter.apps.deid.queries import document_of, project
 from isocenter.apps.deid.sealing import Sealer
-from isocenter.apps.deid.store import Digests
+from isocenter.apps.deid.store import Digests, opened
 from isocenter.core.deid.pseudonyms.issuing import KeyedPseudonyms
 from isocenter.core.deid.pseudonyms.secrets import PatientKey, Secret
 from isocenter.core.deid.pseudonyms.store import is_study_key, study_key
@@ -68,11 +68,11 @@ def look_up(
         raise ConfigurationError("ask either for a pseudonym or for a Patient ID")
     sealer = Sealer()
     item = project(name)
+    secret = sealer.open_secret(item)
     if pseudonym and pseudonym.strip():
-        found = _by_pseudonym(item, sealer, pseudonym.strip())
+        found = _by_pseudonym(item, sealer, secret, pseudonym.strip())
     else:
-        key = PatientKey.of(issuer, patient_id)
-        found = _by_patient(item, sealer, sealer.open_secret(item), key)
+        found = _by_patient(item, sealer, secret, PatientKey.of(issuer, patient_id))
     # Only pseudonyms that there are: what was asked for may be anything, a Patient ID as well.
     record(
         Kind.PATIENT_LOOKED_UP,
@@ -85,10 +85,11 @@ def look_up(
     return found
 
 
-def _by_pseudonym(item: Project, sealer: Sealer, text: str) -> list[Found]:
+def _by_pseudonym(item: Project, sealer: Sealer, secret: Secret, text: str) -> list[Found]:
+    digests = Digests(secret)
     same = Q(pseudonym_id=text) | Q(pseudonym_name=text)
     rows = item.entries.filter(same).order_by("pk")[:_MOST]
-    found = [_found(row, sealer) for row in rows]
+    found = [_found(row, sealer, digests) for row in rows]
     if found:
         return found
     return [
@@ -106,7 +107,7 @@ def _by_patient(item: Project, sealer: Sealer, secret: Secret, key: PatientKey) 
         same = Q(patient_digest=digests.patient(key)) | (listed & bound)
     study = Q(patient_digest=digests.patient(study_key(key.patient_id)))
     rows = item.entries.filter(same | study).order_by("pk")[:_MOST]
-    found = [_found(row, sealer) for row in rows]
+    found = [_found(row, sealer, digests) for row in rows]
     document = document_of(item)
     if not found and _is_computed(document):
         alias = KeyedPseudonyms(secret).alias_for(key, {})
@@ -125,8 +126,8 @@ def _is_computed(document: ProjectDocument) -> bool:
     return document.pseudonyms.kind == "keyed" and not document.pseudonyms.remember
 
 
-def _found(row: MapEntry, sealer: Sealer) -> Found:
-    key = sealer.open_patient(row.sealed_patient)
+def _found(row: MapEntry, sealer: Sealer, digests: Digests) -> Found:
+    key = opened(row, sealer, digests)
     by_study = is_study_key(key)
     return Found(
         row.pseudonym_id,

@@ -14,9 +14,9 @@ from django.db import transaction
 from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.audit.services import record
 from isocenter.apps.deid.models import LegacyEntry, MapEntry, Project
-from isocenter.apps.deid.queries import project
+from isocenter.apps.deid.queries import document_of, project
 from isocenter.apps.deid.sealing import Sealer
-from isocenter.apps.deid.store import DatabaseStore, Digests, locked
+from isocenter.apps.deid.store import DatabaseStore, Digests, locked, opened
 from isocenter.core.deid.pseudonyms.files import format_csv, parse_csv, parse_netrt
 from isocenter.core.deid.pseudonyms.secrets import PatientKey, Secret
 from isocenter.core.deid.pseudonyms.store import Pseudonym, PseudonymEntry, is_study_key
@@ -62,11 +62,17 @@ def import_netrt_map(name: str, content: str | bytes, *, actor: str) -> Imported
 
     Raises:
         NotFound: there is no such project.
-        ConfigurationError: no such file, or one of its pseudonyms is somebody else's here.
+        ConfigurationError: no such file, one of its pseudonyms is somebody else's here, or the
+            project has pseudonyms of a list alone.
     """
     legacy = parse_netrt(_text(content), "the file").legacy_entries
     with transaction.atomic():
         found = locked(project(name).pk)
+        if document_of(found).pseudonyms.kind == "given":
+            raise ConfigurationError(
+                f"{name} has pseudonyms of a list alone, and the file names no patients",
+                hint="set pseudonyms.kind to pattern or keyed first",
+            )
         digests = DatabaseStore(found).digests
         known = dict(found.legacy_entries.values_list("digest", "pseudonym_id"))
         taken = set(known.values()) | set(found.entries.values_list("pseudonym_id", flat=True))
@@ -219,6 +225,7 @@ def _recorded(name: str, form: str, actor: str, added: int, known: int) -> Impor
 
 
 def _opened(found: Project, sealer: Sealer) -> Iterator[PseudonymEntry]:
+    digests = Digests(sealer.open_secret(found))
     for row in found.entries.order_by("pk").iterator(chunk_size=_BATCH):
-        key = sealer.open_patient(row.sealed_patient)
+        key = opened(row, sealer, digests)
         yield PseudonymEntry(key, Pseudonym(row.pseudonym_id, row.pseudonym_name), row.days)

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from django.db.models import Count
 
-from isocenter.apps.deid.documents import ProjectDocument
+from isocenter.apps.deid.documents import ProjectDocument, ProjectProblems, parse_document
 from isocenter.apps.deid.models import MapEntry, Project, ProjectChange
 from isocenter.core.errors import NotFound
 
@@ -100,8 +100,12 @@ def nearest(name: str) -> str:
 
 
 def document_of(found: Project) -> ProjectDocument:
-    """What a project wants."""
-    return ProjectDocument.model_validate(found.document)
+    """What a project wants.
+
+    Raises:
+        ProjectProblems: another version of Isocenter wrote it, in a form that is not known here.
+    """
+    return parse_document(found.document)
 
 
 def entries(name: str, cursor: int | None = None, limit: int = 50) -> list[EntryRow]:
@@ -160,10 +164,14 @@ def summary_of(document: ProjectDocument) -> str:
 
 
 def _row(found: Project, patients: int, legacy: int) -> ProjectRow:
+    try:
+        summary = summary_of(document_of(found))
+    except ProjectProblems as problems:
+        summary = f"cannot be used: {problems}"
     return ProjectRow(
         found.name,
         found.description,
-        summary_of(document_of(found)),
+        summary,
         patients,
         legacy,
         found.version,

@@ -3,6 +3,7 @@ workers never give one pseudonym to two patients, or one patient two."""
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Callable, Iterable
 from copy import copy
 
@@ -179,6 +180,21 @@ class DatabaseStore:
             days=entry.days,
             created_by=self._actor[:255],
         )
+
+
+def opened(row: MapEntry, sealer: Sealer, digests: Digests) -> PatientKey:
+    """Whose an entry is.
+
+    Raises:
+        ConfigurationError: it cannot be opened, or is another patient's than its digest says.
+    """
+    key = sealer.open_patient(row.sealed_patient)
+    if not hmac.compare_digest(digests.patient(key), row.patient_digest):
+        raise ConfigurationError(
+            f"entry {row.pk} of the map was changed in the database: it is not to be trusted",
+            hint="restore the database from a backup",
+        )
+    return key
 
 
 def locked(project_id: int) -> Project:
