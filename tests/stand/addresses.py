@@ -29,6 +29,12 @@ def page_addresses(seeds: dict[str, Any]) -> dict[str, str]:
         "nodes": "/nodes/",
         "node": "/nodes/archive-node/",
         "node-new": "/nodes/new/",
+        "projects": "/projects/",
+        "project": "/projects/lung-trial/",
+        "project-new": "/projects/new/",
+        "project-patients": "/projects/lung-trial/patients/",
+        "project-history": "/projects/lung-trial/history/",
+        "project-look-up": "/projects/lung-trial/look-up/",
         "quarantine": "/quarantine/",
         "quarantine-run": f"/quarantine/{items['run']}/",
         "quarantine-instance": f"/quarantine/{items['instance-held']}/",
@@ -47,6 +53,6 @@ def page_addresses(seeds: dict[str, Any]) -> dict[str, str]:
 
 #: Lists of an installation in which nothing has happened yet.
 EMPTY = (
-    "/", "/runs/", "/routes/", "/pipelines/", "/nodes/", "/quarantine/", "/events/", "/uploads/",
-    "/groups/", "/people/", "/settings/", "/system/", "/account/",
+    "/", "/runs/", "/routes/", "/pipelines/", "/nodes/", "/projects/", "/quarantine/", "/events/",
+    "/uploads/", "/groups/", "/people/", "/settings/", "/system/", "/account/",
 )  # fmt: skip

@@ -139,15 +139,43 @@ def nodes() -> dict[str, Any]:
 def states() -> dict[str, Any]:
     """A study for each state, a run for each state, deliveries and quarantine of each kind."""
     nodes()
+    made = projects()
     study_of = _studies()
     runs = _runs(study_of["complete"])
     deliveries = _deliveries(runs["done"])
     items = _quarantine(runs["failed"], deliveries["failed"])
-    return {
+    return made | {
         "studies": {key: study.study_uid for key, study in study_of.items()},
         "runs": {key: str(run.pk) for key, run in runs.items()},
         "quarantine": {key: str(item.pk) for key, item in items.items()},
     }
+
+
+def projects() -> dict[str, Any]:
+    """A project that uses much of what there is, with patients and a history; and a bare one."""
+    from isocenter.apps.deid import services
+    from isocenter.apps.deid.models import Project
+
+    if Project.objects.exists():
+        return {}
+    wishes = {
+        "options": ["clean-descriptors", "retain-patient-characteristics"],
+        "pixels": "templates",
+        "faces": "refuse",
+        "pseudonyms": {"kind": "pattern", "pattern": "{site}_{counter:04}", "site": "BERN"},
+        "rules": "rules:\n  - name: trial's own number stays\n    tags: ClinicalTrialSubjectID\n"
+        "    action: keep\n",
+    }
+    document = services.read_document(wishes)
+    services.create_project(
+        "lung-trial", document, description="Radiotherapy of the lung, arm B", actor="staff-1"
+    )
+    shifted = services.read_document({**wishes, "dates": "shift", "keep_ages": True})
+    services.change_project("lung-trial", shifted, version=1, actor="administrator-1")
+    lines = "\n".join(f"P{number:05},BERN_{number:04}" for number in range(1, 31))
+    services.import_map("lung-trial", f"PatientID,Pseudonym\n{lines}\n", actor="staff-1")
+    services.create_project("teaching", services.read_document({}), actor="staff-1")
+    return {"projects": ["lung-trial", "teaching"]}
 
 
 def _studies() -> dict[str, Any]:

@@ -194,16 +194,16 @@ def test_the_draft_says_in_words_what_is_chosen():
     client = browser("staff")
     plain = text_of(client.post("/projects/-/draft/", given(), headers=HTMX))
     assert "<html" not in plain
-    goes = plain.index(">Goes<")
+    goes = plain.index("Is taken out")
     assert plain.index("Birth date") > goes
     assert plain.index("Names of contours") > goes
     chosen = given(
         name="", retained=["retain-patient-characteristics"], dates="shift", keep_ages="on"
     )
     said = text_of(client.post("/projects/-/draft/", chosen, headers=HTMX))
-    goes = said.index(">Goes<")
-    assert said.index("<dt>Sex") < said.index(">Is changed<")
-    assert said.index(">Is changed<") < said.index("<dt>Birth date") < goes
+    goes = said.index("Is taken out")
+    assert said.index("<dt>Sex") < said.index("Leaves changed")
+    assert said.index("Leaves changed") < said.index("<dt>Birth date") < goes
 
 
 def test_the_draft_counts_a_rule_that_always_fits_and_names_one_that_may():

@@ -18,7 +18,7 @@ NAMES = list(
 )
 # Not ours to mend: the page that shows the API is Swagger UI.
 NOT_JUDGED = {"api-docs"}
-EMPTY_LISTS = {"/", "/runs/", "/nodes/", "/quarantine/", "/groups/"}
+EMPTY_LISTS = {"/", "/runs/", "/nodes/", "/projects/", "/quarantine/", "/groups/"}
 # Red, green and blue of what is behind everything, whatever way it is written in.
 BACKGROUND = """() => {
   const canvas = document.createElement('canvas').getContext('2d');

@@ -10,13 +10,14 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from isocenter.apps.deid import option_texts as texts
-from isocenter.apps.deid.documents import ProjectDocument, ProjectProblems, policy_of, read_document
+from isocenter.apps.deid.documents import ProjectDocument, ProjectProblems, read_document
 from isocenter.apps.deid.models import Project
 from isocenter.apps.deid.option_texts import Choice
 from isocenter.apps.deid.private_lines import read_private, write_private
 from isocenter.apps.deid.projects import name_problem
 from isocenter.apps.deid.queries import document_of
 from isocenter.apps.deid.rule_problems import RuleProblem, rule_problems
+from isocenter.core.deid.policy import Option
 
 MOST_RULES = 1 << 20
 MOST_FILE_BYTES = 15 << 20  # bodies of requests are bounded at 16
@@ -67,7 +68,7 @@ def _box(choice: Choice, *, initial: bool = False) -> forms.BooleanField:
 class ProjectForm(forms.Form):
     """Name, description and document of a project. What is wrong stands at its field."""
 
-    name = forms.SlugField(
+    name = forms.CharField(
         max_length=64,
         help_text="Pipelines and people call it so; it stays. Letters, digits, - and _.",
         widget=forms.TextInput(attrs=_plain(dir="ltr")),
@@ -82,7 +83,7 @@ class ProjectForm(forms.Form):
 
     retained = _some_of("May leave as it is", texts.RETAINED)
     cleaned = _some_of("May leave when it is cleaned", texts.CLEANED)
-    dates = _one_of("Dates and times", texts.DATES, "remove")
+    dates = _one_of("What becomes of dates and times", texts.DATES, "remove")
     whole_weeks = _box(texts.WHOLE_WEEKS)
     keep_ages = _box(texts.KEEP_AGES)
     pixels = _one_of("Text that stands in pictures", texts.PIXELS, "off")
@@ -90,7 +91,7 @@ class ProjectForm(forms.Form):
     documents = _one_of("PDF and CDA documents", texts.DOCUMENTS, "refuse")
     whole_studies = _box(texts.WHOLE_STUDIES, initial=True)
 
-    pseudonym_kind = _one_of("Pseudonyms", texts.PSEUDONYMS, "keyed")
+    pseudonym_kind = _one_of("Where pseudonyms come from", texts.PSEUDONYMS, "keyed")
     remember = _box(texts.REMEMBER, initial=True)
     pattern = forms.CharField(
         required=False,
@@ -235,7 +236,6 @@ def _field_of(key: str) -> str:
 
 def _initial(project: Project) -> dict[str, Any]:
     document = document_of(project)
-    policy = policy_of(document)
     chosen = {str(option) for option in document.options}
     pseudonyms = document.pseudonyms
     return {
@@ -244,7 +244,7 @@ def _initial(project: Project) -> dict[str, Any]:
         "version": project.version,
         "retained": [str(option) for option in texts.RETAINED if str(option) in chosen],
         "cleaned": [str(option) for option in texts.CLEANED if str(option) in chosen],
-        "dates": policy.dates,  # an option may say it too
+        "dates": _dates(document),
         "whole_weeks": document.whole_weeks,
         "keep_ages": document.keep_ages,
         "pixels": document.pixels,
@@ -261,6 +261,13 @@ def _initial(project: Project) -> dict[str, Any]:
         "private_keep": write_private(document.private_keep),
         "words": "\n".join(document.words),
     }
+
+
+def _dates(document: ProjectDocument) -> str:
+    """What becomes of dates: an option may say it too."""
+    if Option.RETAIN_MODIFIED_DATES in document.options:
+        return "shift"
+    return "keep" if Option.RETAIN_FULL_DATES in document.options else document.dates
 
 
 class LookUpForm(forms.Form):

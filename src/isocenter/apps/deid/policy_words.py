@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from isocenter.apps.deid.documents import ProjectDocument, policy_of
 from isocenter.apps.deid.fates import Fate, Outcome, outcome
 from isocenter.apps.deid.option_texts import DATES, FACES, PIXELS
 from isocenter.core.deid.pixels import ocr
@@ -87,8 +88,13 @@ TOPICS = (
 )
 
 
-def summary(policy: Policy) -> Summary:
-    """A policy in words; made by asking the engine about each topic."""
+def summary(document: ProjectDocument) -> Summary:
+    """What a project wants in words; made by asking the engine about each topic.
+
+    Raises:
+        ProjectProblems: the document cannot be used.
+    """
+    policy = policy_of(document)
     lines = [
         _line(topic.title, outcome(policy, topic.sop_class_uid, topic.tag)) for topic in TOPICS
     ]
@@ -98,13 +104,22 @@ def summary(policy: Policy) -> Summary:
         return tuple(line for line in lines if line.fate is fate)
 
     return Summary(
-        those(Fate.STAYS), those(Fate.CHANGED), those(Fate.GOES), _held(policy), _warnings(policy)
+        those(Fate.STAYS),
+        those(Fate.CHANGED),
+        those(Fate.GOES),
+        _held(document),
+        _warnings(policy),
     )
 
 
-def in_brief(policy: Policy) -> str:
-    """One line for a list."""
-    parts = ["Basic profile", f"dates {_DATES[policy.dates]}", f"text in pictures {policy.pixels}"]
+def in_brief(document: ProjectDocument) -> str:
+    """One line for a list.
+
+    Raises:
+        ProjectProblems: the document cannot be used.
+    """
+    policy = policy_of(document)
+    parts = ["Basic profile", f"dates {_DATES[policy.dates]}", _PIXELS[policy.pixels]]
     # What dates, pixels and faces imply is said by them.
     chosen = sorted(str(option) for option in policy.options if option in _SAID)
     if policy.faces != "ignore":
@@ -116,6 +131,11 @@ def in_brief(policy: Policy) -> str:
 
 
 _DATES = {"remove": "removed", "shift": "moved", "keep": "kept"}
+_PIXELS = {
+    "off": "pictures not looked at",
+    "templates": "pictures blackened where devices write",
+    "ocr": "pictures searched for text",
+}
 _FACES = {"refuse": "held back", "deface": "taken away"}
 _SAID = {
     Option.RETAIN_PATIENT_CHARACTERISTICS: "keeps patient characteristics",
@@ -161,15 +181,20 @@ def _faces(policy: Policy) -> Line:
     return Line(title, Fate.CHANGED, "made harder to recognise: the front becomes air")
 
 
-def _held(policy: Policy) -> tuple[str, ...]:
+def _held(document: ProjectDocument) -> tuple[str, ...]:
     held = ["studies in which something of the patient is still found when the result is searched"]
-    held.append("studies without a patient ID")
-    if policy.documents == "refuse":
+    if document.pseudonyms.kind == "given":
+        held.append("studies of patients who are not in your list")
+    else:
+        held.append("studies without a patient ID, unless a list of yours names them")
+    if document.documents == "refuse":
         held.append("PDF and CDA documents")
-    if policy.pixels != "off":
+    if document.pixels != "off":
         held.append("pictures that can carry text and cannot be inspected")
-    if policy.faces == "refuse":
+    if document.faces == "refuse":
         held.append("CT and MR images of the head")
+    if document.whole_studies:
+        held.append("the whole study of each object that is held back")
     return tuple(held)
 
 

@@ -21,7 +21,7 @@ def project_in_full(project: Project) -> dict[str, Any]:
         "version": project.version,
         "document": document.model_dump(mode="json"),
         "summary": row.summary,
-        "in_words": _summary(policy_words.summary(policy_of(document))),
+        "in_words": _summary(policy_words.summary(document)),
         "patients": row.patients,
         "legacy": row.legacy,
         "pipelines": pipelines_of(project.name),

@@ -15,7 +15,7 @@ def frame(name: str, tab: str) -> dict[str, Any]:
         NotFound: there is no such project.
     """
     row = queries.project_row(name)
-    return {"project": row, "patients": row.patients + row.legacy, "tab": tab}
+    return {"project": row, "patients": row.patients, "tab": tab}
 
 
 def sentence(error: IsocenterError) -> str:

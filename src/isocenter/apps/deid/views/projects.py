@@ -24,7 +24,13 @@ from isocenter.core.errors import IsocenterError, NotFound
 @require_safe
 def projects(request: HttpRequest) -> HttpResponse:
     """All projects."""
-    return render(request, "deid/projects.html", {"rows": queries.projects()})
+    documents = {item.name: queries.document_of(item) for item in Project.objects.all()}
+    rows = [
+        {"project": row, "brief": _brief(documents[row.name])}
+        for row in queries.projects()
+        if row.name in documents
+    ]
+    return render(request, "deid/projects.html", {"rows": rows})
 
 
 @needs(Right.MANAGE_PROJECTS)
@@ -69,7 +75,7 @@ def project_attribute(request: HttpRequest) -> HttpResponse:
     form = ProjectForm(request.POST)
     form.is_valid()
     asked = request.POST.get("attribute", "").replace("\0", "")
-    told = attribute_words.told(asked, policy_of(form.read)) if form.read else None
+    told = attribute_words.told(asked, policy_of(form.document)) if form.read else None
     return render(request, "deid/_attribute.html", {"told": told, "asked": asked.strip()})
 
 
@@ -153,10 +159,21 @@ def _meaning(form: ProjectForm, row: Project | None) -> dict[str, Any]:
         document = form.read
     else:
         document = queries.document_of(row) if row else ProjectDocument()
-    summary = policy_words.summary(policy_of(document)) if document is not None else None
-    wrong = [
+    summary, problems = None, []
+    try:
+        summary = policy_words.summary(document) if document is not None else None
+    except ProjectProblems as error:  # kept by a version that had other rules or presets
+        problems = [("", key, [text]) for key, text in error.problems.items()]
+    wrong = problems + [
         (form[key].label if key in form.fields else "", key, errors)
         for key, errors in form.errors.items()
         if key not in ("name", "rules")
     ]
     return {"summary": summary, "document": document, "wrong": wrong}
+
+
+def _brief(document: ProjectDocument) -> str:
+    try:
+        return policy_words.in_brief(document)
+    except ProjectProblems:
+        return "It cannot be used any more: open it to see why."
