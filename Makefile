@@ -62,7 +62,7 @@ migrations: setup  ## Write the migrations that the models need
 lock: setup  ## Renew requirements.lock
 	$(BIN)/python -m pip install -q uv
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  --no-emit-find-links --no-header --group dev -o requirements.lock pyproject.toml
+	  --no-emit-find-links --no-header --group dev --extra deid-ocr -o requirements.lock pyproject.toml
 
 clean:  ## Remove the environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

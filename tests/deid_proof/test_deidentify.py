@@ -64,7 +64,6 @@ def test_devices_without_a_template_are_refused(
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_every_burned_in_box_is_covered(planted: PlantedSet, tmp_path: Path, scratch: Path) -> None:
-    pytest.importorskip("rapidocr", reason="the extra deid-ocr is not installed")
     output = tmp_path / "out"
     arguments = ("--option", "clean-pixel-data", "--pixels", "ocr")
     run = deidentify(planted.folder / "pixels", output, arguments)
