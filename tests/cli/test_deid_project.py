@@ -113,6 +113,6 @@ def test_a_secret_goes_to_the_command_line_and_back(project, cli, tmp_path):
 
 
 def test_rotate_key(project):
-    assert "1 projects with 1 patients" in project("rotate-key")
+    assert "projects 1, patients 1" in project("rotate-key")
     assert json.loads(project("rotate-key", "--json"))["projects"] == 1
     assert "PAT-1" in project("lookup", "trial", "--pseudonym", "CH_0001")

@@ -254,7 +254,7 @@ def rotate_key(
     if as_json:
         emit(asdict(done), True)
         return
-    typer.echo(f"{done.projects} projects with {done.patients} patients are sealed with a new key")
+    typer.echo(f"sealed with a new key: projects {done.projects}, patients {done.patients}")
     if done.retired:
         typer.echo(
             f"the old one is kept in {done.retired}, for backups from before; copy the new key file"

@@ -114,6 +114,19 @@ def test_a_file_that_is_no_document(text):
         read_file(text)
 
 
+def test_off_needs_no_quotes():
+    assert read_file("pixels: off")[0].pixels == "off"
+
+
+@pytest.mark.parametrize(("group", "element"), [("0011", "10"), ("0029", "0A"), ("FFFD", None)])
+def test_private_attributes_are_written_as_people_know_them(group, element):
+    keep = {"creator": "A", "group": group, "element": element}
+    text = write_document(read_document({"private_keep": [keep]}))
+    assert group in text
+    [back] = read_file(text)[0].private_keep
+    assert (back.group, back.element) == (int(group, 16), element and int(element, 16))
+
+
 def test_an_empty_file_is_the_default():
     assert read_file("") == (ProjectDocument(), None)
 

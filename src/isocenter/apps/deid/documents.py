@@ -112,6 +112,12 @@ class ProjectDocument(Document):
     pseudonyms: PseudonymsDocument = PseudonymsDocument()
     whole_studies: bool = Field(True, description="one refused object holds its study back")
 
+    @field_validator("pixels", mode="before")
+    @classmethod
+    def _off(cls, value: object) -> object:
+        """YAML takes ``off`` without quotes for false."""
+        return "off" if value is False else value
+
     def folded_words(self) -> tuple[str, ...]:
         """The words as the cleaner of texts compares them."""
         return tuple(sorted({token.folded for token in tokens_of("\n".join(self.words))}))
@@ -184,6 +190,9 @@ def read_file(text: str, where: str = "project") -> tuple[ProjectDocument, str |
 def write_document(document: ProjectDocument, description: str = "") -> str:
     """The YAML that :func:`read_file` reads to the same; all keys of the document are there."""
     values = document.model_dump(mode="json")
+    for one in values["private_keep"]:
+        one["group"] = f"{one['group']:04X}"
+        one["element"] = None if one["element"] is None else f"{one['element']:02X}"
     return yaml.dump(
         {"description": description, **values} if description else values,
         Dumper=_Dumper,
