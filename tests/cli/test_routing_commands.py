@@ -216,11 +216,19 @@ def test_import_of_a_netrt_file(cli, tmp_path):
     code, _said, err = cli("config", "import-netrt", str(source), "--out", str(out))
     assert code == 0
     assert "x: not taken" in err
-    assert sorted(path.name for path in out.iterdir()) == ["isocenter.yaml", "routes.yaml"]
+    names = ["isocenter.yaml", "project.yaml", "routes.yaml"]  # NETRT anonymises unless told not
+    assert sorted(path.name for path in out.iterdir()) == names
+    code, _, err = cli("routes", "apply", str(out / "routes.yaml"))
+    assert code == 1
+    assert "there is no project 'netrt'" in err
+    assert cli("deid-project", "create", "netrt", "--from", str(out / "project.yaml"))[0] == 0
     answer(cli("routes", "apply", str(out / "routes.yaml"), "--json"))
     route = queries.route("netrt")
-    assert not route.enabled
-    assert "anonymisation" in route.disabled_reason
+    assert route.enabled
+    assert route.deidentified_only
     assert cli("config", "import-netrt", str(source), "--out", str(out))[0] == 1
     printed = cli("config", "import-netrt", str(source))[1]
     services.check_yaml(printed)
+    one = tmp_path / "all.yaml"
+    assert cli("config", "import-netrt", str(source), "--out", str(one))[0] == 0
+    assert one.with_name("all.project.yaml").read_text() == (out / "project.yaml").read_text()

@@ -11,6 +11,8 @@ import typer
 from isocenter.cli.platform import JsonOption, emit
 from isocenter.core.errors import ConfigurationError
 
+PROJECT_FILE = "project.yaml"
+
 
 def register(config_app: typer.Typer) -> None:
     """Put the command into the group ``config``."""
@@ -22,7 +24,8 @@ def import_netrt(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="A folder for isocenter.yaml and routes.yaml, or a file NAME.yaml for the "
+            help="A folder for isocenter.yaml, routes.yaml and, where NETRT anonymises, "
+            "project.yaml, or a file NAME.yaml for the "
             "routes; default: print.",
             show_default=False,
         ),
@@ -34,28 +37,37 @@ def import_netrt(
 ) -> None:
     """Translate NETRT's config.yaml; every key is accounted for, nothing is dropped silently.
 
-    Settings go into isocenter.yaml of the data directory, the rest through isocenter routes apply.
+    Settings go into isocenter.yaml of the data directory, the project through isocenter
+    deid-project create, the rest through isocenter routes apply.
     """
     from isocenter.apps.routing.documents import read_yaml, write_yaml
     from isocenter.apps.routing.netrt import translate
 
-    result = translate(read_yaml(file.read_text("utf-8"), where=str(file)), with_previews=debug)
+    text = file.read_text("utf-8")
+    result = translate(read_yaml(text, where=str(file)), text=text, with_previews=debug)
     settings, routes = write_yaml(result.settings), write_yaml(result.routes)
+    project = write_yaml(result.project) if result.project else ""
     notes = [f"{line.key}: {line.fate}" for line in result.lines]
     if as_json:
         lines = [{"key": x.key, "value": x.value, "fate": x.fate, "taken": x.is_taken}
                  for x in result.lines]  # fmt: skip
-        emit({"settings": result.settings, "routes": result.routes, "keys": lines}, True)
+        emit({"settings": result.settings, "routes": result.routes, "project": result.project,
+              "keys": lines}, True)  # fmt: skip
         return
-    together = _commented("isocenter.yaml:", settings) + _commented("keys:", "\n".join(notes))
+    together = _commented("isocenter.yaml:", settings)
+    if project:
+        together += _commented(f"{PROJECT_FILE}:", project)
+    together += _commented("keys:", "\n".join(notes))
     if out is None:
         typer.echo(together + routes, nl=False)
         return
     if out.suffix in (".yaml", ".yml"):
-        _write({out: together + routes})
+        beside = {out.with_suffix(f".{PROJECT_FILE}"): project} if project else {}
+        _write({out: together + routes} | beside)
     else:
         routes = _commented("keys:", "\n".join(notes)) + routes
-        _write({out / "isocenter.yaml": settings, out / "routes.yaml": routes})
+        files = {out / "isocenter.yaml": settings, out / "routes.yaml": routes}
+        _write(files | ({out / PROJECT_FILE: project} if project else {}))
     for line in result.lines:
         if not line.is_taken:
             typer.secho(f"note: {line.key}: {line.fate}", err=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from isocenter.apps.deid.services import policy_of, read_file
 from isocenter.apps.routing.documents import write_yaml
 from isocenter.apps.routing.netrt import NOT_TAKEN, TAKEN, translate
 from isocenter.apps.routing.pipelines import check_file
@@ -120,15 +121,49 @@ def test_the_translation_is_valid_and_says_what_the_file_said():
     assert (route.completion.debounce_s, route.completion.min_instances) == (5, 10)
 
 
-@pytest.mark.parametrize("section", [{}, {"anonymization": {"enabled": True}}])
-def test_with_anonymisation_on_the_route_is_off_and_says_why(section):
-    content = {**CONFIG, **section}
+ANONYMISED = """
+anonymization:
+  enabled: true
+  site_code: CH
+  study_description: RESEARCH
+  rules:
+    remove_tags: [OperatorsName, PatientAge]
+    blank_tags: [AccessionNumber]
+"""
+
+
+@pytest.mark.parametrize("section", ["", ANONYMISED])
+def test_with_anonymisation_on_everything_that_is_sent_is_deidentified(section):
+    content = {key: value for key, value in CONFIG.items() if key != "anonymization"}
+    content |= yaml.safe_load(section) or {}  # without the section NETRT anonymises too
+    result = translate(content, text=section, with_previews=True)
+
+    file = check_file(yaml.safe_load(write_yaml(result.routes)), known_projects=["netrt"])
+
+    (pipeline,), (route,) = file.pipelines, file.routes
+    assert route.enabled
+    assert route.deidentified_only
+    *_, deidentify, deliver = pipeline.steps
+    assert (deidentify.step, deidentify.parameters) == ("deidentify", {"project": "netrt"})
+    assert deliver.parameters["kinds"] == ["overlay", "preview-sc"]
+    document, _ = read_file(write_yaml(result.project))
     if not section:
-        del content["anonymization"]  # NETRT's own default is on
-    (route,) = translate(content).routes["routes"]
-    assert route["enabled"] is False
-    assert "de-identify" in route["disabled_reason"]
-    assert route["deidentified_only"] is True, "switching it on by hand is refused too"
+        assert (document.presets, document.rules) == (("netrt",), "")
+        assert document.pseudonyms.kind == "keyed"
+        return
+    assert (document.presets, document.pseudonyms.site) == ((), "CH")
+    rules = policy_of(document).rules
+    assert {tag.text for rule in rules.rules for tag in rule.tags} == {
+        "/StudyDescription", "OperatorsName", "PatientAge", "AccessionNumber"
+    }  # fmt: skip
+
+
+def test_without_anonymisation_there_is_no_project():
+    result = translate({**CONFIG, "anonymization": {"enabled": False, "site_code": "CH"}})
+    assert result.project is None
+    assert not result.routes["routes"][0].get("deidentified_only")
+    fates = {line.key: line.is_taken for line in result.lines}
+    assert fates["anonymization.site_code"] is False
 
 
 def test_previews_come_with_debug_only():

@@ -10,14 +10,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from isocenter.apps.routing.documents import write_yaml
+from isocenter.apps.routing.netrt_project import PROJECT, project_of
 from isocenter.core.errors import ConfigurationError
 
 NODE = "netrt-destination"
 ROUTE = "netrt"
-ANONYMISATION_REASON = (
-    "NETRT's configuration has anonymisation on, and this version cannot de-identify yet: "
-    "nothing identifying is sent unasked"
-)
 
 #: Defaults of NETRT's code for keys that decide what the translation does.
 _DEFAULTS: dict[str, Any] = {
@@ -46,7 +44,13 @@ TAKEN: dict[str, str] = {
     "dicom_destination.port": f"port of the node {NODE}",
     "dicom_destination.ae_title": f"ae_title of the node {NODE}",
     "logging.level": "setting logs.level",
-    "anonymization.enabled": "while true, the route is switched off and says why",
+    "anonymization.enabled": f"the step deidentify with the project {PROJECT}, and "
+    "deidentified_only of the route",
+    "anonymization.site_code": "project: pseudonyms.site",
+    "anonymization.study_description": "project: a rule for StudyDescription",
+    "anonymization.use_consistent_pid": "project: a patient has one pseudonym, always",
+    "anonymization.rules.remove_tags": "project: rules, and in any case the Basic Profile",
+    "anonymization.rules.blank_tags": "project: rules, and in any case the Basic Profile",
     "processing.ignore_contour_names_containing": "contours: choice.ignore",
     "processing.overlay_series_number": "contours: series_number",
     "processing.overlay_series_description": "contours: series_description",
@@ -66,7 +70,6 @@ TAKEN: dict[str, str] = {
 }
 
 _NO_READER = "not taken: NETRT never reads it"
-_LATER = "not taken: de-identification comes with a later version, where a project holds the rules"
 _OWN_LOG = "not taken: logs are JSON lines with the names of the standard"
 
 #: Keys that become nothing, and why.
@@ -81,12 +84,8 @@ NOT_TAKEN: dict[str, str] = {
     "logging.application_log_file": "not taken: logs/application.jsonl",
     "logging.transaction_log_file": "not taken: logs/transactions.jsonl",
     "logging.transaction_log_format": f"{_OWN_LOG}; the events have NETRT's names",
-    "anonymization.site_code": _LATER,
-    "anonymization.pid_mapping_file": _LATER,
-    "anonymization.study_description": _LATER,
-    "anonymization.use_consistent_pid": _LATER,
-    "anonymization.rules.remove_tags": _LATER,
-    "anonymization.rules.blank_tags": _LATER,
+    "anonymization.pid_mapping_file": "not taken: give the file itself, and its pseudonyms go on: "
+    f"isocenter deid-project import {PROJECT} FILE --netrt",
     "anonymization.rules.generate_random_id_prefix": _NO_READER,
     "anonymization.full_anonymization_enabled": _NO_READER,
     "anonymization.default_tags_to_remove": _NO_READER,
@@ -117,17 +116,25 @@ class Line:
 
 @dataclass(frozen=True)
 class Translation:
-    """Settings for ``isocenter.yaml``, a document for ``routes apply``, and a line per key."""
+    """Settings for ``isocenter.yaml``, a document for ``routes apply``, and a line per key.
+
+    Attributes:
+        project: for ``deid-project create``; None where NETRT does not anonymise.
+    """
 
     settings: dict[str, Any]
     routes: dict[str, Any]
     lines: tuple[Line, ...] = field(default=())
+    project: dict[str, Any] | None = None
 
 
-def translate(content: Mapping[str, Any], *, with_previews: bool = False) -> Translation:
+def translate(
+    content: Mapping[str, Any], *, text: str = "", with_previews: bool = False
+) -> Translation:
     """Translate the content of NETRT's ``config.yaml``.
 
     Args:
+        text: the file as it is, so that rules can name its lines.
         with_previews: NETRT was run with ``--debug``.
 
     Raises:
@@ -137,9 +144,13 @@ def translate(content: Mapping[str, Any], *, with_previews: bool = False) -> Tra
     source = _Source(given)
     settings = _settings(source, given)
     routes = _routes(source, given, with_previews)
-    lines = [_line(key, value, with_previews) for key, value in given.items()]
+    project = None
+    if source.flag("anonymization.enabled"):
+        words = source.text("processing.overlay_series_description", 64)
+        project = project_of(content, text or write_yaml(content), words)
+    lines = [_line(key, value, with_previews, project) for key, value in given.items()]
     lines += [Line(key, value, f"{note}", is_taken=True) for key, value, note in source.shortened]
-    return Translation(settings, routes, tuple(lines))
+    return Translation(settings, routes, tuple(lines), project)
 
 
 class _Source:
@@ -197,9 +208,6 @@ def _settings(source: _Source, given: Mapping[str, Any]) -> dict[str, Any]:
 def _routes(source: _Source, given: Mapping[str, Any], with_previews: bool) -> dict[str, Any]:
     nodes = _nodes(source, given)
     is_anonymised = source.flag("anonymization.enabled")
-    reasons = [ANONYMISATION_REASON] if is_anonymised else []
-    if not nodes:
-        reasons.append("it has no destination yet")
     return {
         "nodes": nodes,
         "pipelines": [
@@ -213,8 +221,8 @@ def _routes(source: _Source, given: Mapping[str, Any], with_previews: bool) -> d
             {
                 "name": ROUTE,
                 "description": "studies with an RT structure set",
-                "enabled": not reasons,
-                **({"disabled_reason": "; ".join(reasons)} if reasons else {}),
+                "enabled": bool(nodes),
+                **({} if nodes else {"disabled_reason": "it has no destination yet"}),
                 "condition": '"RTSTRUCT" in ModalitiesInStudy',
                 "pipeline": ROUTE,
                 "destinations": [node["name"] for node in nodes],
@@ -276,10 +284,17 @@ def _steps(source: _Source, given: Mapping[str, Any], with_previews: bool) -> li
             "series_description": source.text("processing.debug_series_description", 64),
         }
         steps.append({"step": "preview", "with": pictures})
-    return [*steps, {"step": "deliver"}]
+    if not source.flag("anonymization.enabled"):
+        return [*steps, {"step": "deliver"}]
+    # NETRT sends what it makes; what becomes of the received instances stays here.
+    kinds = ["overlay", *(["preview-sc"] if with_previews else [])]
+    deidentify = {"step": "deidentify", "with": {"project": PROJECT}}
+    return [*steps, deidentify, {"step": "deliver", "with": {"kinds": kinds}}]
 
 
-def _line(key: str, value: Any, with_previews: bool) -> Line:
+def _line(key: str, value: Any, with_previews: bool, project: Mapping[str, Any] | None) -> Line:
+    if key.startswith("anonymization.") and key in TAKEN and project is None:
+        return Line(key, value, "not taken: NETRT does not anonymise", is_taken=False)
     if key.startswith("processing.debug_") and key in TAKEN and not with_previews:
         return Line(key, value, "not taken: NETRT uses it with --debug only", is_taken=False)
     if key in TAKEN:
