@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from isocenter.core.deid import workers
+from isocenter.core.deid import study, workers
 from isocenter.core.deid.dataset.values import read_values
 from isocenter.core.deid.engine import ObjectResult
 from isocenter.core.deid.policy import Option, Policy
@@ -76,6 +76,13 @@ def test_a_study_comes_out_with_references_whole(originals: Path, tmp_path: Path
         assert path == folder / f"{dataset.SOPInstanceUID}.dcm"
 
 
+@pytest.fixture
+def few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More processes than one, however little there is to do."""
+    monkeypatch.setattr(study, "FEW_FILES", 0)
+
+
+@pytest.mark.usefixtures("few_are_many")
 @pytest.mark.parametrize("dates", ["remove", "shift"])
 def test_processes_and_runs_make_no_difference(originals: Path, tmp_path: Path, dates: str) -> None:
     policy = Policy(dates=dates, options=frozenset((Option.CLEAN_DESCRIPTORS,)))  # type: ignore[arg-type]
@@ -211,6 +218,7 @@ def test_refused_objects_stay_and_the_rest_leaves(originals: Path, tmp_path: Pat
     assert outputs(tmp_path / "whole") == {}
 
 
+@pytest.mark.usefixtures("few_are_many")
 def test_two_objects_with_one_uid_do_not_overwrite_each_other(
     originals: Path, tmp_path: Path
 ) -> None:
@@ -300,6 +308,23 @@ def test_beside_threads_processes_are_not_forked_from_this_one() -> None:
 
     with ThreadPoolExecutor(1) as threads:
         assert threads.submit(work).result() == ["a b", "a c"]
+
+
+def test_a_small_study_stays_in_one_process(
+    originals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[int] = []
+
+    def pool(processes: int) -> Pool:
+        started.append(processes)
+        return Pool(1)
+
+    monkeypatch.setattr(study, "Pool", pool)
+    for policy in (Policy(), Policy(pixels="templates"), Policy(faces="refuse")):
+        deidentify_paths(originals.iterdir(), run_for(tmp_path / "out", policy), processes=2)
+    monkeypatch.setattr(study, "LITTLE_BYTES", 1000)
+    deidentify_paths(originals.iterdir(), run_for(tmp_path / "out"), processes=2)
+    assert started == [1, 2, 2, 2]
 
 
 def test_tasks_are_neither_tiny_nor_few() -> None:
