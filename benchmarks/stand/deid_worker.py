@@ -2,14 +2,16 @@
 
     python deid_worker.py TOOL OUT FILE ...
 
-Writes OUT/<name of the file> and prints how many seconds the files took, imports left out. Runs in
-the environment of the peers as well, so it imports nothing of ours but for our own tools.
+Writes OUT/<name of the file> and prints how many seconds the files took, imports left out, and how
+many of them a processor worked (all processes together). Runs in the environment of the peers as
+well, so it imports nothing of ours but for our own tools.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import resource
 import shutil
 import sys
 import time
@@ -129,9 +131,16 @@ TOOLS: dict[str, Callable[[], Run]] = {
 def main() -> None:
     tool, out, *files = sys.argv[1:]
     run = TOOLS[tool]()
-    began = time.perf_counter()
+    began, worked = time.perf_counter(), _worked()
     run([Path(path) for path in files], Path(out))
-    print(json.dumps({"seconds": time.perf_counter() - began}), file=sys.__stdout__)
+    spent = {"seconds": time.perf_counter() - began, "cpu": _worked() - worked}
+    print(json.dumps(spent), file=sys.__stdout__)
+
+
+def _worked() -> float:
+    """CPU seconds of this process and of its children that have ended."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
 
 
 if __name__ == "__main__":
