@@ -219,6 +219,24 @@ def test_a_change_that_breaks_a_route_is_refused():
     assert len(Pipeline.objects.get().steps) == 2
 
 
+def test_a_project_is_chosen_among_those_there_are(project):
+    apply_yaml(STEPS)
+    draft = of(Pipeline.objects.get(name="p"))
+    draft.steps = [{"step": "deidentify"}]
+    client = browser()
+    page = text_of(client.post("/pipelines/-/draft/", {**controls(draft), "act": "steps"}))
+    assert "Undefined" not in page
+
+    project()
+    page = text_of(client.post("/pipelines/-/draft/", {**controls(draft), "act": "steps"}))
+    assert '<option value="trial">trial</option>' in page
+
+    answer = client.post("/pipelines/p/", {**controls(draft), "s1.project": "trial"})
+    assert answer.status_code == 302
+    steps = Pipeline.objects.get(name="p").steps
+    assert steps == [{"step": "deidentify", "with": {"project": "trial"}}]
+
+
 def test_names():
     apply_yaml(STEPS)
     draft = of(Pipeline.objects.get())

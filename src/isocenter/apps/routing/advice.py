@@ -25,6 +25,30 @@ _KNOWN: tuple[tuple[str, str], ...] = (
         "Make a node with the sender's AE title, host and port; then try again.",
     ),
     (
+        r"verifier found|must not leave",
+        "Something that identifies is still there, at the places named. Change the project (its "
+        "rules, options or private attributes) so that it goes, then retry from deidentify.",
+    ),
+    (
+        r"since this run de-identified|what was searched|was not de-identified|searched now",
+        "Retry the run from its step deidentify.",
+    ),
+    (
+        r"project \S+ cannot be used|there is no project",
+        "Look at the project and its keys, or name another one in the pipeline; then try again.",
+    ),
+    (
+        r"of it was refused|of its objects were refused|of it cannot be read",
+        "Look at the reasons. Where such objects may stay behind, set on_refused: skip in the "
+        "step deidentify; else let the project's options take them.",
+    ),
+    (r"different patients", "Mend the study at its source and send it again."),
+    (
+        r"nothing identified may leave",
+        "The route says that nothing identified leaves by it. Give it a pipeline that "
+        "de-identifies before it delivers, and start the study by it.",
+    ),
+    (
         r"memory",
         "Give steps more memory (workers.step_memory_mb in the settings), then try again.",
     ),

@@ -82,6 +82,7 @@ class Draft:
         names = {"nodes": [RETURN_TO_SENDER, *(node.name for node in transfers.nodes())]}
         made: set[str] = {kind for step in registered().values() for kind in step.makes}
         names["kinds"] = sorted(made)
+        names["project"] = definitions.known_projects()
         return [_step(number, item, names, self.errors) for number, item in _numbered(self.steps)]
 
 

@@ -73,7 +73,8 @@ class RouteForm(forms.Form):
     deidentified_only = forms.BooleanField(
         required=False,
         label="Nothing identified leaves by this route",
-        help_text="Then it can only be switched on with a pipeline that de-identifies.",
+        help_text="Then it can only be switched on with a pipeline that de-identifies before "
+        "everything that it delivers.",
     )
     debounce_s = forms.FloatField(required=False, label="Quiet for (s)")
     min_instances = forms.IntegerField(required=False, label="At least instances")

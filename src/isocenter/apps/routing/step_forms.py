@@ -95,7 +95,7 @@ def values_from(model: type[BaseModel], posted: Mapping[str, Any], prefix: str) 
                 values[key] = found
             continue
         value = _read(info, posted, name)
-        if value is not _MISSING and value != _plain(info.get_default(call_default_factory=True)):
+        if value is not _MISSING and (info.is_required() or value != _plain(_default(info))):
             values[key] = value
     return values
 
@@ -108,7 +108,7 @@ def _field(
     path: str,
     names: Mapping[str, Sequence[str]],
 ) -> StepField:
-    default = info.get_default(call_default_factory=True)
+    default = _default(info)
     is_given = value is not _MISSING and value != _plain(default)
     made = StepField(
         name=name,
@@ -163,7 +163,7 @@ def _choices(info: FieldInfo, key: str, names: Mapping[str, Sequence[str]]) -> l
         if isinstance(listed_here, list | tuple):
             return [str(item) for item in listed_here]
     is_list = typing.get_origin(annotation) in (tuple, list, set, frozenset)
-    return list(names.get(key, ())) if is_list else []
+    return list(names.get(key, ())) if is_list or annotation is str else []
 
 
 def _read(info: FieldInfo, posted: Any, name: str) -> Any:
@@ -205,6 +205,11 @@ def _as_control(value: Any, kind: FieldKind) -> Any:
     if kind == "yes-no":
         return bool(value)
     return "" if value is None else str(value)
+
+
+def _default(info: FieldInfo) -> Any:
+    """What counts where nothing is given; empty where something has to be."""
+    return "" if info.is_required() else info.get_default(call_default_factory=True)
 
 
 def _plain(value: Any) -> Any:
