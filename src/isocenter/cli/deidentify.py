@@ -73,13 +73,11 @@ def deidentify_command(
     if path is None or out is None:
         fail("IN and OUT are needed: isocenter deidentify IN OUT --secret-file FILE", USAGE)
     keys = keys_of(project, projects, secret_file, create=create_secret)
-    report = _deidentify(
+    _deidentify(
         path, out, policy, Patients(keys, pseudonyms, pattern, site),
         quarantine=quarantine, words=words_of(words), whole_studies=whole_studies,
         processes=processes or os.cpu_count() or 1, dry_run=dry_run, as_json=as_json,
     )  # fmt: skip
-    if not report.is_clean:
-        raise typer.Exit(VERIFICATION_FAILED)
 
 
 def _explain(text: str, policy: Policy, as_json: bool) -> None:
@@ -111,7 +109,7 @@ def _deidentify(
     processes: int,
     dry_run: bool,
     as_json: bool,
-) -> BatchReport:
+) -> None:
     from isocenter.core.deid.proof.report import write
     from isocenter.core.deid.study import Run, default_quarantine, deidentify_paths
 
@@ -133,7 +131,8 @@ def _deidentify(
         sys.stdout.write(json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n")
     else:
         _print(report, out, monotonic() - started)
-    return report
+    if not report.is_clean:
+        raise typer.Exit(VERIFICATION_FAILED)
 
 
 def _files(path: Path, own: list[Path]) -> list[Path]:

@@ -194,11 +194,15 @@ class _Reader:
             if vr == "UN" and not is_private:  # PS3.5 6.2.2: the writer did not know the attribute
                 vr = self._vr_of(tag).replace("SQ", "UN")
             self.values.append(Value(sequences, tag, vr, raw, decoder, is_private))
-        if position < limit and self._data[position:limit].strip(b"\0"):
-            raise DataSetError(f"{limit - position} bytes after the last element")
+        self._check_rest(position, limit)
         if end is None:
             raise DataSetError(f"the data set ends inside {sequences}")
         return limit
+
+    def _check_rest(self, position: int, limit: int) -> None:
+        """A padding byte or two may be behind the last element, and nothing else."""
+        if position < limit and self._data[position:limit].strip(b"\0"):
+            raise DataSetError(f"{limit - position} bytes after the last element")
 
     def _behind(self, tag: int, start: int, end: int, sequences: str) -> bytes:
         """What is behind the samples of a native value at this level."""

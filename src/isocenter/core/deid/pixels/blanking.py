@@ -88,11 +88,7 @@ def write_blanked(
     layout = source.layout
     if layout.keyword != "PixelData":
         raise PixelError("floating point pixels are not blanked")
-    length = (
-        layout.frames * layout.rows * layout.columns * layout.samples * layout.bits_allocated + 7
-    ) // 8
-    if length > _LONGEST:
-        raise PixelError("the decoded pixels are longer than a native value may be")
+    length = _native_length(layout)
     header = _copy(source.dataset, below=0x7FE00000)
     trailer = _copy(source.dataset, above=_PIXEL_DATA)
     _describe(header, source)
@@ -114,6 +110,15 @@ def write_blanked(
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _native_length(layout: PixelLayout) -> int:
+    """Bytes of all frames, decoded, without padding."""
+    bits = layout.frames * layout.rows * layout.columns * layout.samples * layout.bits_allocated
+    length = (bits + 7) // 8
+    if length > _LONGEST:
+        raise PixelError("the decoded pixels are longer than a native value may be")
+    return length
 
 
 def _copy(dataset: FileDataset, *, below: int = 1 << 32, above: int = -1) -> Dataset:

@@ -116,8 +116,7 @@ def clean(
     that an object cannot be cleaned of refuses it: pixels that cannot be decoded, no detector
     where the policy wants one, no template where it wants those.
 
-    The codecs run in this process; for files from outside, call it isolated
-    (:mod:`isocenter.core.isolation`).
+    The codecs run in this process: call it isolated (:mod:`isocenter.core.isolation`).
 
     Args:
         path_in: the object, its header done.
