@@ -242,6 +242,13 @@ class Visitor:
                 waiting += self._links(path, answer.text)
         return found
 
+    def send(self, path: str, page: str, files: Any = None, **form: str) -> httpx.Response:
+        """What a form of a page sends; the address it leads to counts as seen."""
+        sent = {"csrfmiddlewaretoken": self._token(self.client.get(page).text), **form}
+        answer = self.client.post(path, data=sent, files=files)
+        self.seen |= {path, answer.headers.get("Location", "")}
+        return answer
+
     @staticmethod
     def _token(page: str) -> str:
         found = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page)
@@ -256,6 +263,26 @@ class Visitor:
                 yield f"{parts.path}?{parts.query}" if parts.query else parts.path
 
 
+def ask_who_it_is(visitor: Visitor) -> None:
+    """Patients in and out of a project of de-identification, and questions about them."""
+    listed = f"PatientID,IssuerOfPatientID,Pseudonym\n{MARK}1,{MARK},TRIAL-1\n"
+    wrong = f"{listed}{MARK}1,{MARK},TRIAL-2\n{MARK}2,,TRIAL-1\n"
+    choices = {"dates": "remove", "pixels": "off", "faces": "ignore", "documents": "refuse"}
+    made = visitor.send("/projects/new/", "/projects/new/", name="trial", **choices,
+                        pseudonym_kind="keyed", remember="on")  # fmt: skip
+    assert made.status_code == 302
+    page, project = "/projects/trial/patients/", "/projects/trial"
+    for text, status in ((listed, 302), (wrong, 200), (f"{MARK}\n{MARK}", 200)):
+        upload = {"upload": (f"{MARK}.csv", text)}
+        assert visitor.send(f"{project}/import/", page, upload).status_code == status
+    found = visitor.send(f"{project}/look-up/", page, pseudonym="TRIAL-1")
+    assert MARK in found.text, "who may know is told"
+    for asked in ({"patient_id": f"{MARK}1"}, {"patient_id": f"{MARK}9"}, {"pseudonym": MARK}):
+        assert visitor.send(f"{project}/look-up/", page, **asked).status_code == 200
+    assert MARK in visitor.send(f"{project}/export/", page).text
+    assert visitor.send(f"{project}/secret/", page).status_code == 200
+
+
 def look(platform: Any, study_uid: str, username: str) -> set[str]:
     """What people do in the browser; every address that they came by."""
     with Visitor(f"http://127.0.0.1:{platform.http_port}") as visitor:
@@ -266,6 +293,7 @@ def _look(visitor: Visitor, study_uid: str, username: str) -> set[str]:
     visitor.sign_in(username, f"wrong-{MARK}")
     visitor.sign_in(username, seed.PASSWORD)
     visitor.search(MARK)
+    ask_who_it_is(visitor)
     found = visitor.crawl("/", f"/studies/{study_uid}/", "/events/", "/quarantine/", "/runs/")
     assert found["/events/"] == 200, found
     assert found[f"/studies/{study_uid}/"] == 200, found
@@ -335,5 +363,9 @@ def test_no_identity_anywhere(platform: Any, tmp_path: Path) -> None:
         "SIGN_IN_FAILED",
         "SIGNED_IN",
         "STUDY_VIEWED",
+        "PATIENT_LOOKED_UP",
+        "PSEUDONYMS_IMPORTED",
+        "PSEUDONYMS_EXPORTED",
+        "PROJECT_SECRET_EXPORTED",
     }
     assert wanted <= kinds, "the path was not gone: " + ", ".join(sorted(wanted - kinds))

@@ -90,6 +90,7 @@ ACTIONS: tuple[tuple[str, str, str], ...] = (
     ("manage-projects", "project-draft", ""),
     ("manage-projects", "project-attribute", "GET explain-attribute"),
     ("manage-projects", "project-history", "GET list-project-changes"),
+    ("manage-projects", "project-restore", ""),  # by the API: PUT with that document
     ("manage-projects", "project-remove", "DELETE get-project"),
     ("manage-projects", "project-patients", "GET list-pseudonyms"),
     ("manage-projects", "project-import", "POST import-pseudonyms"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.conf import settings
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from isocenter.apps.audit.models import Event
@@ -10,6 +11,7 @@ from isocenter.apps.deid import services
 from isocenter.apps.deid.documents import ProjectDocument
 from isocenter.apps.deid.models import MapEntry, Project
 from isocenter.apps.routing.models import Pipeline
+from isocenter.runtime.deid_keys import key_file
 from signed_in import browser, text_of
 
 pytestmark = pytest.mark.django_db
@@ -340,6 +342,60 @@ def test_the_history_shows_who_changed_what(trial):
     assert "+ dates: keep" in page
     assert "- dates: remove" in page
     assert "a-staff" in page
+
+
+def test_an_earlier_version_is_brought_back(trial):
+    client = browser("staff")
+    client.post("/projects/trial/", given(version="1", dates="keep", description=""))
+    assert "/history/1/restore/" in text_of(client.get("/projects/trial/history/"))
+    client.post("/projects/trial/history/1/restore/")
+    project = Project.objects.get()
+    assert (project.document["dates"], project.version) == ("remove", 3)
+    for version in ("9", "9" * 25):
+        assert client.post(f"/projects/trial/history/{version}/restore/").status_code == 404
+    assert client.get("/projects/trial/history/1/restore/").status_code == 405
+
+
+def test_a_copy_begins_with_what_another_has(trial):
+    services.change_project(
+        "trial", ProjectDocument(dates="shift", words=("Golf",)), version=1, actor="other"
+    )
+    form = browser("staff").get("/projects/new/?copy=trial").context["form"]
+    assert (form["dates"].value(), form["words"].value()) == ("shift", "Golf")
+    assert not form["name"].value()
+    assert not form["version"].value()
+    assert browser("staff").get("/projects/new/?copy=nothing").status_code == 404
+
+
+@pytest.mark.parametrize("place", ["export", "secret", "look-up"])
+def test_keys_that_are_gone_are_told_and_nothing_breaks(listed, place):
+    key_file(settings.ISOCENTER).unlink()
+    answer = browser().post(f"/projects/trial/{place}/", {"pseudonym": "TRIAL-1"}, follow=True)
+    assert answer.status_code == 200
+    assert "key file" in text_of(answer)
+    assert "SECRET" not in text_of(answer)
+
+
+def test_a_new_project_without_keys_says_why(listed):
+    key_file(settings.ISOCENTER).unlink()
+    answer = browser("staff").post("/projects/new/", given(name="other"))
+    assert "key file" in str(answer.context["form"].non_field_errors())
+
+
+def test_a_project_of_an_older_version_can_still_be_opened(trial):
+    Project.objects.update(document={**trial.document, "presets": ["gone"]})
+    client = browser("staff")
+    assert "cannot be used any more" in text_of(client.get("/projects/"))
+    page = text_of(client.get("/projects/trial/"))
+    assert "no preset" in page
+    assert "/projects/trial/history/" in page
+
+
+def test_the_draft_shows_what_patients_are_called():
+    client = browser("staff")
+    chosen = given(pseudonym_kind="pattern", pattern="{site}_{counter:04}", site="BERN", first="7")
+    said = text_of(client.post("/projects/-/draft/", chosen, headers=HTMX))
+    assert "BERN_0007, BERN_0008 and so on" in said
 
 
 def test_a_project_that_a_pipeline_names_stays(trial):

@@ -42,6 +42,7 @@ class InWords(Row):
     """A policy as people read it; the engine was asked about each topic."""
 
     topics: list[Topic]
+    called: str = Field(description="what patients are called, with an example")
     held: list[str] = Field(description="what does not leave at all")
     warnings: list[str]
 

@@ -138,7 +138,8 @@ class ProjectForm(forms.Form):
 
     def __init__(self, *args: Any, project: Project | None = None, **kwargs: Any) -> None:
         if project is not None:
-            kwargs["initial"] = _initial(project)
+            own = {"name": project.name, "version": project.version}
+            kwargs["initial"] = own | policy_fields(project)
         super().__init__(*args, **kwargs)
         self.read: ProjectDocument | None = None
         self.rule_problems: list[RuleProblem] = []
@@ -234,14 +235,13 @@ def _field_of(key: str) -> str:
     return {"options": "retained"}.get(field, field)
 
 
-def _initial(project: Project) -> dict[str, Any]:
+def policy_fields(project: Project) -> dict[str, Any]:
+    """The fields that another project can begin with."""
     document = document_of(project)
     chosen = {str(option) for option in document.options}
     pseudonyms = document.pseudonyms
     return {
-        "name": project.name,
         "description": project.description,
-        "version": project.version,
         "retained": [str(option) for option in texts.RETAINED if str(option) in chosen],
         "cleaned": [str(option) for option in texts.CLEANED if str(option) in chosen],
         "dates": _dates(document),

@@ -44,6 +44,7 @@ class Summary:
 
     Attributes:
         stays, changed, goes: what becomes of what is asked about most.
+        called: what patients are called, with an example.
         held: what does not leave at all.
         warnings: what the reader should know before they rely on it.
     """
@@ -51,6 +52,7 @@ class Summary:
     stays: tuple[Line, ...]
     changed: tuple[Line, ...]
     goes: tuple[Line, ...]
+    called: str
     held: tuple[str, ...]
     warnings: tuple[str, ...]
 
@@ -107,6 +109,7 @@ def summary(document: ProjectDocument) -> Summary:
         those(Fate.STAYS),
         those(Fate.CHANGED),
         those(Fate.GOES),
+        _called(document),
         _held(document),
         _warnings(policy),
     )
@@ -179,6 +182,19 @@ def _faces(policy: Policy) -> Line:
     if policy.faces == "refuse":
         return Line(title, Fate.GOES, "held back with their images")
     return Line(title, Fate.CHANGED, "made harder to recognise: the front becomes air")
+
+
+def _called(document: ProjectDocument) -> str:
+    pseudonyms = document.pseudonyms
+    if pseudonyms.kind == "keyed":
+        return "16 letters and digits each, such as 7G2KX0M4R9ADT3WE"
+    if pseudonyms.kind == "given":
+        return "as your list says"
+    first, second = (
+        pseudonyms.pattern.format(site=pseudonyms.site, counter=number, StudyDate="20240131")
+        for number in (pseudonyms.first, pseudonyms.first + 1)
+    )
+    return f"{first}, {second} and so on, in the order they come"
 
 
 def _held(document: ProjectDocument) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from isocenter.apps.deid.documents import ProjectDocument, write_document
 from isocenter.apps.deid.models import ProjectChange
 from isocenter.apps.deid.queries import changes
+from isocenter.core.errors import NotFound
 
 MOST = 50
 
@@ -36,6 +37,18 @@ def shown(name: str) -> list[Past]:
     for row, before in zip(rows, [*rows[1:], None], strict=True):
         found.append(Past(row, tuple(_difference(before, row))))
     return found[:MOST]
+
+
+def change(name: str, version: int) -> ProjectChange:
+    """What a project was at a version.
+
+    Raises:
+        NotFound: it had no such version.
+    """
+    found = ProjectChange.objects.filter(name=name, version=version).first()
+    if found is None:
+        raise NotFound(f"the project {name} had no version {version}")
+    return found
 
 
 def as_yaml(description: str, document: ProjectDocument) -> str:

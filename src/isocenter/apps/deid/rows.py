@@ -59,6 +59,7 @@ def _summary(summary: policy_words.Summary) -> dict[str, Any]:
             }
             for line in lines
         ],
+        "called": summary.called,
         "held": list(summary.held),
         "warnings": list(summary.warnings),
     }

@@ -18,6 +18,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("projects/-/attribute/", projects.project_attribute, name="project-attribute"),
     path(_PROJECT, projects.project, name="project"),
     path(f"{_PROJECT}history/", projects.project_history, name="project-history"),
+    path(
+        f"{_PROJECT}history/<int:version>/restore/",
+        projects.project_restore,
+        name="project-restore",
+    ),
     path(f"{_PROJECT}remove/", projects.project_remove, name="project-remove"),
     path(f"{_PROJECT}patients/", patients.project_patients, name="project-patients"),
     path(f"{_PROJECT}look-up/", patients.project_look_up, name="project-look-up"),

@@ -86,7 +86,12 @@ def project_import(request: HttpRequest, name: str) -> HttpResponse:
 @require_POST
 def project_export(request: HttpRequest, name: str) -> HttpResponse:
     """The whole map as CSV: every patient with their pseudonym."""
-    text = services.export_map(name, actor=principal_of(request).name)
+    try:
+        text = services.export_map(name, actor=principal_of(request).name)
+    except NotFound:
+        raise
+    except IsocenterError as error:
+        return _not_taken(request, name, error)
     headers = {"Content-Disposition": f'attachment; filename="{name}-pseudonyms.csv"'}
     return HttpResponse(text, content_type=_CSV, headers=headers)
 
@@ -95,12 +100,24 @@ def project_export(request: HttpRequest, name: str) -> HttpResponse:
 @require_POST
 def project_secret(request: HttpRequest, name: str) -> HttpResponse:
     """The secret as a file that ``isocenter deidentify --secret-file`` reads."""
-    secret = services.secret_of(name, actor=principal_of(request).name)
+    try:
+        secret = services.secret_of(name, actor=principal_of(request).name)
+    except NotFound:
+        raise
+    except IsocenterError as error:
+        return _not_taken(request, name, error)
     text = (
         f"# Secret of the project {name}. Keep it as you keep the originals.\n{secret.key.hex()}\n"
     )
     headers = {"Content-Disposition": f'attachment; filename="{name}.key"'}
     return HttpResponse(text, content_type="text/plain; charset=utf-8", headers=headers)
+
+
+def _not_taken(request: HttpRequest, name: str, error: IsocenterError) -> HttpResponse:
+    """Such as keys that are gone: said on the page of the patients, or where one may look up."""
+    messages.error(request, f"Nothing was taken out. {sentence(error)}")
+    may_manage = principal_of(request).may(Right.MANAGE_PROJECTS)
+    return redirect("project-patients" if may_manage else "project-look-up", name=name)
 
 
 def _page(request: HttpRequest, name: str, form: ImportMapForm) -> HttpResponse:

@@ -14,7 +14,7 @@ from isocenter.apps.accounts.rights import Right
 from isocenter.apps.deid import attribute_words, policy_words, queries, services
 from isocenter.apps.deid import project_history as past
 from isocenter.apps.deid.documents import ProjectDocument, ProjectProblems, policy_of
-from isocenter.apps.deid.forms import ProjectForm
+from isocenter.apps.deid.forms import ProjectForm, policy_fields
 from isocenter.apps.deid.models import Project
 from isocenter.apps.deid.views.answers import frame, sentence
 from isocenter.core.errors import IsocenterError, NotFound
@@ -36,15 +36,17 @@ def projects(request: HttpRequest) -> HttpResponse:
 @needs(Right.MANAGE_PROJECTS)
 @require_http_methods(["GET", "HEAD", "POST"])
 def project_new(request: HttpRequest) -> HttpResponse:
-    """A project that is not there yet."""
-    form = ProjectForm(request.POST or None)
+    """A project that is not there yet; ``copy`` names one to begin with."""
+    copied = request.GET.get("copy", "")
+    row = queries.project(copied) if copied and request.method != "POST" else None
+    form = ProjectForm(request.POST or None, initial=policy_fields(row) if row else None)
     if request.method == "POST" and form.is_valid() and _is_made(request, form):
         name = form.cleaned_data["name"]
         messages.success(
             request, f"The project {name} is made. Name it in a step deidentify of a pipeline."
         )
         return redirect("project", name=name)
-    return render(request, "deid/project.html", _editor(form, None))
+    return render(request, "deid/project.html", _meaning(form, row) | {"form": form})
 
 
 @needs(Right.MANAGE_PROJECTS)
@@ -85,6 +87,27 @@ def project_history(request: HttpRequest, name: str) -> HttpResponse:
     """What the project was before, and who changed it."""
     shown = frame(name, "history")
     return render(request, "deid/history.html", shown | {"history": past.shown(name)})
+
+
+@needs(Right.MANAGE_PROJECTS)
+@require_POST
+def project_restore(request: HttpRequest, name: str, version: int) -> HttpResponse:
+    """Have a project want again what it wanted at an earlier version."""
+    row = queries.project(name)
+    change = past.change(name, version)
+    try:
+        services.change_project(
+            name,
+            services.read_document(change.document),
+            description=change.description,
+            version=row.version,
+            actor=principal_of(request).name,
+        )
+    except IsocenterError as error:
+        messages.error(request, f"It stays as it is. {sentence(error)}")
+        return redirect("project-history", name=name)
+    messages.success(request, f"The project {name} is as it was at version {version}.")
+    return redirect("project", name=name)
 
 
 @needs(Right.MANAGE_PROJECTS)
@@ -144,13 +167,13 @@ def _is_kept(request: HttpRequest, form: ProjectForm, name: str) -> bool:
     return not form.errors
 
 
-def _editor(form: ProjectForm, row: Project | None) -> dict[str, Any]:
-    """The form with what it means now."""
-    context = _meaning(form, row) | {"form": form}
-    if row is not None:
-        context["pipelines"] = queries.pipelines_of(row.name)
-        context["yaml"] = past.as_yaml(row.description, queries.document_of(row))
-    return context
+def _editor(form: ProjectForm, row: Project) -> dict[str, Any]:
+    """The form with what it means now, and who uses the project."""
+    return _meaning(form, row) | {
+        "form": form,
+        "pipelines": queries.pipelines_of(row.name),
+        "yaml": past.as_yaml(row.description, queries.document_of(row)),
+    }
 
 
 def _meaning(form: ProjectForm, row: Project | None) -> dict[str, Any]:
