@@ -23,6 +23,8 @@ from pydicom.sequence import Sequence
 from isocenter.core.deid.engine import Context, deidentify_object
 from isocenter.core.deid.policy import Option, Policy
 from isocenter.core.deid.proof.identifiers import collect
+from isocenter.core.deid.proof.verifier import DUMMY_DAYS, Allowed, verify
+from isocenter.core.deid.pseudonyms.dates import shift_date
 from isocenter.core.deid.pseudonyms.secrets import Secret, is_standard_uid
 from isocenter.core.deid.standard.keep_list import keep_list
 from isocenter.core.dicom.quiet import quiet_pydicom
@@ -72,10 +74,14 @@ def text_values(draw: st.DrawFn, family: str, given_name: str) -> str:
                 family,
                 f"{family}^{given_name}",
                 family.upper(),
+                given_name + family,
+                f"{family}, {given_name}",
                 ID,
                 ACCESSION,
                 STUDY.strftime("%d.%m.%Y"),
                 STUDY.strftime("%d %b %Y"),
+                STUDY.strftime("%m/%d/%Y"),
+                STUDY.strftime("%Y年%m月%d日") if "王" in family else f"{STUDY:%Y/%m/%d}",
                 BIRTH.strftime("%Y-%m-%d"),
                 BIRTH.strftime("%Y%m%d"),
                 HOSPITAL,
@@ -215,6 +221,28 @@ def test_no_identifier_survives(
         hit = re.search(rb"(?<![0-9A-Za-z.])" + re.escape(form) + rb"(?![0-9A-Za-z.])", written)
         assert hit is None or (policy.dates == "shift" and form.isdigit()), form
     assert not [e for e in new if e.tag.group in (0x6002, 0x5000)]
+
+
+@several
+@given(dataset=objects(), policy=policies(), explicit=st.booleans())
+def test_the_verifier_has_nothing_to_say(
+    dataset: Dataset,
+    policy: Policy,
+    explicit: bool,
+    encode: Encode,
+    context: MakeContext,
+    tmp_path: Path,
+) -> None:
+    """It reads by itself and searches by its own rules; a clean study is not held."""
+    syntax = "1.2.840.10008.1.2.1" if explicit else "1.2.840.10008.1.2"
+    run(dataset, policy, syntax, encode, context, tmp_path)
+    identifiers = collect([tmp_path / "old.dcm"])
+    made = context(identifiers, policy)
+    days = {shift_date(day, made.patient.day_shift) or "" for day in identifiers.days}
+    texts = frozenset((made.patient.patient_id, made.patient.patient_name))
+    allowed = Allowed(texts, frozenset(days | DUMMY_DAYS))
+    found = verify([tmp_path / "new.dcm"], identifiers, policy, allowed=allowed)
+    assert [(finding.where, finding.kind) for finding in found] == []
 
 
 @several
