@@ -215,6 +215,9 @@ class Deid(Section):
         description="keys, one a line, the first seals; empty: keys/deid.keys in the data "
         "directory; the variable ISOCENTER_DEID_KEYS goes before it",
     )
+    processes: int = Field(
+        1, ge=1, le=64, description="of one step deidentify; its memory is for all of them"
+    )
 
 
 class Limits(Section):

@@ -6,16 +6,21 @@ import pytest
 from django.conf import settings
 
 from isocenter.apps.archive.models import Instance
+from isocenter.apps.deid.services import ProjectDocument, change_project
 from isocenter.apps.routing import artifacts, queries
 from isocenter.apps.routing.delivery import send
+from isocenter.apps.routing.execution import execute
 from isocenter.apps.routing.models import (
     Artifact,
     DeliveryItem,
+    QuarantineItem,
     Route,
+    Run,
     RunStep,
 )
 from isocenter.apps.routing.services import (
     retry_delivery,
+    retry_run,
     start,
 )
 from isocenter.core.errors import PipelineError
@@ -150,6 +155,47 @@ def test_an_original_put_into_a_delivery_is_not_sent(
 
     assert delivery.items.get(state="refused").sop_uid == original.sop_uid
     assert not survivors(arrived(folder_node), study[0])
+
+
+def test_what_an_older_version_of_the_project_made_is_not_sent(
+    study, project, apply, go, again, send_all, folder_node
+):
+    made = project()
+    apply(steps=PLAIN)
+    run = ok(go(study[1]))
+    old = set(run.deliveries.get().items.values_list("path", flat=True))
+    change_project("trial", ProjectDocument(dates="shift"), version=made.version, actor="t")
+    retry_run(run.pk, from_step="deidentify")
+
+    send_all(run)  # while the run waits
+    assert not arrived(folder_node)
+    execute(run.pk)
+    ok(Run.objects.get(pk=run.pk))
+    send_all(run)
+
+    items = run.deliveries.get().items.all()
+    assert {item.state for item in items if item.path in old} == {"superseded"}
+    assert {item.state for item in items if item.path not in old} == {"sent"}
+    assert len(arrived(folder_node)) == len(study[0].files)
+
+
+def test_what_waited_while_the_run_did_it_again_is_sent_after_all(
+    study, project, apply, go, again, send_all, folder_node
+):
+    project()
+    apply(steps=PLAIN)
+    run = ok(go(study[1]))
+    retry_run(run.pk, from_step="deidentify")
+    send_all(run)
+    assert not arrived(folder_node)
+
+    execute(run.pk)
+    ok(Run.objects.get(pk=run.pk))
+    send_all(run)
+
+    assert len(arrived(folder_node)) == len(study[0].files)
+    assert run.deliveries.get().state == "done"
+    assert not QuarantineItem.objects.filter(state="held").exists()
 
 
 def test_a_route_that_was_told_so_later_lets_nothing_identified_out(

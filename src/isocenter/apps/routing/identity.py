@@ -129,6 +129,7 @@ def deidentified(
     return Deidentified(
         project=found.order.name,
         domain=found.domain,
+        study_uid=found.new_uid(run.study.study_uid),
         references={
             found.new_uid(item.sop_uid): tuple(map(found.new_uid, item.references))
             for item in received

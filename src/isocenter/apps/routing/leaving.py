@@ -31,8 +31,8 @@ def forbidden(run: Run) -> str:
 def not_as_searched(run: Run, items: Collection[DeliveryItem]) -> dict[int, str]:
     """Items that must not be sent, with the reason; only runs that de-identify have such.
 
-    A file must be an artifact that bears no identity, and must be what was searched. What a
-    pipeline sends before it de-identifies is not held to this.
+    A file must be an artifact of the domain that the run has now (see `identity`), and must be
+    what was searched. What a pipeline sends before it de-identifies is not held to this.
     """
     steps = run.definition.get("steps", ())
     if not any(item.get("step") == DEIDENTIFY for item in steps):
@@ -42,18 +42,29 @@ def not_as_searched(run: Run, items: Collection[DeliveryItem]) -> dict[int, str]
     paths = {item.pk: root / item.path for item in items}
     runs = Path(settings.LAYOUT.runs)
     inside = [str(path.relative_to(runs)) for path in paths.values() if path.is_relative_to(runs)]
-    searched = {
-        runs / path: digest
-        for path, digest in Artifact.objects.filter(path__in=inside)
-        .exclude(domain="")
-        .values_list("path", "digest")
+    made = Artifact.objects.filter(path__in=inside).exclude(domain="")
+    found = {
+        runs / path: (digest, domain)
+        for path, digest, domain in made.values_list("path", "digest", "domain")
     }
+    now = _domain_of(run)
     refused = {}
     for item in items:
         path = paths[item.pk]
-        if path not in searched:
+        if path not in found:
             if is_strict:
                 refused[item.pk] = "it was not de-identified"
-        elif path.is_file() and not item.digest == searched[path] == file_digest(path):
+            continue
+        digest, domain = found[path]
+        if domain != now:
+            refused[item.pk] = "the run de-identifies anew, or has done so since"
+        elif path.is_file() and not item.digest == digest == file_digest(path):
             refused[item.pk] = "the file is not what was searched for identifiers any more"
     return refused
+
+
+def _domain_of(run: Run) -> str:
+    """Of what the run de-identified last; empty while it does so again."""
+    step = run.steps.filter(name=DEIDENTIFY).first()
+    data = step.result.get("data", {}) if step is not None else {}
+    return str(data.get("stamp", {}).get("domain", ""))

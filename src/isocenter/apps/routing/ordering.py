@@ -51,6 +51,8 @@ def order(run: Run, wanted: Order) -> str:
             sentences.append(f"nothing to send to {name}")
             continue
         new, before = _deliver(run, name, node, files)
+        if wanted.verified is not None:
+            new += _give_back(run, name, files)
         text = f"{new} files to {name}"
         sentences.append(f"{text} ({before} are there already)" if before else text)
     return "; ".join(sentences)
@@ -150,6 +152,17 @@ def _deliver(run: Run, name: str, node: Node, files: Sequence[_File]) -> tuple[i
     delivery.save()
     schedule_delivery(delivery.pk, run.priority)
     return waiting, len(files) - waiting
+
+
+def _give_back(run: Run, name: str, files: Sequence[_File]) -> int:
+    """Files that were refused before they were searched anew are to be sent after all."""
+    refused = DeliveryItem.objects.filter(
+        delivery__run=run,
+        delivery__node_name=name,
+        path__in=[item.path for item in files],
+        state=DeliveryItem.State.REFUSED,
+    )
+    return refused.update(state=DeliveryItem.State.PENDING, status=None, note="")
 
 
 def _sent_before(

@@ -39,6 +39,7 @@ CHILD_ATTEMPTS = 2  # a child that died with no answer may have been killed by c
 MAX_INTERRUPTIONS = 5  # a step that takes its worker down each time is not tried for ever
 PROGRESS_EVERY_S = 0.5
 LOG_NAME = "step.log"
+_KNOW_WHOSE = frozenset((DEIDENTIFY, "deliver"))  # steps that may see whose study it is
 
 
 class StepExecution:
@@ -125,7 +126,7 @@ class StepExecution:
             self._run, self._row, domain=None if self._row.name == DEIDENTIFY else domain
         )
         return StepContext(
-            study_uid=self._run.study.study_uid,
+            study_uid=found.study_uid if found else self._run.study.study_uid,
             instances=self._instances(before, received, found),
             artifacts=artifacts.as_inputs(
                 item for item in (*own, *replaced) if item.kind != RECEIVED_KIND
@@ -134,7 +135,7 @@ class StepExecution:
             made_at=found.made_at if found else self._run.created_at,
             work_dir=folder,
             earlier=[(step.name, step.parameters) for step in before],
-            received=[item.path for item in received],
+            received=[item.path for item in received if self._row.name in _KNOW_WHOSE],
             deidentified=found,
         )
 

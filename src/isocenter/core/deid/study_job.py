@@ -77,7 +77,7 @@ def run(request: dict[str, Any], progress: Progress, private: bytes) -> dict[str
     """Runs `deidentify_paths` on one study.
 
     Request: ``inputs``: objects with ``path`` and ``sop_uid``; ``out_dir``; ``whole_studies``;
-    ``stamp``: given back as it is.
+    ``processes``; ``stamp``: given back as it is.
 
     Result: ``stamp``; ``state`` and ``reason`` as the report has them; ``outputs``: ``path``,
     ``input`` (its place in ``inputs``), ``sop_uid``, ``series_uid``, ``sop_class_uid``;
@@ -104,7 +104,10 @@ def run(request: dict[str, Any], progress: Progress, private: bytes) -> dict[str
     inputs: list[dict[str, str]] = request["inputs"]
     try:
         report = deidentify_paths(
-            [Path(item["path"]) for item in inputs], order, on_progress=progress
+            [Path(item["path"]) for item in inputs],
+            order,
+            processes=int(request.get("processes", 1)),
+            on_progress=progress,
         )
     finally:
         shutil.rmtree(held, ignore_errors=True)  # what identifies stays with the originals

@@ -108,6 +108,7 @@ class Deidentified:
     Attributes:
         project: its name.
         domain: what the artifacts of this run bear from here on, see `identity`.
+        study_uid: new Study Instance UID.
         references: series that de-identified instances name, by SOP Instance UID.
         made_at: date and time for what is written now, moved as the patient's dates are.
         excused: elements that a site's own rule keeps, by path.
@@ -116,6 +117,7 @@ class Deidentified:
 
     project: str
     domain: str
+    study_uid: str
     references: Mapping[str, tuple[str, ...]]
     made_at: datetime
     excused: tuple[str, ...] = ()
@@ -148,8 +150,8 @@ class StepContext:
         made_at: date and time for everything that is written.
         work_dir: empty folder for outputs; its content is kept when the step is done.
         earlier: parameters of the steps before this one, as (name, parameters).
-        received: every received file of the revision, whatever ``select`` leaves of it; only to
-            know whose study it is, and what must not leave.
+        received: every received file of the revision, whatever ``select`` leaves of it; for
+            ``deidentify`` and ``deliver`` alone, who have to know whose study it is.
         deidentified: after ``deidentify``, what is to be known of it.
     """
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from django.conf import settings
 from pydantic import Field
 
 from isocenter import __version__
@@ -94,6 +95,7 @@ class Deidentify(Step):
             "inputs": [{"path": str(item.path), "sop_uid": item.sop_uid} for item in inputs],
             "out_dir": str(context.work_dir),
             "whole_studies": is_whole,
+            "processes": settings.ISOCENTER.deid.processes,
             "stamp": stamp,
         }
         return Request(values, told.sealed())
