@@ -6,6 +6,7 @@ that results can be remembered: the objects of a study repeat most values.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from isocenter.core.deid.policy import Option
 from isocenter.core.deid.profile import DATE_VRS, TEXT_VRS, Decision
+from isocenter.core.deid.proof.searching import readings
 from isocenter.core.deid.pseudonyms.dates import cap_age, is_time, shift
 from isocenter.core.deid.standard.actions import Action
 from isocenter.core.deid.standard.standard_uids import names_instances
@@ -151,6 +153,8 @@ class Replacer:
         self._find = context.identifiers.matcher(context.policy).find
         kept = Option.RETAIN_UIDS in context.policy.options
         self._uids = frozenset() if kept else context.identifiers.uids
+        encoded = sorted(context.identifiers.encoded)
+        self._encoded = re.compile(b"|".join(map(re.escape, encoded))) if encoded else None
         self._digests: dict[bytes, str] = {}
         self._by_action: dict[Action, Callable[[Decision, bytes, CharacterSet], NewValue | None]]
         self._by_action = {
@@ -214,7 +218,8 @@ class Replacer:
         if decision.check == "text":
             text = character_set.decoder.decode(raw)
             if not self._find(text):
-                return None
+                is_misread = not raw.isascii() and self._is_misread(raw)
+                return self.fallback(decision, raw, character_set) if is_misread else None
             new = self._cleaned(decision, raw, character_set)
             if new is None and not text.isascii() and self._find(text, strong_only=True):
                 return self.fallback(decision, raw, character_set)  # a short name as a code
@@ -232,6 +237,12 @@ class Replacer:
     def _is_said(self, raw: bytes) -> bool:
         """Whether an identifier can be read in bytes."""
         return bool(self._find(raw.decode("utf-8", "replace")) or self._find(raw.decode("latin-1")))
+
+    def _is_misread(self, raw: bytes) -> bool:
+        """Whether an identifier is written in another character set than the one in force."""
+        if self._encoded is not None and self._encoded.search(raw):
+            return True
+        return any(self._find(text) for text in readings(raw))
 
     def _dummy(self, decision: Decision, raw: bytes, character_set: CharacterSet) -> NewValue:
         if decision.vr == "UI":

@@ -120,6 +120,10 @@ KINDS: dict[str, tuple[int, ...]] = {
 _KIND_OF = {tag: kind for kind, tags in KINDS.items() for tag in tags}
 #: Kinds that are people's: no option retains them.
 OF_PEOPLE = frozenset(("name", "id", "address", "phone"))
+_NUMBERED = frozenset(("id", "order"))
+# Letters and digits of a number that is looked for without its separators, too: shorter ones, and
+# those of digits alone that are no longer than a date, are other things as well.
+_LEAST_JOINED, _LEAST_DIGITS = 6, 9
 # What a device says of its own make; a device's name that only says this identifies none.
 _VOCABULARY = frozenset((0x00080060, 0x00080070, 0x00081090, 0x00181020, 0x00081018))
 _CONCEPT_CODES = (0x00080100, 0x00080119)
@@ -232,12 +236,25 @@ class Identifiers:
         if is_no_name(piece):
             return
         of_make = fold(piece.strip()) in self.vocabulary
-        for tokens in spellings(piece):
+        ways = spellings(piece)
+        if kind in _NUMBERED:
+            ways |= _joined(ways)
+        for tokens in ways:
             term = Term(kind, tokens, strong)
             if of_make and (kind == "device" or term.size < LONG_TERM):
                 continue  # a station is called as its model, a phantom "CT": both identify nobody
             if term.size >= (LONG_TERM if kind != "id" else 1):
                 yield term
+
+
+def _joined(ways: set[tuple[str, ...]]) -> set[tuple[str, ...]]:
+    """Numbers without what is between their parts: ``QX4711-88`` is ``QX471188`` elsewhere."""
+    texts = {"".join(tokens) for tokens in ways if len(tokens) > 1}
+    return {
+        tuple(token.folded for token in tokens_of(text))
+        for text in texts
+        if len(text) >= (_LEAST_DIGITS if text.isdigit() else _LEAST_JOINED)
+    }
 
 
 def _kept_kinds(policy: Policy) -> set[str]:

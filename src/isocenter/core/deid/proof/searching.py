@@ -82,3 +82,15 @@ def _is_no_code(text: str, span: Span) -> bool:
 def normalized(text: str) -> str:
     """NFC, which terms are in."""
     return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def readings(raw: bytes) -> list[str]:
+    """Bytes that are not ASCII as text in other codings than the one that should be in force."""
+    found = [raw.decode("latin-1")]
+    for encoding in ("utf-8", "utf-16-le", "utf-16-be"):
+        if encoding != "utf-8" and raw.count(b"\0") * 4 < len(raw):
+            continue
+        found.append(raw.decode(encoding, "ignore"))
+    if b"\0" in raw:
+        found.append(raw.replace(b"\0", b"").decode("latin-1"))
+    return [unicodedata.normalize("NFC", text) for text in found]

@@ -10,7 +10,6 @@ themselves, overlays, curves and waveforms are left to the pixel check.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -20,7 +19,7 @@ from typing import NamedTuple
 from isocenter.core.deid.dataset.values import Content, Value, read_values
 from isocenter.core.deid.policy import DEFAULT_POLICY, Option, Policy
 from isocenter.core.deid.proof.identifiers import CLASS_UIDS, OF_PEOPLE, Identifiers
-from isocenter.core.deid.proof.searching import Search, normalized
+from isocenter.core.deid.proof.searching import Search, normalized, readings
 from isocenter.core.deid.pseudonyms.issuing import PatientAlias
 from isocenter.core.deid.standard.dictionary import attribute
 from isocenter.core.deid.standard.table import Table
@@ -238,7 +237,7 @@ class Verifier:
             return set()
         kinds = {span.kind for span in self._search.spans_of_values(text, keyword, value.vr)}
         if not value.raw.isascii() or b"\x1b" in value.raw:
-            for other in _readings(value.raw):
+            for other in readings(value.raw):
                 kinds |= {span.kind for span in self._search.spans(other, keyword, value.vr)}
             kinds |= self._as_encoded(value.raw)
         return kinds
@@ -253,8 +252,8 @@ class Verifier:
         if len(raw) >= _LARGE and not self._may_have_terms(raw):
             return kinds
         least = least if len(raw) < _LARGE else _LARGE_TERM
-        readings = [raw.decode("latin-1"), *_readings(raw), value.decoder.decode(raw)]
-        for text in dict.fromkeys(readings):
+        texts = [raw.decode("latin-1"), *readings(raw), value.decoder.decode(raw)]
+        for text in dict.fromkeys(texts):
             spans = self._matcher.find(normalized(text), six_digits=False)
             kinds |= {span.kind for span in spans if _size(text, span) >= least}
         whole = normalized(value.decoder.decode(raw))
@@ -275,15 +274,3 @@ class Verifier:
 
 def _size(text: str, span: Span) -> int:
     return sum(len(token.folded) for token in tokens_of(text[span.start : span.end]))
-
-
-def _readings(raw: bytes) -> list[str]:
-    """Bytes that are not ASCII as text in other codings than the one that should be in force."""
-    readings = [raw.decode("latin-1")]
-    for encoding in ("utf-8", "utf-16-le", "utf-16-be"):
-        if encoding != "utf-8" and raw.count(b"\0") * 4 < len(raw):
-            continue
-        readings.append(raw.decode(encoding, "ignore"))
-    if b"\0" in raw:
-        readings.append(raw.replace(b"\0", b"").decode("latin-1"))
-    return [unicodedata.normalize("NFC", text) for text in readings]
