@@ -14,17 +14,22 @@ from isocenter.apps.deid.models import Project
 from isocenter.apps.deid.services import (
     ProjectDocument,
     change_project,
+    create_project,
     delete_project,
     order_for,
+    read_file,
 )
 from isocenter.apps.routing import artifacts, queries
+from isocenter.apps.routing.documents import read_yaml, write_yaml
 from isocenter.apps.routing.execution import execute
 from isocenter.apps.routing.models import (
     Artifact,
     Pipeline,
     RunStep,
 )
+from isocenter.apps.routing.netrt import NODE, translate
 from isocenter.apps.routing.services import (
+    apply_yaml,
     drop_outputs,
     start,
     start_run,
@@ -316,6 +321,34 @@ def test_the_secret_is_in_no_row_and_no_file(study, project, apply, go, monkeypa
     assert len(asked) == 3
     assert not [text for text in texts for secret in secrets if secret in text]
     assert not [text for text in asked if "Zimmermann" in text or "HX-778812" in text]
+
+
+def test_what_netrt_did_with_anonymisation_on(study, go, send_all, folder_node):
+    text = """
+dicom_destination: {ip: 127.0.0.1, port: 104, ae_title: PACS}
+anonymization: {enabled: true, site_code: CH, rules: {remove_tags: [PatientSex]}}
+"""
+    result = translate(read_yaml(text), text=text)
+    document, _ = read_file(write_yaml(result.project))
+    create_project("netrt", document, actor="test")
+    nodes = [{"name": NODE, "kind": "folder", "folder": str(folder_node)}]
+    apply_yaml(write_yaml(result.routes | {"nodes": nodes}))
+
+    run = ok(go(study[1]))
+    send_all(run)
+
+    files = arrived(folder_node)
+    assert len(files) == len(study[0].phantom.images)
+    assert not survivors(files, study[0])
+    objects = [pydicom.dcmread(path) for path in files]
+    assert {ds.get("PatientSex", "") for ds in objects} == {""}
+    assert {ds.PatientID[:8] for ds in objects} == {"CH_0001_"}
+    assert all(ds.SeriesDescription.startswith("RESEARCH ONLY") for ds in objects)
+    drawn = {roi["name"] for pair in run.steps.get(name="contours").result["data"]["pairs"]
+             for roi in pair["rois"]}  # fmt: skip
+    assert {"Brain", "GTV"} <= drawn
+    assert "Skull" not in drawn, "what is not to be drawn is still known by its name"
+    assert any(ds.overlay_array(0x6000).any() for ds in objects)
 
 
 def test_a_late_instance_makes_the_study_anew(project, apply, go, tmp_path):

@@ -143,10 +143,11 @@ def test_with_anonymisation_on_everything_that_is_sent_is_deidentified(section):
     (pipeline,), (route,) = file.pipelines, file.routes
     assert route.enabled
     assert route.deidentified_only
-    *_, deidentify, deliver = pipeline.steps
+    deidentify, *_, deliver = pipeline.steps
     assert (deidentify.step, deidentify.parameters) == ("deidentify", {"project": "netrt"})
-    assert deliver.parameters["kinds"] == ["overlay", "preview-sc"]
+    assert deliver.parameters["kinds"] == ["overlay", "preview", "preview-sc"]
     document, _ = read_file(write_yaml(result.project))
+    assert document.words == ("couch", "skull")
     if not section:
         assert (document.presets, document.rules) == (("netrt",), "")
         assert document.pseudonyms.kind == "keyed"

@@ -146,8 +146,8 @@ def translate(
     routes = _routes(source, given, with_previews)
     project = None
     if source.flag("anonymization.enabled"):
-        words = source.text("processing.overlay_series_description", 64)
-        project = project_of(content, text or write_yaml(content), words)
+        names = source("processing.ignore_contour_names_containing")
+        project = project_of(content, text or write_yaml(content), map(str, names))
     lines = [_line(key, value, with_previews, project) for key, value in given.items()]
     lines += [Line(key, value, f"{note}", is_taken=True) for key, value, note in source.shortened]
     return Translation(settings, routes, tuple(lines), project)
@@ -286,10 +286,11 @@ def _steps(source: _Source, given: Mapping[str, Any], with_previews: bool) -> li
         steps.append({"step": "preview", "with": pictures})
     if not source.flag("anonymization.enabled"):
         return [*steps, {"step": "deliver"}]
-    # NETRT sends what it makes; what becomes of the received instances stays here.
-    kinds = ["overlay", *(["preview-sc"] if with_previews else [])]
+    # First, because the Basic Profile takes overlay planes out. NETRT sends what it makes; what
+    # becomes of the received instances stays here.
+    kinds = ["overlay", *(["preview", "preview-sc"] if with_previews else [])]
     deidentify = {"step": "deidentify", "with": {"project": PROJECT}}
-    return [*steps, deidentify, {"step": "deliver", "with": {"kinds": kinds}}]
+    return [deidentify, *steps, {"step": "deliver", "with": {"kinds": kinds}}]
 
 
 def _line(key: str, value: Any, with_previews: bool, project: Mapping[str, Any] | None) -> Line:

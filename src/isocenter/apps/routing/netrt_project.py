@@ -6,7 +6,7 @@ Profile (PS3.15 E.2), which takes out more: dates, times, UIDs, and texts that n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from isocenter.core.deid.importers import import_netrt
@@ -16,13 +16,13 @@ PROJECT = "netrt"
 _PRESET = "netrt"
 
 
-def project_of(content: Mapping[str, Any], text: str, words: str) -> dict[str, Any]:
+def project_of(content: Mapping[str, Any], text: str, names: Iterable[str]) -> dict[str, Any]:
     """A document for ``deid-project create``.
 
     Args:
         content: of NETRT's configuration.
         text: the same as it was written, for the numbers of lines.
-        words: of the overlay series' description, which is the site's own and may stay.
+        names: of contours that are not drawn: they have to be known after de-identification.
 
     Raises:
         ConfigurationError: the section cannot be read.
@@ -30,7 +30,7 @@ def project_of(content: Mapping[str, Any], text: str, words: str) -> dict[str, A
     document: dict[str, Any] = {
         "description": "what NETRT takes out, on top of the Basic Profile",
         "options": ["clean-descriptors"],
-        "words": sorted({word for word in words.split() if word.isalpha()}),
+        "words": sorted({word for name in names for word in name.split() if word.isalpha()}),
     }
     if not isinstance(content.get("anonymization"), Mapping):
         return {**document, "presets": [_PRESET]}
