@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from isocenter.core.deid.policy import Policy
-from isocenter.core.deid.profile import Decision, decide
+from isocenter.core.deid.profile import Choices, Decision, Level, level_of
 from isocenter.core.deid.rules.site_rules import Rule
 from isocenter.core.deid.rules.values import ChangeKind
 from isocenter.core.deid.standard.actions import Action
 from isocenter.core.deid.standard.dictionary import attribute
+
+_PIXEL_DATA = 0x7FE00010
 
 
 class Fate(StrEnum):
@@ -70,17 +73,36 @@ _CHANGES: dict[ChangeKind, tuple[Fate, str]] = {
 
 def outcome(policy: Policy, sop_class_uid: str, tag: int) -> Outcome:
     """What becomes of an attribute at the top level of an object of a SOP class."""
-    vr = attribute(tag).vrs[0]
+    level = level_of(Choices.of(policy), sop_class_uid)
+    decision = level.decide(tag, attribute(tag).vrs[0])
     unless: list[str] = []
-    for rule in policy.rules.rules if policy.rules is not None else ():
-        if not rule.may_fit(tag):
-            continue
-        if _always_fits(rule, tag, vr):
-            fate, text = _CHANGES[rule.change.kind]
+    for rule in _rules_for(policy, tag):
+        if _always_fits(rule, tag, decision.vr):
+            fate, text = _of_rule(rule, level, tag, decision)
             return Outcome(fate, text, rule.name, tuple(unless))
         unless.append(rule.name)
-    fate, text = _of_profile(decide(policy, sop_class_uid, (tag,), vr))
+    fate, text = _of_profile(decision)
     return Outcome(fate, text, "", tuple(unless))
+
+
+def _rules_for(policy: Policy, tag: int) -> Iterator[Rule]:
+    """The site's rules that may decide an attribute, in their order."""
+    rules = policy.rules
+    if rules is None or not rules.touches(tag):  # such as what no rule may touch
+        return
+    for rule in rules.rules:
+        if rule.keeps(tag) if tag == _PIXEL_DATA else rule.may_fit(tag):
+            yield rule
+
+
+def _of_rule(rule: Rule, level: Level, tag: int, decision: Decision) -> tuple[Fate, str]:
+    kind = rule.change.kind
+    if decision.vr == "SQ" and kind not in (ChangeKind.REMOVE, ChangeKind.EMPTY):
+        return _ACTIONS[Action.RECURSE]
+    if kind is not ChangeKind.REMOVE:
+        return _CHANGES[kind]
+    made = replace(decision, action=Action.REMOVE, strict=False)
+    return _of_profile(level.least(tag, made))  # an object without what it needs is none
 
 
 def _of_profile(decision: Decision) -> tuple[Fate, str]:
