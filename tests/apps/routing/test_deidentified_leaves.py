@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pydicom
 import pytest
 from django.conf import settings
 
+from isocenter.apps.accounts.rights import Right
+from isocenter.apps.archive import queries as archive
 from isocenter.apps.archive.models import Instance
 from isocenter.apps.deid.services import ProjectDocument, change_project
 from isocenter.apps.routing import artifacts, queries
@@ -18,6 +23,8 @@ from isocenter.apps.routing.models import (
     Run,
     RunStep,
 )
+from isocenter.apps.routing.rows import run_detail
+from isocenter.apps.routing.run_page import live, step_detail
 from isocenter.apps.routing.services import (
     retry_delivery,
     retry_run,
@@ -235,6 +242,30 @@ def test_return_to_sender_is_no_way_out(study, project, apply, go):
     )
     with pytest.raises(PipelineError, match="before everything that it delivers"):
         start(study[0].study_uid, route_name="overlay")
+
+
+def test_who_a_pseudonym_is_cannot_be_read_off_a_run(study, project, apply, go):
+    project()
+    apply(steps=[DEIDENTIFY, CONTOURS, DELIVER])
+    run = ok(go(study[1]))
+    made = list(artifacts.outputs_of(run))
+    known = {value for item in made for value in (item.sop_uid, item.series_uid, item.digest)}
+    known |= {str(pydicom.dcmread(artifacts.absolute(made[0])).StudyInstanceUID)}
+    known.discard("")
+
+    shown = [
+        run_detail(run, links=False),
+        *(step_detail(step) for step in run.steps.all()),
+        live(run),
+        *(Path(path).read_text() for path in Run.objects.get(pk=run.pk).reports),
+    ]
+
+    for text in map(repr, shown):
+        assert not [value for value in known if value in text]
+    objects = [item for item in made if item.kind == "deidentified"]
+    output = archive.output(study[0].study_uid, objects[0].pk)
+    assert output.rights == (Right.DOWNLOAD, Right.REIDENTIFY)
+    assert objects[0].sop_uid in repr(run_detail(run)), "who may look them up sees them"
 
 
 def test_deidentified_copies_with_their_old_uids_do_not_make_originals_ours(

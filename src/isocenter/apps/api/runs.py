@@ -187,9 +187,11 @@ def start_run(request: HttpRequest, run: StartRun) -> Any:
 
 @router.get("/runs/{run_id}", response=with_problems(RunDetail), auth=needs(Right.VIEW))
 def get_run(request: HttpRequest, run_id: str) -> Any:
-    """One run, by its id or the beginning of it: steps, outputs, deliveries."""
+    """One run, by its id or the beginning of it: steps, outputs, deliveries. Of de-identified
+    outputs, UIDs and digests are for those who may look up pseudonyms (`reidentify`)."""
     run = queries.run(run_id)
-    return rows.run_detail(run) | {
+    links = principal_of(request).may(Right.REIDENTIFY)
+    return rows.run_detail(run, links=links) | {
         "reports": [place.rpartition(".")[2] for place in run.reports if "." in place]
     }
 

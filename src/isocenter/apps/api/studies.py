@@ -142,7 +142,8 @@ def download_study(request: HttpRequest, study_uid: str) -> Any:
 )
 def get_output(request: HttpRequest, study_uid: str, output_id: str) -> Any:
     """A file that a run made (`artifacts` of the run have its id). Pictures are for those who may
-    look; other files need `download`, DICOM instances `view-identified` as well."""
+    look; other files need `download`, DICOM instances `view-identified` as well, and those that
+    were de-identified `reidentify`: beside the study they say who a pseudonym is."""
     number = int(output_id) if output_id.isdecimal() and len(output_id) < 19 else 0
     found = queries.output(study_uid, number)
     for right in found.rights:

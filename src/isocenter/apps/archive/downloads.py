@@ -58,6 +58,9 @@ def output(study_uid: str, output_id: int) -> OutputFile:
         content_type = "application/dicom" if made.sop_uid else _guess(path)
         # DICOM objects carry the patient module of their source; the other formats do not.
         rights = (Right.DOWNLOAD, *((Right.VIEW_IDENTIFIED,) if made.sop_uid else ()))
+    if made.domain and not content_type.startswith("image/"):
+        # Beside the study here, what left of it says who a pseudonym is.
+        rights = (Right.DOWNLOAD, Right.REIDENTIFY)
     tag = f'"{made.digest[:32]}"'
     return OutputFile(path, made.kind, path.stat().st_size, tag, content_type, rights)
 

@@ -41,8 +41,12 @@ def run_row(item: Run) -> dict[str, Any]:
     }
 
 
-def run_detail(item: Run) -> dict[str, Any]:
-    """A run with everything that belongs to it."""
+def run_detail(item: Run, *, links: bool = True) -> dict[str, Any]:
+    """A run with everything that belongs to it.
+
+    Args:
+        links: say what ties the study to what left of it under a pseudonym.
+    """
     return run_row(item) | {
         "actor": item.actor,
         "worker": item.worker,
@@ -50,7 +54,7 @@ def run_detail(item: Run) -> dict[str, Any]:
         "trace": item.trace,
         "reports": list(item.reports),
         "steps": [step_row(step) for step in item.steps.all()],
-        "artifacts": [artifact_row(made) for made in artifacts.outputs_of(item)],
+        "artifacts": [artifact_row(made, links=links) for made in artifacts.outputs_of(item)],
         "deliveries": [delivery_row(row) for row in queries.deliveries_of(item)],
     }
 
@@ -70,9 +74,9 @@ def step_row(step: RunStep) -> dict[str, Any]:
     }
 
 
-def artifact_row(made: Artifact) -> dict[str, Any]:
-    """An output of a run; ``reused_from`` names the run that made it, when that is another."""
-    return {
+def artifact_row(made: Artifact, *, links: bool = True) -> dict[str, Any]:
+    """An output of a run; ``made_by`` names the run that made it, where it was used again."""
+    row = {
         "id": made.pk,
         "kind": made.kind,
         "role": made.role,
@@ -84,6 +88,9 @@ def artifact_row(made: Artifact) -> dict[str, Any]:
         "digest": made.digest,
         "made_by": str(made.run_id),
     }
+    if made.domain and not links:
+        row |= dict.fromkeys(("sop_uid", "series_uid", "path", "digest"), "")
+    return row
 
 
 def delivery_row(row: Delivery) -> dict[str, Any]:

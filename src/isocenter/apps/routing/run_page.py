@@ -140,7 +140,7 @@ def _outputs(run: Run) -> dict[str, Any]:
     series = (
         made.exclude(series_uid="")
         .order_by()
-        .values("kind", "series_uid", "state")
+        .values("kind", "series_uid", "state", "domain")
         .annotate(
             count=Count("pk"),
             size=Sum("size"),
@@ -153,15 +153,13 @@ def _outputs(run: Run) -> dict[str, Any]:
         .order_by("first")
     )
     named = _descriptions(run, [row["series_uid"] for row in series])
-    shown = files.values("pk", "kind", "role", "path", "size", "digest", "state", "run_id")
+    columns = ("pk", "kind", "role", "path", "size", "digest", "state", "run_id", "domain")
+    shown = files.values(*columns)
     montages = list(pictures.filter(role="Montage").values("pk", "role", "digest")[:MAX_PICTURES])
     others = pictures.exclude(role="Montage").values("pk", "role", "digest")
     return {
-        "series": [row | {"name": named.get(row["series_uid"]) or _role(row)} for row in series],
-        "files": [
-            row | {"name": row["path"].rsplit("/", 1)[-1], "reused": row["run_id"] != run.pk}
-            for row in shown[:MAX_FILES]
-        ],
+        "series": [_shown_series(row, named) for row in series],
+        "files": [_shown_file(row, run) for row in shown[:MAX_FILES]],
         "file_count": files.count(),
         "pictures": [*montages, *others[: MAX_PICTURES - len(montages)]],
         "picture_count": pictures.count(),
@@ -172,6 +170,17 @@ def _descriptions(run: Run, series_uids: Sequence[str]) -> dict[str, str]:
     """What the series are called that are in the archive already."""
     found = run.study.series.filter(series_uid__in=series_uids)
     return dict(found.values_list("series_uid", "series_description"))
+
+
+def _shown_file(row: Mapping[str, Any], run: Run) -> dict[str, Any]:
+    name = row["path"].rsplit("/", 1)[-1]
+    shown = {**row, "name": name, "reused": row["run_id"] != run.pk}
+    return shown | ({"digest": ""} if row["domain"] else {})
+
+
+def _shown_series(row: Mapping[str, Any], named: Mapping[str, str]) -> dict[str, Any]:
+    name = named.get(row["series_uid"]) or _role(row)
+    return {**row, "name": name} | ({"series_uid": ""} if row["domain"] else {})
 
 
 def _role(row: Mapping[str, Any]) -> str:
@@ -228,10 +237,10 @@ def _use(use: ArtifactUse, step: RunStep) -> dict[str, Any]:
         "pk": made.pk,
         "kind": made.kind,
         "role": made.role,
-        "name": made.path.rsplit("/", 1)[-1],
-        "uid": made.sop_uid,
+        "name": made.kind if made.domain else made.path.rsplit("/", 1)[-1],
+        "uid": "" if made.domain else made.sop_uid,
         "size": made.size,
-        "digest": made.digest,
+        "digest": "" if made.domain else made.digest,
         "state": str(made.state),
         "reused": made.run_id != step.run_id,
         "replaced": use.consumed_by_id is not None,

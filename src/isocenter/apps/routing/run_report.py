@@ -101,6 +101,9 @@ def _outputs(run: Run) -> list[dict[str, Any]]:
 def _output(kind: str, items: list[Artifact]) -> dict[str, Any]:
     roles = dict.fromkeys(item.role for item in items)
     path = artifacts.absolute(items[0])
+    if items[0].domain:  # neither its names nor its UIDs may be known by the study's
+        place = settings.LAYOUT.runs / Path(*Path(items[0].path).parts[:2])
+        return {"kind": kind, "role": "", "path": str(place), "count": len(items), "sop_uid": ""}
     return {
         "kind": kind,
         "role": items[0].role if len(roles) == 1 else "",

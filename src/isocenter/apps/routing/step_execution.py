@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import structlog
 from django.conf import settings
@@ -31,6 +32,7 @@ from isocenter.apps.routing.steps.base import (
     StepResult,
 )
 from isocenter.apps.routing.steps.registry import step as step_of
+from isocenter.apps.routing.unlinked import without_uids
 from isocenter.core.errors import ChildDied, PipelineError
 from isocenter.core.isolation import Limits, run_isolated
 
@@ -171,7 +173,12 @@ class StepExecution:
             cancelled=self._heartbeat.must_stop,
             private=asked.private,
         )
-        return self._step.finish(context, self._parameters, answer)
+        try:
+            return self._step.finish(context, self._parameters, answer)
+        except StepRefused as error:
+            if not context.domain:
+                raise
+            raise StepRefused(without_uids(str(error))) from None
 
     def _progress(self, fraction: float, message: str) -> None:
         if time.monotonic() - self._shown < PROGRESS_EVERY_S:
@@ -208,13 +215,11 @@ class StepExecution:
         row = self._row
         row.state = RunStep.State.DONE
         row.progress = 1.0
-        row.message = message
+        row.message = without_uids(message) if context.domain else message
         row.finished_at = Now()
-        row.inputs = [
-            *({"uid": item.sop_uid, "digest": item.digest} for item in context.instances),
-            *({"artifact": item.id, "digest": item.digest} for item in context.artifacts),
-        ]
-        row.result = {"folder": folder, "data": result.data}
+        row.inputs = _inputs(context)
+        data = without_uids(result.data) if context.domain else result.data
+        row.result = {"folder": folder, "data": data}
         if result.series_uids is not None:
             row.result["series_uids"] = list(result.series_uids)
         row.save()
@@ -226,6 +231,17 @@ class StepExecution:
         if Artifact.objects.filter(run=self._run, path__startswith=prefix).exists():
             name = f"{name}.{self._row.attempt}"
         return self._home / name
+
+
+def _inputs(context: StepContext) -> list[dict[str, Any]]:
+    """What went in; after ``deidentify`` nothing that tells the new names of the study."""
+    if context.domain:
+        instances = (item.artifact for item in context.instances)
+        return [{"artifact": key} for key in (*instances, *(a.id for a in context.artifacts))]
+    return [
+        *({"uid": item.sop_uid, "digest": item.digest} for item in context.instances),
+        *({"artifact": item.id, "digest": item.digest} for item in context.artifacts),
+    ]
 
 
 def log_text(row: RunStep) -> str:
