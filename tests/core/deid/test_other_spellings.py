@@ -9,6 +9,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from isocenter.core.deid.engine import Context, ObjectResult, deidentify_object
+from isocenter.core.deid.policy import Option
 from isocenter.core.deid.proof.identifiers import collect
 from isocenter.core.deid.proof.verifier import verify
 
@@ -62,3 +63,26 @@ def test_short_numbers_stay_numbers(ct: Dataset, deidentify: Deidentify) -> None
     ct.PatientID, ct.SoftwareVersions = "12-34", "1234"
     new, _ = deidentify(ct)
     assert new.SoftwareVersions == "1234"
+
+
+@pytest.mark.parametrize("keyword", ["SeriesNumber", "AcquisitionNumber", "PatientWeight", "KVP"])
+@pytest.mark.parametrize("whose", ["PatientID", "AccessionNumber", "PatientBirthDate"])
+def test_a_number_or_a_day_where_a_number_belongs(
+    ct: Dataset, encode: Encode, deidentify: Deidentify, tmp_path: Path, keyword: str, whose: str
+) -> None:
+    value = "19610203" if whose == "PatientBirthDate" else "47118866"
+    setattr(ct, whose, value)
+    setattr(ct, keyword, value)
+    path = tmp_path / "found.dcm"
+    path.write_bytes(encode(ct))
+    tag = f"({ct[keyword].tag.group:04X},{ct[keyword].tag.element:04X})"
+    assert tag in {finding.where for finding in verify([path], collect([path]))}
+    new, _ = deidentify(ct, Option.RETAIN_PATIENT_CHARACTERISTICS)
+    assert value not in str(new.get(keyword, ""))
+
+
+def test_numbers_that_are_a_part_of_a_number_stay(ct: Dataset, deidentify: Deidentify) -> None:
+    ct.PatientID, ct.AccessionNumber = "47118866", "512"
+    ct.SeriesNumber, ct.KVP, ct.InstanceNumber = "471188", "4.7118866", "512"
+    new, _ = deidentify(ct)
+    assert (new.SeriesNumber, new.KVP, new.InstanceNumber) == (471188, 4.7118866, 512)

@@ -150,7 +150,8 @@ class Replacer:
         self._secret = context.secret
         self._patient = context.patient
         self._clean = context.cleaner.clean
-        self._find = context.identifiers.matcher(context.policy).find
+        matcher = context.identifiers.matcher(context.policy)
+        self._find, self._in_numbers = matcher.find, matcher.in_numbers
         kept = Option.RETAIN_UIDS in context.policy.options
         self._uids = frozenset() if kept else context.identifiers.uids
         encoded = sorted(context.identifiers.encoded)
@@ -228,7 +229,7 @@ class Replacer:
             return self.fallback(decision, raw, character_set) if self._is_said(raw) else None
         if decision.check == "class" and not self._uids.isdisjoint(_uids(raw)):
             return self._uid(decision, raw, character_set)
-        if decision.check == "number" and raw.translate(None, _NUMBER):
+        if decision.check == "number" and (raw.translate(None, _NUMBER) or self._in_numbers(raw)):
             return self.fallback(decision, raw, character_set)
         if decision.check == "date" and not _is_date(decision.vr, raw):
             return self.fallback(decision, raw, character_set)

@@ -191,7 +191,9 @@ class Verifier:
     def _in_value(self, value: Value) -> set[str]:
         vr, raw = value.vr, value.raw
         if vr in _NUMBER_VRS and not raw.translate(None, _NUMERIC):
-            return self._in_private_number(raw) if value.private else set()
+            if value.private:
+                return self._in_private_number(raw)
+            return {"id"} if vr in ("DS", "IS") and self._matcher.in_numbers(raw) else set()
         if vr == "UI" and not raw.translate(None, b"0123456789.\\ \0"):
             if value.tag in CLASS_UIDS and not value.private:
                 return set()

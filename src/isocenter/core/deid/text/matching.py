@@ -31,6 +31,7 @@ _IS_UNSPACED = re.compile(f"[{_UNSPACED}]")
 _UID = re.compile(r"(?<![0-9.])[0-9]+(?:\.[0-9]+){3,}(?![0-9])")
 _PHONE = re.compile(r"(?<![0-9])[+(]{0,2}[0-9](?:[ ()/.\-]{0,3}[0-9]){5,17}(?![0-9])")
 _PHONE_TAIL = 7
+_WHOLE_NUMBER = re.compile(rb"(?:^|\\)[ +]*([0-9]{6,64})[ \0]*(?=\\|$)")
 _GAP = 3  # characters between two tokens of a term
 _LETTERS = str.maketrans(
     {"ø": "o", "ł": "l", "đ": "d", "æ": "ae", "œ": "oe", "ı": "i", "þ": "th", "ð": "d", "ħ": "h"}
@@ -159,6 +160,18 @@ class Matcher:
         return (token,) in self._whole or any(
             len(term.tokens) == 1 for term in self._by_first.get(token, ())
         )
+
+    def in_numbers(self, raw: bytes) -> bool:
+        """Whether a value of VR DS or IS is, as a whole, a patient's number, or a day.
+
+        Fewer than six digits are a number like any other, and so is a day among coordinates.
+        """
+        days = self._days if b"\\" not in raw else frozenset[str]()
+        for match in _WHOLE_NUMBER.finditer(raw):
+            digits = match[1].decode("ascii")
+            if self.is_known(digits) or digits in days:
+                return True
+        return False
 
     def has_uid(self, uid: str) -> bool:
         """Whether this UID is looked for."""
