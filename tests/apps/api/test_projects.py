@@ -31,7 +31,11 @@ def test_a_project_lives(admin: Caller) -> None:
     assert changes[1]["document"]["dates"] == "shift"
     assert admin.delete("projects/trial").status_code == 204
     assert admin.get("projects/trial").status_code == 404
-    assert admin.get("projects/trial/changes").json()["items"][0]["change"] == "removed"
+    first = admin.get("projects/trial/changes", limit=2).json()
+    assert [row["change"] for row in first["items"]] == ["removed", "changed"]
+    last = admin.get("projects/trial/changes", limit=2, cursor=first["next"]).json()
+    assert ([row["change"] for row in last["items"]], last["next"]) == (["made"], None)
+    assert admin.get("projects/never/changes").status_code == 404
     kinds = set(Event.objects.values_list("kind", "actor"))
     assert ("PROJECT_CHANGED", "a-administrator") in kinds
 

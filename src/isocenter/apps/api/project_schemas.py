@@ -65,7 +65,7 @@ class NewProject(Command):
     )
 
 
-class ProjectChange(Command):
+class ProjectWishes(Command):
     """A project as it shall be."""
 
     document: ProjectDocument

@@ -19,16 +19,17 @@ from isocenter.apps.api.project_schemas import (
     ImportedRow,
     ListForm,
     NewProject,
-    ProjectChange,
     ProjectInFull,
     ProjectRow,
     ProjectVersion,
+    ProjectWishes,
     PseudonymRow,
     Question,
     SecretRow,
 )
 from isocenter.apps.api.schemas import PageOf, Paging, with_problems
 from isocenter.apps.deid import queries, rows, services
+from isocenter.apps.deid.models import ProjectChange
 
 router = Router(tags=["projects"])
 
@@ -59,7 +60,7 @@ def get_project(request: HttpRequest, name: str) -> Any:
 
 
 @router.put("/projects/{name}", response=with_problems(ProjectInFull), auth=_MANAGE)
-def change_project(request: HttpRequest, name: str, project: ProjectChange) -> Any:
+def change_project(request: HttpRequest, name: str, project: ProjectWishes) -> Any:
     """Set what a project wants. Secret and pseudonyms stay; runs that have begun keep theirs."""
     changed = services.change_project(
         name,
@@ -90,8 +91,12 @@ def explain_attribute(request: HttpRequest, name: str, given: Query[Asked]) -> A
 def list_project_changes(request: HttpRequest, name: str, given: Query[Paging]) -> Any:
     """What became of a project, the newest first; of one that is gone too."""
     before = _number(given.cursor)
-    found = queries.changes(name, 10_000)
-    left = [item for item in found if before is None or item.version < before]
+    found = ProjectChange.objects.filter(name=name).order_by("-version")
+    if not found.exists():
+        queries.project(name)  # says which is near
+    if before is not None:
+        found = found.filter(version__lt=before)
+    left = list(found[: given.limit + 1])
     shown = left[: given.limit]
     more = encode([shown[-1].version]) if len(left) > len(shown) else None
     items = [
