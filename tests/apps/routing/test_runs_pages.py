@@ -256,3 +256,20 @@ def test_those_who_may_only_look_find_no_buttons(stored):
 
 def test_a_run_that_is_not_there(db):
     assert browser().get(f"/runs/{uuid.uuid4()}/").status_code == 404
+
+
+def test_a_deidentified_run_shows_no_new_names_and_offers_no_file_to_whom_it_is_not_for(
+    study, project, apply, go
+):
+    from isocenter.apps.routing import artifacts
+
+    project()
+    apply(steps=[{"step": "deidentify", "with": {"project": "trial"}}, {"step": "deliver"}])
+    run = go(study[1])
+    assert run.state == "done", run.reason
+    made = list(artifacts.outputs_of(run))
+
+    page = text_of(browser().get(f"/runs/{run.pk}/"))
+    assert "de-identified: not beside the study in the archive" in page
+    assert not [item for item in made if item.series_uid and item.series_uid in page]
+    assert page.count('aria-label="Download report.json"') == 1, "an administrator may"

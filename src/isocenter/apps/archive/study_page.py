@@ -34,6 +34,7 @@ KINDS = {
     "burn-in": "Series with burnt-in text",
     "seg": "Segmentation",
     "preview-sc": "Pictures as a DICOM series",
+    "deidentified": "De-identified series",
 }
 _BROKEN_UIDS = "The files are as they came; the index uses a UID of its own where it needs one."
 
