@@ -86,3 +86,12 @@ def test_numbers_that_are_a_part_of_a_number_stay(ct: Dataset, deidentify: Deide
     ct.SeriesNumber, ct.KVP, ct.InstanceNumber = "471188", "4.7118866", "512"
     new, _ = deidentify(ct)
     assert (new.SeriesNumber, new.KVP, new.InstanceNumber) == (471188, 4.7118866, 512)
+
+
+def test_bytes_that_an_option_keeps_are_looked_at(ct: Dataset, deidentify: Deidentify) -> None:
+    ct.add_new(0x00340007, "OB", b"20240229101112.5")  # Frame Origin Timestamp
+    new, _ = deidentify(ct, dates="keep")
+    assert new[0x00340007].value == b"20240229101112.5"
+    ct.add_new(0x00340007, "OB", b"of PID556677")
+    new, _ = deidentify(ct, dates="keep")
+    assert 0x00340007 not in new or b"PID" not in new[0x00340007].value

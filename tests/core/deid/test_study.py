@@ -182,6 +182,18 @@ def test_a_rule_for_one_attribute_excuses_no_other(originals: Path, tmp_path: Pa
     assert "(0008,0021)" in {finding.where for finding in found}
 
 
+def test_a_newborn_whose_dates_are_kept_leaves(originals: Path, tmp_path: Path) -> None:
+    for path in originals.iterdir():
+        dataset = dcmread(path)
+        dataset.PatientBirthDate = dataset.StudyDate = "20200214"
+        dataset.save_as(path)
+    assert verify([path], workers.look_at([path])[0].identifiers, Policy(dates="keep"))
+    report = deidentify_paths(originals.iterdir(), run_for(tmp_path / "out", Policy(dates="keep")))
+    assert report.studies[0].state == "released", report.studies[0].findings
+    written = [dcmread(path) for path in (tmp_path / "out").rglob("*.dcm")]
+    assert {(one.StudyDate, one.PatientBirthDate) for one in written} == {("20200214", "")}
+
+
 def test_a_patient_without_an_id_is_refused(originals: Path, tmp_path: Path) -> None:
     for path in originals.iterdir():
         dataset = dcmread(path)

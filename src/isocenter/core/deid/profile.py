@@ -257,7 +257,8 @@ class Level:
         if code == "K":
             if tag == _PATIENT_AGE:
                 return Decision(Action.ROUND, rule, keyword, vr)
-            return Decision(Action.KEEP, rule, keyword, vr, _check_of(vr))
+            bytes_too: Check = "bytes" if vr in ("OB", "UN") and tag not in _BULK else ""
+            return Decision(Action.KEEP, rule, keyword, vr, _check_of(vr) or bytes_too)
         # A defined term cannot be cleaned: it is one, or the Basic Profile has it.
         return Decision(Action.CLEAN, rule, keyword, vr) if vr in TEXT_VRS - {"CS"} else None
 

@@ -41,6 +41,8 @@ _PREAMBLE = 128
 _UID = r"2\.25\.[0-9]{20,}"
 _UID_NAME = re.compile(rf"(?:{_UID}/)*{_UID}(?:\.dcm)?")
 _REMEMBERED = 200_000
+# Patient's Birth Date; DateTime and Date of content items, of which one is the subject's.
+_MAY_BE_OF_BIRTH = frozenset((0x00100030, 0x0040A120, 0x0040A121))
 #: Days that stand for no day: the engine's dummy values.
 DUMMY_DAYS = frozenset(("19000101",))
 
@@ -130,6 +132,7 @@ class Verifier:
         encoded = sorted(identifiers.encoded, key=lambda text: (-len(text), text))
         self._encoded = re.compile(b"|".join(map(re.escape, encoded))) if encoded else None
         self._allowed = allowed
+        self._keeps_dates = policy.dates == "keep"
         self._rules = policy.rules if allowed.patient is not None else None
         self._original_days = identifiers.days
         self._days_by_tag: dict[int, frozenset[str]] = {}
@@ -219,6 +222,8 @@ class Verifier:
     def _may_stand(self, day: str, tag: int) -> bool:
         """Whether a day of the originals means another in an element with this tag."""
         if day in self._allowed.days:
+            return True
+        if self._keeps_dates and tag not in _MAY_BE_OF_BIRTH:  # a newborn's study
             return True
         if self._rules is None or self._allowed.patient is None:
             return False
