@@ -90,27 +90,9 @@ def run(request: dict[str, Any], progress: Progress, private: bytes) -> dict[str
     """
     told = StudyInstructions.opened(private)
     out_dir = Path(request["out_dir"])
-    out, held = out_dir / OBJECTS, out_dir / _HELD
+    out = out_dir / OBJECTS
     whole = bool(request.get("whole_studies", True))
-    order = Run(
-        out,
-        told.policy,
-        told.secret,
-        OnePatient(told.alias),
-        held,
-        lexicon=told.words,
-        whole_studies=whole,
-    )
-    inputs: list[dict[str, str]] = request["inputs"]
-    try:
-        report = deidentify_paths(
-            [Path(item["path"]) for item in inputs],
-            order,
-            processes=int(request.get("processes", 1)),
-            on_progress=progress,
-        )
-    finally:
-        shutil.rmtree(held, ignore_errors=True)  # what identifies stays with the originals
+    report = _deidentify(request, told, progress, whole_studies=whole)
     if len(report.studies) != 1:
         raise Refused(f"the files are of {len(report.studies)} studies, where one is wanted")
     write(report, out_dir / REPORTS)
@@ -122,10 +104,34 @@ def run(request: dict[str, Any], progress: Progress, private: bytes) -> dict[str
         "stamp": request.get("stamp", {}),
         "state": study.state if is_released or study.state != "released" else "refused",
         "reason": study.reason or ("" if is_released else "an object of it cannot be read"),
-        "outputs": _outputs(out, study, inputs, told) if is_released else [],
+        "outputs": _outputs(out, study, request["inputs"], told) if is_released else [],
         "reports": [str(path) for path in _reports(out_dir)],
         **_counts(report, study),
     }
+
+
+def _deidentify(
+    request: Mapping[str, Any], told: StudyInstructions, progress: Progress, *, whole_studies: bool
+) -> BatchReport:
+    out_dir = Path(request["out_dir"])
+    order = Run(
+        out_dir / OBJECTS,
+        told.policy,
+        told.secret,
+        OnePatient(told.alias),
+        out_dir / _HELD,
+        lexicon=told.words,
+        whole_studies=whole_studies,
+    )
+    try:
+        return deidentify_paths(
+            [Path(item["path"]) for item in request["inputs"]],
+            order,
+            processes=int(request.get("processes", 1)),
+            on_progress=progress,
+        )
+    finally:
+        shutil.rmtree(out_dir / _HELD, ignore_errors=True)  # it stays with the originals
 
 
 def new_uid(sop_uid: str, told: StudyInstructions) -> str:

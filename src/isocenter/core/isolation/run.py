@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -124,22 +124,8 @@ class _Child:
             "memory_bytes": limits.memory_bytes,
             "timeout_s": limits.timeout_s,
         }
-        command = [sys.executable, "-m", "isocenter.core.isolation.child", json.dumps(order)]
-        environment = {k: v for k, v in os.environ.items() if not k.startswith(_SECRETS)}
-        environment["PYTHONUNBUFFERED"] = "1"
         try:
-            self._guard = LAUNCHER.start(
-                lambda: subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=printed_out,
-                    stderr=printed_out,
-                    cwd=work_dir,
-                    env=environment,
-                    pass_fds=theirs,
-                    start_new_session=True,
-                )
-            )
+            self._guard = _start(order, printed_out, theirs, work_dir)
         except BaseException:
             os.close(self._messages)
             os.close(self._printed)
@@ -230,6 +216,27 @@ class _Child:
         os.close(self._printed)
         if self._whisper is not None:
             self._whisper.close()
+
+
+def _start(
+    order: Mapping[str, Any], printed_out: int, theirs: Sequence[int], work_dir: Path
+) -> subprocess.Popen[bytes]:
+    """The guard, which inherits these pipes and nothing else that is secret."""
+    command = [sys.executable, "-m", "isocenter.core.isolation.child", json.dumps(order)]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(_SECRETS)}
+    environment["PYTHONUNBUFFERED"] = "1"
+    return LAUNCHER.start(
+        lambda: subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=printed_out,
+            stderr=printed_out,
+            cwd=work_dir,
+            env=environment,
+            pass_fds=theirs,
+            start_new_session=True,
+        )
+    )
 
 
 class _Whisper:
