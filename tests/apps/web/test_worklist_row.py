@@ -74,7 +74,7 @@ def test_who_may_not_see_identities_never_gets_the_row_of_who_may() -> None:
         {"flags": []},
         {"last_received_at": timezone.now() - timedelta(days=3)},
     ],
-    ids=str,
+    ids=lambda change: next(iter(change)),
 )
 def test_what_changed_is_shown(change: dict[str, object]) -> None:
     before = row_html(study(), Standing(), identified=True)
