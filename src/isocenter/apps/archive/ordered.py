@@ -70,8 +70,29 @@ def count_of(found: QuerySet[Any], most: int) -> tuple[int, bool]:
     return max(reckoned, most), True
 
 
-def pick(keys: list[Key], place: Key | None, count: int, *, descends: bool) -> list[Key]:
-    """The same from keys that are all here. The database sorts texts by code point as Python."""
-    if place is not None:
-        keys = [key for key in keys if (key < place if descends else key > place)]
-    return sorted(keys, reverse=descends)[:count]
+def gathered(
+    found: QuerySet[Any], place: Key | None, count: int, *, descends: bool
+) -> tuple[list[Key], int]:
+    """The next of a place where few match, and how many match: all are read, then sorted.
+
+    Returns:
+        the keys in order, and the number of all, of which none more than ``MOST + 1`` were read;
+        the keys are of no use then.
+    """
+    keys = keys_of(found).annotate(row=F("pk")).values_list("sort_key", "row")
+    statement, parameters = keys[: MOST + 1].query.sql_with_params()
+    way, side = ("DESC", "<") if descends else ("ASC", ">")
+    after = f"WHERE (sort_key, row) {side} (%s, %s)" if place else ""
+    # One row at least comes back, with the number.
+    query = f"""
+        WITH matching AS MATERIALIZED ({statement})
+        SELECT total, sort_key, row FROM (SELECT count(*) AS total FROM matching) AS counted
+        LEFT JOIN (
+            SELECT sort_key, row FROM matching {after}
+            ORDER BY sort_key {way}, row {way} LIMIT %s
+        ) AS page ON true ORDER BY sort_key {way}, row {way}
+    """  # noqa: S608 - the statement is Django's, its values are parameters
+    with connection.cursor() as cursor:
+        cursor.execute(query, (*parameters, *(place or ()), count))
+        rows = cursor.fetchall()
+    return [(key, row) for _, key, row in rows if row is not None], rows[0][0]

@@ -79,8 +79,8 @@ def _sentence(study: Study) -> str:
 def series_of(study: Study, *, identified: bool) -> list[dict[str, Any]]:
     """Cards: the series as they came, then those that runs made, with their run."""
     pictures = thumbnails(study, identified=identified)
-    makers = _makers(study)
-    rows = Series.objects.filter(study=study).order_by("is_derived", "series_number", "id")
+    rows = list(Series.objects.filter(study=study).order_by("is_derived", "series_number", "id"))
+    makers = _makers(study) if any(row.is_derived for row in rows) else {}
     return [
         {
             "uid": row.series_uid,

@@ -24,29 +24,32 @@ def stamp_of(study: Study, *, with_events: bool) -> str:
         with_events: whether the page shows them.
     """
     series = Series.objects.filter(study=study)
+    runs = _runs(study)
     found = [
         [getattr(study, field.attname) for field in Study._meta.concrete_fields],
         series.aggregate(Count("pk"), Max("pk"), Sum("instance_count")),
         changed_at(study.study_uid),
-        _runs(study),
-        _outputs(study),
-        _deliveries(study),
+        runs,
+        *((_steps(study), _outputs(study), _deliveries(study)) if runs else ()),  # all of runs
         _newest_event(study) if with_events else None,
     ]
     return hashlib.blake2b(repr(found).encode("utf-8", "replace"), digest_size=9).hexdigest()
 
 
 def _runs(study: Study) -> list[Any]:
-    from isocenter.apps.routing.models import Run, RunStep
+    from isocenter.apps.routing.models import Run
 
     fields = ("pk", "state", "started_at", "finished_at", "reason", "reports")
-    open_states = (Run.State.QUEUED, Run.State.RUNNING)
     runs = Run.objects.filter(study=study)
+    return list(runs.order_by("-created_at").values_list(*fields)[:MOST_RUNS])
+
+
+def _steps(study: Study) -> list[Any]:
+    from isocenter.apps.routing.models import Run, RunStep
+
+    open_states = (Run.State.QUEUED, Run.State.RUNNING)
     steps = RunStep.objects.filter(run__study=study, run__state__in=open_states)
-    return [
-        list(runs.order_by("-created_at").values_list(*fields)[:MOST_RUNS]),
-        list(steps.order_by("pk").values_list("pk", "state", "progress", "message")),
-    ]
+    return list(steps.order_by("pk").values_list("pk", "state", "progress", "message"))
 
 
 def _outputs(study: Study) -> list[Any]:

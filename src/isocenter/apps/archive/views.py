@@ -57,12 +57,14 @@ def study(request: HttpRequest, study_uid: str) -> HttpResponse:
 
 def _parts(request: HttpRequest, row: Study) -> dict[str, Any]:
     principal = principal_of(request)
+    runs = study_page.runs_of(row)
     parts = {
         "state": study_page.state_of(row),
         "series": study_page.series_of(row, identified=principal.may(Right.VIEW_IDENTIFIED)),
-        "runs": study_page.runs_of(row),
-        "outputs": study_page.outputs_of(row),
-        "deliveries": study_page.deliveries_of(row),
+        "runs": runs,
+        # What is made and sent is made and sent by runs.
+        "outputs": study_page.outputs_of(row) if runs else {},
+        "deliveries": study_page.deliveries_of(row) if runs else [],
     }
     if principal.may(Right.VIEW_EVENTS):  # they say who looked
         parts["events"] = study_page.events_of(row)

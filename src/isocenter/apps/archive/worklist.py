@@ -5,8 +5,11 @@ How it stays fast, whatever is searched for:
 1. The index of the sort order is walked, by the stages of `ordered` as far as what was found so
    far promises a whole page. What many studies match fills its page there.
 2. Else few match. Their sort keys, `MOST` at most, are read in one pass, words by the index of
-   ``words`` (migration ``0002_worklist``), and sorted here.
+   ``words`` (migration ``0002_worklist``), and sorted.
 3. Where even that is too much (all of them lie far back in the order), the walk goes on.
+
+Two words of a name are looked up together (migration ``0005_name_pairs``), and without a walk
+before: to find those in both of two long lists takes long, however few they are.
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from functools import partial
+from itertools import combinations
 from typing import Any
 
 from django.db.models import BooleanField, F, Func, Q, QuerySet, Value
@@ -27,8 +32,7 @@ from isocenter.apps.archive.ordered import (
     MOST,
     Key,
     count_of,
-    keys_of,
-    pick,
+    gathered,
     walk,
     walked,
 )
@@ -37,6 +41,7 @@ from isocenter.runtime.days import end_of_day, start_of_day
 
 PAGE = 50
 _NEW_MOST = 100
+_START = 3  # letters of a word in the index of pairs
 
 #: Attributes that tell who the patient is: searched and sorted by those who may see them.
 IDENTIFYING = frozenset(
@@ -187,15 +192,18 @@ def worklist(
     everything: QuerySet[Any] = Study.objects.annotate(sort_key=SORTS[name])
     found = everything.filter(condition)
     way = walk(everything, place, descends=descends)
-    taken = list(way[: limit + 1]) if asked.is_empty else walked(way, condition, limit + 1)
+    taken: list[Key] = []
     total: tuple[int, bool] | None = None
+    if asked.is_empty:
+        taken = list(way[: limit + 1])
+    elif not _pairs(asked):
+        taken = walked(way, condition, limit + 1)
     if len(taken) <= limit and not asked.is_empty:
-        keys = list(keys_of(found)[: MOST + 1])
-        if len(keys) > MOST:
+        taken, matching_count = gathered(found, place, limit + 1, descends=descends)
+        if matching_count > MOST:
             taken = list(walk(found, place, descends=descends)[: limit + 1])
         else:
-            taken = pick(keys, place, limit + 1, descends=descends)
-            total = len(keys), False
+            total = matching_count, False
     count, is_about = total or count_of(found, MOST if asked.is_empty else FEW)
     newest = Study.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
     shown, before, after = _slice(taken, limit, cursor)
@@ -261,27 +269,39 @@ def _condition(asked: WorklistFilter, *, identified: bool) -> Q:
     condition = Q()
     for part in (*_texts(asked, identified=identified), *_dates(asked), *_rest(asked)):
         condition &= part
+    if pairs := _pairs(asked):
+        # The last: where rows are looked at one by one, few come so far.
+        template = 'archive_name_pairs("archive_study"."patient_name") @> %(expressions)s::text[]'
+        condition &= Q(Func(Value(pairs), template=template, output_field=BooleanField()))
     return condition
+
+
+def _pairs(asked: WorklistFilter) -> list[str]:
+    """The beginnings of every two long words of the name, as the index of pairs has them."""
+    words = _words(asked.patient_name)
+    starts = sorted({word[:_START] for word in words if len(word) >= _START})
+    return [f"{one}+{other}" for one, other in combinations(starts, 2)]
 
 
 def _texts(asked: WorklistFilter, *, identified: bool) -> list[Q]:
     conditions: list[Q] = []
+    match = partial(_words_match, by_index=not _pairs(asked))
     text = asked.text.strip()
     if _UID.fullmatch(text):
         conditions.append(Q(study_uid__startswith=text))
     elif text:
         weight = "" if identified else "D"
         each = [f"('{word}':*{weight} | '{word.upper()}')" for word in _words(text)]
-        conditions += _words_match(each)
+        conditions += match(each)
     for name, weight in _WEIGHTS.items():
         each = [f"'{word}':*{weight}" for word in _words(getattr(asked, name))]
-        conditions += _words_match(each)
+        conditions += match(each)
     birth_date = "".join(_words(asked.patient_birth_date))
     if birth_date:
-        conditions += _words_match([f"'B{birth_date}':*"])
+        conditions += match([f"'B{birth_date}':*"])
     modalities = [word.upper() for given in asked.modalities for word in _words(given)]
     if modalities:
-        conditions += _words_match(["(" + " | ".join(f"'{word}'" for word in modalities) + ")"])
+        conditions += match(["(" + " | ".join(f"'{word}'" for word in modalities) + ")"])
     return conditions
 
 
@@ -289,12 +309,14 @@ def _words(text: str) -> list[str]:
     return [word.lower() for word in _WORD.findall(text)]
 
 
-def _words_match(each: Sequence[str]) -> list[Q]:
+def _words_match(each: Sequence[str], *, by_index: bool) -> list[Q]:
     """All of these parts of a tsquery; letters and digits are all that words have in them."""
     if not each:
         return []
     query = " & ".join(each)
-    template = '"archive_study"."words" @@ %(expressions)s::tsquery'
+    # IS TRUE changes nothing but that the index of words is not read.
+    use = "" if by_index else " IS TRUE"
+    template = f'("archive_study"."words" @@ %(expressions)s::tsquery){use}'
     return [Q(Func(Value(query), template=template, output_field=BooleanField()))]
 
 

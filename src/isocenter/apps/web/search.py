@@ -6,20 +6,24 @@ What tells who was searched for goes into the address sealed, as ``q``; the rest
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import date
 from typing import Any
 from urllib.parse import urlencode
 
 from django import forms
 from django.http import QueryDict
+from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils.safestring import SafeString
 
 from isocenter.apps.archive.models import Study
 from isocenter.apps.archive.queries import IDENTIFYING, Cursor, WorklistFilter
+from isocenter.apps.web.kept import Kept
 from isocenter.runtime.web.sealed import seal, unseal
 
 _LISTS = ("states",)
+_kept = Kept(200)  # of about 8 KB each
 _DAY = {"type": "date", "autocomplete": "off"}
 _PLAIN = {"autocomplete": "off", "dir": "auto", "spellcheck": "false"}
 
@@ -103,6 +107,23 @@ def form_from(query: QueryDict) -> SearchForm:
         if name in IDENTIFYING:
             data[name] = str(value)
     return SearchForm(data)
+
+
+def filters_html(form: SearchForm, asked: WorklistFilter | None, *, identified: bool) -> SafeString:
+    """The fields below the search box.
+
+    Args:
+        asked: what the form says; None where it has errors.
+    """
+
+    def make() -> SafeString:
+        return render_to_string(
+            "web/worklist_filters.html", {"form": form, "identified": identified}
+        )
+
+    if asked is None:
+        return make()
+    return _kept.get((replace(asked, text="", sort=""), identified), make)
 
 
 def values_of(asked: WorklistFilter) -> dict[str, Any]:

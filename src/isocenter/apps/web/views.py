@@ -14,7 +14,7 @@ from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.audit.services import record
 from isocenter.apps.web import services
 from isocenter.apps.web.queries import groups_of, saved_filters
-from isocenter.apps.web.search import SearchForm, address, chips, form_from, values_of
+from isocenter.apps.web.search import SearchForm, address, chips, filters_html, form_from, values_of
 from isocenter.apps.web.worklist_page import first_page, refreshed, saved_with_urls, sending_help
 from isocenter.core.errors import IsocenterError
 from isocenter.runtime.web.paging import is_part
@@ -57,6 +57,7 @@ def _page(
     }
     if not identified:
         form.hide_identity()
+    context["filters_html"] = filters_html(form, asked, identified=identified)
     if asked is None:
         context |= {"has_errors": True}
         return render(request, "web/worklist.html", context, status=400)

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 from django.conf import settings
 from django.http import HttpRequest
+from django.utils.safestring import SafeString, mark_safe
 
 from isocenter.apps.accounts.rights import Principal, Right
 from isocenter.apps.archive.models import Study
@@ -25,6 +26,7 @@ from isocenter.apps.archive.queries import (
 )
 from isocenter.apps.routing.queries import Standing, standing
 from isocenter.apps.web.search import address, address_of
+from isocenter.apps.web.worklist_row import row_html
 from isocenter.runtime.state_files import read_state
 from isocenter.runtime.web.paging import Page
 from isocenter.runtime.web.sealed import seal, unseal
@@ -72,6 +74,11 @@ def rows_of(studies: Sequence[Study]) -> list[Row]:
     return [Row(study, found.get(study.pk, Standing())) for study in studies]
 
 
+def _html(rows: Sequence[Row], *, identified: bool) -> SafeString:
+    parts = [row_html(row.study, row.standing, identified=identified) for row in rows]
+    return mark_safe("".join(parts))  # noqa: S308 - of templates that escape
+
+
 def columns(asked: WorklistFilter, *, identified: bool) -> list[Column]:
     """The headings, each with the address that sorts by it."""
     made = []
@@ -106,6 +113,7 @@ def first_page(
     live = live_address(asked, found.studies, rows, found.newest, is_first=found.previous is None)
     return found, {
         "rows": rows,
+        "rows_html": _html(rows, identified=identified),
         "page": paging,
         "columns": columns(asked, identified=identified),
         "live_url": live,
@@ -130,7 +138,8 @@ def refreshed(
     if seen == request.GET.get("seen"):
         return None
     live = live_address(asked, studies, rows, newest, is_first=is_first, new=new)
-    return {"rows": rows, "new": new, "live_url": live, "first_url": address(asked)}
+    html = _html(rows, identified=identified)
+    return {"rows_html": html, "new": new, "live_url": live, "first_url": address(asked)}
 
 
 def live_address(

@@ -44,7 +44,17 @@ class _TooLong(Exception):
 
 
 class BoundedHandler(ASGIHandler):
-    """Django's ASGI application with bounds on bodies."""
+    """Django's ASGI application with bounds on bodies, and one way into a thread and back.
+
+    All middleware and views are synchronous; Django would still come back to the event loop
+    between them.
+    """
+
+    def load_middleware(self, is_async: bool = False) -> None:
+        super().load_middleware(is_async=False)
+
+    async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
+        return await sync_to_async(self.get_response, thread_sensitive=True)(request)
 
     async def handle(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         is_upload = scope["method"] == "POST" and scope["path"].startswith(UPLOADS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
@@ -17,6 +18,7 @@ BACKLOG = 256
 POOL_SIZE = 12
 POOL_WAIT_S = 10
 GRACE_S = 3
+COLLECT_EVERY = (20_000, 20, 20)  # objects more than before; collections of each generation
 NICE = 5  # a page may come a little later, what a sender sends must not
 
 
@@ -33,6 +35,7 @@ def run_web(settings: Settings) -> None:
 
     layout = Layout(settings.data_dir)
     clear_leftovers()
+    spare_the_collector()
     listener = listen(settings.web.host, settings.web.port)
     config = uvicorn.Config(
         application,
@@ -51,6 +54,17 @@ def run_web(settings: Settings) -> None:
     write_state(state_file, {"host": host, "port": port, **process_identity(os.getpid())})
     with listener:
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def spare_the_collector() -> None:
+    """Leave out of garbage collection what is here for good, and look less often at the rest.
+
+    A page makes thousands of objects that go by their own count; looking through all modules for
+    cycles meanwhile is a tenth of its time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT_EVERY)
 
 
 def use_connection_pool() -> None:
