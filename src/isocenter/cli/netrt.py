@@ -25,8 +25,7 @@ def import_netrt(
         Path | None,
         typer.Option(
             help="A folder for isocenter.yaml, routes.yaml and, where NETRT anonymises, "
-            "project.yaml, or a file NAME.yaml for the "
-            "routes; default: print.",
+            "project.yaml, or a file NAME.yaml for the routes; default: print.",
             show_default=False,
         ),
     ] = None,
@@ -54,20 +53,19 @@ def import_netrt(
         emit({"settings": result.settings, "routes": result.routes, "project": result.project,
               "keys": lines}, True)  # fmt: skip
         return
+    keys = _commented("keys:", "\n".join(notes))
     together = _commented("isocenter.yaml:", settings)
     if project:
         together += _commented(f"{PROJECT_FILE}:", project)
-    together += _commented("keys:", "\n".join(notes))
     if out is None:
-        typer.echo(together + routes, nl=False)
+        typer.echo(together + keys + routes, nl=False)
         return
     if out.suffix in (".yaml", ".yml"):
-        beside = {out.with_suffix(f".{PROJECT_FILE}"): project} if project else {}
-        _write({out: together + routes} | beside)
+        files, project_file = {out: together + keys + routes}, out.with_suffix(f".{PROJECT_FILE}")
     else:
-        routes = _commented("keys:", "\n".join(notes)) + routes
-        files = {out / "isocenter.yaml": settings, out / "routes.yaml": routes}
-        _write(files | ({out / PROJECT_FILE: project} if project else {}))
+        files = {out / "isocenter.yaml": settings, out / "routes.yaml": keys + routes}
+        project_file = out / PROJECT_FILE
+    _write(files | ({project_file: project} if project else {}))
     for line in result.lines:
         if not line.is_taken:
             typer.secho(f"note: {line.key}: {line.fate}", err=True)

@@ -48,9 +48,9 @@ def run_isolated(
     """Run a function in a child process that can be killed, and return what it returns.
 
     The function is ``def run(request: dict, progress: Progress) -> dict``; both dicts are JSON.
-    With ``private`` it is ``def run(request, progress, private: bytes)``.
-    Its process and all that it starts are gone when this returns or raises, and also when this
-    process is killed. Several may run at once, each with a ``work_dir`` of its own.
+    With ``private`` it is called as ``run(request, progress, private)``. Its process and all that
+    it starts are gone when this returns or raises, and also when this process is killed. Several
+    may run at once, each with a ``work_dir`` of its own.
 
     Args:
         target: ``package.module:function``.
@@ -76,15 +76,8 @@ def run_isolated(
         request_path = Path(exchange, "request.json")
         answer_path = Path(exchange, "answer.json")
         request_path.write_text(json.dumps(request), encoding="utf-8")
-        child = _Child(
-            target,
-            request_path=request_path,
-            answer_path=answer_path,
-            work_dir=work_dir,
-            limits=limits,
-            log=log,
-            private=private,
-        )
+        paths = {"request_path": request_path, "answer_path": answer_path, "work_dir": work_dir}
+        child = _Child(target, **paths, limits=limits, log=log, private=private)
         try:
             verdict = child.watch(on_progress, cancelled)
         finally:
