@@ -62,6 +62,12 @@ _TAGS = {
     )
     for vr in _VRS
 }
+#: Attributes of every object here that come with any VR; UN is what the writer did not know.
+IDENTIFYING = (
+    "PatientName", "PatientID", "PatientBirthDate", "StudyDate", "AccessionNumber",
+    "InstitutionName", "StudyInstanceUID",
+)  # fmt: skip
+_OTHER_VRS = ("LO", "SH", "ST", "LT", "UT", "UC", "CS", "AE", "UR", "OB", "UN")
 OPTIONS = [option for option in Option if not option.value.startswith("retain-")]
 
 
@@ -136,6 +142,17 @@ def data_sets(draw: st.DrawFn, names: tuple[str, str], depth: int = 0) -> Datase
     return dataset
 
 
+def rewrite(dataset: Dataset, keyword: str, vr: str) -> None:
+    """Give an attribute another VR, where its text can be written with that."""
+    value = str(dataset[keyword].value)
+    if vr in ("OB", "UN"):
+        codec = pydicom.charset.python_encoding[dataset.SpecificCharacterSet]
+        encoded = value.encode(codec)
+        dataset.add_new(dataset[keyword].tag, vr, encoded + b" " * (len(encoded) % 2))
+    elif value.isascii() or vr not in ("CS", "AE", "UR"):
+        dataset.add_new(dataset[keyword].tag, vr, value)
+
+
 @st.composite
 def objects(draw: st.DrawFn) -> Dataset:
     character_set = draw(st.sampled_from(sorted(NAMES)))
@@ -149,6 +166,8 @@ def objects(draw: st.DrawFn) -> Dataset:
     dataset.AccessionNumber, dataset.InstitutionName = ACCESSION, HOSPITAL
     dataset.ReferencedImageSequence = Sequence([Dataset()])
     dataset.ReferencedImageSequence[0].ReferencedSOPInstanceUID = OLD_UIDS[0]
+    for keyword in draw(st.lists(st.sampled_from(IDENTIFYING), unique=True)):
+        rewrite(dataset, keyword, draw(st.sampled_from(_OTHER_VRS)))
     if draw(st.booleans()):
         dataset.add_new(0x60020022, "LO", HOSPITAL)
         dataset.add_new(0x60024000, "LT", ID)
@@ -205,7 +224,7 @@ def run(
 
 def forms(dataset: Dataset, dates: str) -> list[bytes]:
     """The identifiers as bytes in the character sets that the object can be written in."""
-    family, given_name = str(dataset.PatientName).split("^")
+    family, given_name = NAMES[dataset.SpecificCharacterSet]
     words = [family, family.upper(), ID, ACCESSION, HOSPITAL, f"{BIRTH:%Y%m%d}", *OLD_UIDS]
     words += [f"{STUDY:%Y%m%d}", f"{STUDY:%d.%m.%Y}", f"{STUDY:%d %b %Y}", f"{BIRTH:%Y-%m-%d}"]
     if len(given_name) > 3:

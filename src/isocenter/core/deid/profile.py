@@ -33,7 +33,14 @@ TEXT_VRS = frozenset(("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"
 DATE_VRS = frozenset(("DA", "DT", "TM"))
 _NUMBER_TEXT_VRS = frozenset(("DS", "IS"))
 _BULK_VRS = frozenset(("OB", "OD", "OF", "OL", "OV", "OW", "UN"))
-_FAMILIES = (TEXT_VRS, DATE_VRS, _NUMBER_TEXT_VRS, _BULK_VRS, frozenset(("US", "SS", "UL", "SL")))
+# A time is no date: what is one in six digits is another in the other.
+_DAY_VRS = frozenset(("DA", "DT"))
+_FAMILIES = (TEXT_VRS, _DAY_VRS, _NUMBER_TEXT_VRS, _BULK_VRS, frozenset(("US", "SS", "UL", "SL")))
+
+#: Actions after which nothing of the old value is there.
+_NEW_VALUES = frozenset(
+    (Action.EMPTY, Action.DUMMY, Action.PSEUDONYM, Action.UID, Action.SHIFT, Action.ROUND)
+)
 
 _PATIENT_NAME, _PATIENT_ID, _BIRTH_DATE = 0x00100010, 0x00100020, 0x00100030
 _PATIENT_AGE = 0x00101010
@@ -202,6 +209,8 @@ class Level:
         if unexpected and made.action in (Action.KEEP, Action.CLEAN, Action.RECURSE):
             made = self._resolve("X/Z/D", "unexpected VR", tag, keyword, known.vrs[0])
             return Decision(Action.REMOVE, made.rule, keyword, vr) if made.strict else made
+        if made.action in _NEW_VALUES and made.vr not in known.vrs and known is not NO_ATTRIBUTE:
+            return replace(made, vr=known.vrs[0])  # a new value is written as PS3.6 has it
         return made
 
     def _ruled(self, tag: int, keyword: str, vr: str, entry: Entry | None) -> Decision:

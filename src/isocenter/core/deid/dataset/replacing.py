@@ -23,7 +23,7 @@ from isocenter.core.dicom.charsets import TextDecoder, text_decoder
 if TYPE_CHECKING:
     from isocenter.core.deid.engine import Context
 
-_PATIENT_NAME_VR = "PN"
+_PATIENT_NAME = "PatientName"
 _REMEMBERED = 100_000
 _NUMBER = b"0123456789+-.eE \\\0"
 _ONE_TEXT_VRS = frozenset(("LT", "ST", "UT", "UR"))  # a backslash is text there (PS3.5 6.2)
@@ -293,7 +293,7 @@ class Replacer:
     def _pseudonym(
         self, decision: Decision, raw: bytes, character_set: CharacterSet
     ) -> NewValue | None:
-        is_name = decision.vr == _PATIENT_NAME_VR
+        is_name = decision.keyword == _PATIENT_NAME  # whatever VR it came with
         text = self._patient.patient_name if is_name else self._patient.patient_id
         return self.written(text, Action.PSEUDONYM, decision, character_set)
 

@@ -191,6 +191,10 @@ class Walker:
         )
         if decision.action is Action.KEEP and head.vr in (b"OB", b"OW"):
             return Walked(position, None)
+        if decision.action in (Action.EMPTY, Action.DUMMY, Action.PSEUDONYM):
+            new = self._replacer.new_value(decision, b"", around.character_set)
+            written = self._writer.written(head, decision, b"", new, around)
+            return Walked(position, written.pieces)
         self._writer.record(head, decision, Action.REMOVE, b"", "", around)
         return Walked(position, [])
 

@@ -8,18 +8,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from unicodedata import normalize
 
 from isocenter.core.deid.dataset.values import Value, read_values
 from isocenter.core.deid.policy import DEFAULT_POLICY, Option, Policy
-from isocenter.core.deid.standard.dictionary import attribute
+from isocenter.core.deid.standard.dictionary import attribute, value_representation
 from isocenter.core.deid.standard.standard_uids import is_standard_uid, names_instances
 from isocenter.core.deid.text.concepts import IDENTIFYING_CONCEPTS
+from isocenter.core.deid.text.date_notations import written_dates
 from isocenter.core.deid.text.matching import LONG_TERM, Matcher, Term, fold, spellings, tokens_of
 from isocenter.core.deid.text.names import is_no_name, name_terms
 
-_TEXT_VRS = frozenset(("AE", "CS", "LO", "LT", "SH", "ST", "UC", "UN", "UT", "PN"))
+_BINARY_VRS = frozenset(
+    ("AT", "FD", "FL", "OB", "OD", "OF", "OL", "OV", "OW", "SL", "SS", "SV", "UL", "UN", "US", "UV")
+)
+_OF_THEMSELVES = frozenset(("DA", "DT", "PN", "UI"))  # their values need no attribute to say it
+_IS_UID = re.compile(rb"[0-9.\\ \0]*[0-9]\.[0-9][0-9.\\ \0]*").fullmatch
+# Patient's birth and death date in alternative calendar (PS3.3 C.7.1.1).
+_OTHER_CALENDARS = frozenset((0x00100033, 0x00100034))
+_OF_BIRTH = frozenset((0x00100030, 0x00100033))
 _DAY = re.compile(r"(?:1[89]|2[01])[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])")
 _WORDS = re.compile(r"[\W\d_]+")
 _OF_STREETS = frozenset(  # words of addresses that are nobody's
@@ -120,6 +129,10 @@ KINDS: dict[str, tuple[int, ...]] = {
 _KIND_OF = {tag: kind for kind, tags in KINDS.items() for tag in tags}
 #: Kinds that are people's: no option retains them.
 OF_PEOPLE = frozenset(("name", "id", "address", "phone"))
+# Accession numbers are searched for as any ``id``, but they number requests: a site may keep them.
+_ACCESSION = "accession"
+_ACCESSION_TAGS = frozenset((0x00080050, 0x0040050A))
+_ACCESSION_CONCEPTS = frozenset(("121022", "121040"))  # of PS3.16 annex D
 _NUMBERED = frozenset(("id", "order"))
 # Letters and digits of a number that is looked for without its separators, too: shorter ones, and
 # those of digits alone that are no longer than a date, are other things as well.
@@ -154,7 +167,8 @@ class Identifiers:
 
     Attributes:
         names: PN values (PS3.5 6.2.1).
-        texts: (kind, value) of identifiers that are text; kinds as in :data:`KINDS`.
+        texts: (kind, value) of identifiers that are text; kinds as in :data:`KINDS`, and
+            ``accession`` for an ``id`` that is an accession number.
         days: every date, ``YYYYMMDD``.
         birth_days: those of birth.
         uids: every UID that is not of the standard and names no class of objects.
@@ -191,8 +205,16 @@ class Identifiers:
             terms |= name_terms(name)
         for kind, text in self.texts:
             if kind not in kept:
-                terms.update(self._text_terms(kind, text))
+                terms.update(self._text_terms("id" if kind == _ACCESSION else kind, text))
         return frozenset(terms)
+
+    def of_people(self) -> Identifiers:
+        """What identifies people themselves, which no rule of a site lets out.
+
+        Names, numbers, addresses, telephone numbers, days of birth.
+        """
+        texts = frozenset(text for text in self.texts if text[0] in OF_PEOPLE)
+        return replace(self, texts=texts, days=self.birth_days, uids=frozenset())
 
     def phones(self) -> frozenset[str]:
         """The digits of telephone numbers."""
@@ -293,24 +315,48 @@ class _Collector:
         return Identifiers(**{name: frozenset(v) for name, v in self._found.items()})  # type: ignore[arg-type]
 
     def add(self, value: Value) -> None:
-        vr, tag = value.vr, value.tag
+        """Take what a value says by the attribute's meaning (PS3.6), and by the VR it came with."""
         if not value.raw:
             return
+        meant = value_representation(value.tag)
+        self._add_by_vr(value.vr, value)
+        if meant != value.vr:
+            self._add_misread(meant, value)
+        if value.tag in _KIND_OF:
+            if meant != "UI" and _is_written(value):
+                self._add_text(_KIND_OF[value.tag], value)
+        elif value.tag in _OTHER_CALENDARS:
+            self._add_other_calendar(value)
+        elif value.vr not in _OF_THEMSELVES:
+            self._add_said(value)
+
+    def _add_by_vr(self, vr: str, value: Value) -> None:
         if vr == "UI":
-            if tag not in CLASS_UIDS:
+            if value.tag not in CLASS_UIDS:
                 self._add_uids(value)
         elif vr in ("DA", "DT"):
             self._add_days(value)
         elif vr == "PN":
             self._add_name(value)
-        elif tag in _KIND_OF:
-            if vr in _TEXT_VRS:
-                self._add_text(_KIND_OF[tag], value)
-        elif tag in _CONCEPT_CODES and value.sequences.endswith(_CONCEPT_NAME):
+
+    def _add_misread(self, meant: str, value: Value) -> None:
+        """A value by the VR that it should have been written with."""
+        if meant in ("DA", "DT") and value.vr not in ("DA", "DT"):
+            self._add_written_days(value)
+        elif (meant == "PN" and _is_written(value)) or (meant == "UI" and _IS_UID(value.raw)):
+            self._add_by_vr(meant, value)
+
+    def _add_said(self, value: Value) -> None:
+        """What a content item says of its subject, and what a device says of itself."""
+        tag = value.tag
+        if tag in _CONCEPT_CODES and value.sequences.endswith(_CONCEPT_NAME):
             item = value.sequences.removesuffix(_CONCEPT_NAME)
             self._concepts[item] = value.decoder.decode(value.raw)
         elif tag == _TEXT_VALUE:
-            kind = IDENTIFYING_CONCEPTS.get(self._concepts.get(value.sequences, ""))
+            concept = self._concepts.get(value.sequences, "")
+            kind = IDENTIFYING_CONCEPTS.get(concept)
+            if concept in _ACCESSION_CONCEPTS:
+                kind = _ACCESSION
             if kind == "name":
                 self._add_name(value)
             elif kind is not None and kind != "date":
@@ -329,9 +375,24 @@ class _Collector:
         for text in value.raw.decode("latin-1").split("\\"):
             day = text.strip(" \0").replace(".", "").replace("-", "")[:8]
             if _DAY.fullmatch(day):
-                self._found["days"].add(day)
-                if value.tag == 0x00100030:
-                    self._found["birth_days"].add(day)
+                self._add_day(day, value.tag)
+
+    def _add_written_days(self, value: Value) -> bool:
+        """Dates in a text of whatever form; whether there are any."""
+        found = [day for one in written_dates(_text_of(value)) for day in one.days]
+        for day in found:
+            self._add_day(day, value.tag)
+        return bool(found)
+
+    def _add_day(self, day: str, tag: int) -> None:
+        self._found["days"].add(day)
+        if tag in _OF_BIRTH:
+            self._found["birth_days"].add(day)
+
+    def _add_other_calendar(self, value: Value) -> None:
+        """A date by Gregorian years where it has them, otherwise what it says, as it is."""
+        if not self._add_written_days(value) and _is_written(value):
+            self._add_text("id", value)
 
     def _add_name(self, value: Value) -> None:
         for name in value.decoder.decode(value.raw).split("\\"):
@@ -344,6 +405,15 @@ class _Collector:
                     self._found["encoded"].add(part)
 
     def _add_text(self, kind: str, value: Value) -> None:
-        text = value.decoder.decode(value.raw).strip()
+        text = _text_of(value)
         if tokens_of(text):
             self._found["texts"].add((kind, text))
+
+
+def _text_of(value: Value) -> str:
+    return normalize("NFC", value.decoder.decode(value.raw).strip())
+
+
+def _is_written(value: Value) -> bool:
+    """Whether a value can be text: binary VRs hold numbers as well."""
+    return value.vr not in _BINARY_VRS or " ".join(_text_of(value).split()).isprintable()

@@ -33,6 +33,12 @@ def attribute(tag: int) -> Attribute:
 
 
 @cache
+def value_representation(tag: int) -> str:
+    """The VR that PS3.6 gives an attribute, the first one of a choice; ``UN`` where it has none."""
+    return attribute(tag).vrs[0]
+
+
+@cache
 def _by_keyword() -> dict[str, int]:
     return {entry[4]: tag for tag, entry in DicomDictionary.items() if entry[4]}
 
