@@ -85,7 +85,7 @@ def test_the_dictionary_says_what_an_attribute_means(
     with quiet_pydicom():
         out = pydicom.dcmread(new)
     if keyword in _TYPES:
-        assert out[keyword].VR == dictionary_VR(tag_for_keyword(keyword) or 0)
+        assert dictionary_VR(tag_for_keyword(keyword) or 0) == out[keyword].VR
     if keyword in ("PatientName", "PatientID"):
         assert str(out[keyword].value) == ("ANON^0001" if keyword == "PatientName" else "ANON0001")
 
@@ -107,7 +107,7 @@ def test_a_name_that_is_a_sequence_becomes_the_pseudonym(
         old.write_bytes(encoded[:at] + sequence + encoded[at + 8 + length :])
         deidentify_object(old, new, context(collect([old])), durable=False)
         out = pydicom.dcmread(new)
-        assert out[keyword].VR == dictionary_VR(tag)
+        assert dictionary_VR(tag) == out[keyword].VR
         assert str(out[keyword].value) == ("ANON^0001" if keyword == "PatientName" else "")
 
 

@@ -11,7 +11,8 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from isocenter.core.deid.dataset.values import read_values
 from isocenter.core.deid.policy import Option, Policy
-from isocenter.core.deid.proof.identifiers import KINDS, Identifiers, collect, identifiers_of
+from isocenter.core.deid.proof.identifiers import Identifiers, collect, identifiers_of
+from isocenter.core.deid.proof.identifying_tags import KINDS
 from isocenter.core.deid.proof.verifier import Allowed, verify
 from isocenter.core.deid.standard.table import Table
 from isocenter.core.errors import DicomError

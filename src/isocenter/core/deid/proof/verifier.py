@@ -10,15 +10,16 @@ themselves, overlays, curves and waveforms are left to the pixel check.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 from isocenter.core.deid.dataset.values import Content, Value, read_values
 from isocenter.core.deid.policy import DEFAULT_POLICY, Option, Policy
-from isocenter.core.deid.proof.identifiers import CLASS_UIDS, OF_PEOPLE, Identifiers
+from isocenter.core.deid.proof.identifiers import OF_PEOPLE, Identifiers
+from isocenter.core.deid.proof.identifying_tags import CLASS_UIDS
 from isocenter.core.deid.proof.searching import Search, normalized, readings
 from isocenter.core.deid.pseudonyms.issuing import PatientAlias
 from isocenter.core.deid.standard.dictionary import attribute
@@ -122,6 +123,7 @@ class Verifier:
         policy: Policy = DEFAULT_POLICY,
         allowed: Allowed = NOTHING,
     ) -> None:
+        self._given = identifiers, policy, allowed
         self._lexicon = Lexicon.load()
         self._matcher = identifiers.matcher(policy)
         self._search = Search(self._matcher, self._lexicon)
@@ -142,11 +144,25 @@ class Verifier:
 
     def check(self, path: Path, root: Path | None = None) -> list[Finding]:
         """What is found in one file."""
+        return self.check_kept(path, root, frozenset())[0]
+
+    def check_kept(
+        self, path: Path, root: Path | None, kept: Collection[str]
+    ) -> tuple[list[Finding], list[Finding]]:
+        """What is found in a file of which a site's rules keep some elements on purpose.
+
+        Args:
+            kept: those elements, as :attr:`Finding.where` has them.
+
+        Returns:
+            what must not leave, and what a rule excuses: never what identifies people themselves.
+        """
         findings = [Finding(path, "file name", kind) for kind in self._in_name(path, root)]
+        excused: list[Finding] = []
         try:
             content = read_values(path, beside_samples=True)
         except DicomError:
-            return [*findings, Finding(path, "data set", "unreadable")]
+            return [*findings, Finding(path, "data set", "unreadable")], excused
         findings += [Finding(path, where, kind) for where, kind in self._in_head(content)]
         for value in content.values:
             key = (value.tag, value.vr, value.raw, value.decoder.encodings)
@@ -156,10 +172,26 @@ class Verifier:
             if value.tag in self._retained and not value.private:
                 kinds &= OF_PEOPLE
             if kinds:
-                findings += [Finding(path, value.path, kind) for kind in sorted(kinds)]
+                held = self._of_people(value) & kinds if value.path in kept else kinds
+                findings += [Finding(path, value.path, kind) for kind in sorted(held)]
+                excused += [Finding(path, value.path, kind) for kind in sorted(kinds - held)]
             elif len(self._clean) < _REMEMBERED and len(value.raw) < _LARGE:
                 self._clean.add(key)
-        return findings
+        return findings, excused
+
+    @cached_property
+    def _people(self) -> Verifier:
+        """Searches for what identifies people and for nothing else."""
+        identifiers, policy, allowed = self._given
+        return Verifier(identifiers.of_people(), policy, allowed)
+
+    def _of_people(self, value: Value) -> set[str]:
+        """Kinds of what a value says of people; a day is one of birth where it says so, or in text:
+        the study of a newborn is of the day of birth."""
+        kinds = self._people._in_value(value)
+        if value.vr in ("DA", "DT") and value.tag not in _MAY_BE_OF_BIRTH:
+            kinds.discard("date")
+        return kinds
 
     def _in_name(self, path: Path, root: Path | None) -> set[str]:
         name = path.relative_to(root).as_posix() if root is not None else path.name
