@@ -54,6 +54,26 @@ def test_options_count(folder: Path, tmp_path: Path) -> None:
     assert (tmp_path / "projects" / "trial-1" / "secret.key").exists()
 
 
+def test_what_rules_keep_is_told_and_nobody_is_among_it(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in folder.iterdir():
+        dataset = dcmread(path)
+        dataset.InstitutionName = "Nowhere General Hospital"
+        dataset.save_as(path)
+    rules = tmp_path / "keep.yaml"
+    given = ("--project", "trial", "--projects-dir", tmp_path / "projects", "--rules", rules)
+    rules.write_text("rules:\n  - {tags: InstitutionName, action: keep}\n")
+    assert deidentify(folder, tmp_path / "out", *given) == 0
+    assert "kept by rule 3: InstitutionName" in capsys.readouterr().out
+
+    rules.write_text("rules:\n  - {tags: [PatientName, PatientID], action: keep}\n")
+    assert deidentify(folder, tmp_path / "none", *given) == 3
+    told = capsys.readouterr().out
+    assert "site rule rule 1 lets PatientID, PatientName through" in told
+    assert not list((tmp_path / "none").rglob("*.dcm"))
+
+
 def test_a_list_of_pseudonyms_is_a_list_of_patients(folder: Path, tmp_path: Path) -> None:
     patient = dcmread(next(folder.iterdir())).PatientID
     listed = tmp_path / "map.csv"
@@ -121,6 +141,20 @@ def test_output_below_the_input_is_not_read_again(folder: Path, tmp_path: Path) 
 def test_it_explains(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert deidentify("--explain", name) == 0
     assert "(0010,0010)" in capsys.readouterr().out
+
+
+def test_it_explains_a_site_s_rules(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rules = tmp_path / "site.yaml"
+    rules.write_text(
+        "rules:\n  - name: our names\n    tags: [StudyDescription]\n"
+        "    action: template\n    template: 'T {StudyDate}'\n"
+    )
+    assert deidentify("--explain", "StudyDescription", "--rules", str(rules)) == 0
+    told = capsys.readouterr().out
+    assert "'our names' (line 2)" in told
+    assert "template 'T {StudyDate}'" in told
+    assert deidentify("--explain", "SeriesDescription", "--rules", str(rules)) == 0
+    assert "our names" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

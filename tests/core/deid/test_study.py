@@ -133,12 +133,78 @@ def test_a_hit_holds_the_study(originals: Path, tmp_path: Path, leaking: None) -
     assert "at (0010,0010)" in reasons[0]["reason"]
 
 
-def test_a_rule_that_keeps_is_obeyed_and_told(originals: Path, tmp_path: Path) -> None:
-    rules = RuleSet.from_yaml("rules:\n  - tags: PatientID\n    action: keep\n")
-    policy = Policy(rules=rules)
-    report = deidentify_paths(originals.iterdir(), run_for(tmp_path / "out", policy))
-    assert report.studies[0].state == "released"
-    assert report.studies[0].excused == {"(0010,0020)": 6}
+KEEPS = "rules:\n  - {{name: as it is, tags: [{}], action: keep}}\n"
+
+
+def keeping(*keywords: str) -> Policy:
+    return Policy(rules=RuleSet.from_yaml(KEEPS.format(", ".join(keywords))))
+
+
+def test_a_rule_that_keeps_is_obeyed_and_told_object_by_object(
+    originals: Path, tmp_path: Path
+) -> None:
+    first, *rest = sorted(originals.iterdir())
+    for path in (first, *rest):
+        dataset = dcmread(path)
+        dataset.InstitutionName, dataset.AccessionNumber = "Nowhere General", "ACC-778812"
+        if path != first:
+            del dataset.InstitutionName
+        dataset.StudyDate = "20000229"
+        dataset.save_as(path)
+    policy = keeping("InstitutionName", "AccessionNumber", "StudyDate")
+    report = deidentify_paths(originals.iterdir(), run_for(tmp_path / "out", policy)).studies[0]
+    assert report.state == "released", report.findings
+    assert report.excused == {"(0008,0020)": 6, "(0008,0050)": 6, "(0008,0080)": 1}
+    assert report.kept_by_rule == {"AccessionNumber": 6, "InstitutionName": 1, "StudyDate": 6}
+    with_it = [o.sop_uid for o in report.objects if "(0008,0080)" in o.excused]
+    paths = {dcmread(p).SOPInstanceUID: dcmread(p) for p in (tmp_path / "out").rglob("*.dcm")}
+    assert [paths[uid].InstitutionName for uid in with_it] == ["Nowhere General"]
+    assert sorted(len(one["objects"]) for one in report.kept_in) == [1, 5]
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value", "kind"),
+    [
+        ("PatientName", "Zimmermann^Klaus", "name"),
+        ("PatientID", "HX-778812", "id"),
+        ("PatientBirthDate", "19500229", "date"),
+        ("PatientAddress", "12 Mulberry Crescent", "address"),
+        ("PatientTelephoneNumbers", "0761 5553214", "phone"),
+        ("OperatorsName", "Okonkwo^Ada", "name"),
+    ],
+)
+def test_no_rule_lets_out_what_identifies_people(
+    originals: Path, tmp_path: Path, keyword: str, value: str, kind: str
+) -> None:
+    for path in originals.iterdir():
+        dataset = dcmread(path)
+        setattr(dataset, keyword, value.replace("0229", "0228"))
+        dataset.save_as(path)
+    run = run_for(tmp_path / "out", keeping(keyword, "InstitutionName"))
+    report = deidentify_paths(originals.iterdir(), run).studies[0]
+    assert (report.state, outputs(tmp_path / "out")) == ("held", {})
+    assert {found for _, _, found in report.findings} == {kind}
+    assert f"site rule as it is lets {keyword} through" in report.reason
+
+
+def test_a_patients_number_in_the_accession_number_is_not_let_out(
+    originals: Path, tmp_path: Path
+) -> None:
+    for path in originals.iterdir():
+        dataset = dcmread(path)
+        dataset.PatientID, dataset.AccessionNumber = "HX-778812", "HX-778812"
+        dataset.save_as(path)
+    run = run_for(tmp_path / "out", keeping("AccessionNumber"))
+    assert deidentify_paths(originals.iterdir(), run).studies[0].state == "held"
+
+
+def test_a_newborns_study_date_may_be_kept_by_a_rule(originals: Path, tmp_path: Path) -> None:
+    for path in originals.iterdir():
+        dataset = dcmread(path)
+        dataset.PatientBirthDate = dataset.StudyDate = "20000229"
+        dataset.save_as(path)
+    run = run_for(tmp_path / "out", keeping("StudyDate"))
+    assert deidentify_paths(originals.iterdir(), run).studies[0].state == "released"
 
 
 @pytest.mark.parametrize(
@@ -222,7 +288,7 @@ def test_refused_objects_stay_and_the_rest_leaves(originals: Path, tmp_path: Pat
     report = deidentify_paths(originals.iterdir(), run_for(tmp_path / "out"))
     assert report.studies[0].state == "released"
     assert [one.refused for one in report.studies[0].refused] == [
-        "Burned In Annotation is YES and the policy does not clean pixels"
+        "Burned In Annotation is YES and the policy does not clean pixels (templates or ocr do)"
     ]
     assert len(outputs(tmp_path / "out")) == 5
     whole = run_for(tmp_path / "whole", whole_studies=True)

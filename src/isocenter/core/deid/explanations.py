@@ -5,6 +5,7 @@ from __future__ import annotations
 from isocenter.core.deid.dataset.private import may_keep_private
 from isocenter.core.deid.policy import Policy
 from isocenter.core.deid.profile import Choices, decide
+from isocenter.core.deid.rules.site_rules import Rule
 from isocenter.core.deid.standard.actions import Action
 from isocenter.core.deid.standard.dictionary import NO_ATTRIBUTE, attribute
 from isocenter.core.deid.standard.iods import attribute_type
@@ -88,6 +89,15 @@ def _outcomes(tag: int, policy: Policy, vr: str) -> list[str]:
 
 
 def _rules(tag: int, policy: Policy) -> list[str]:
-    if policy.rules is not None and policy.rules.touches(tag):
-        return ["a site rule may fit it and goes before all this"]
-    return []
+    """The site's rules that may fit, in their order: the first that does decides."""
+    found = policy.rules.candidates(tag) if policy.rules is not None else ()
+    return [_told(rule) for rule in found]
+
+
+def _told(rule: Rule) -> str:
+    change = rule.change
+    what = f"{change.kind} {change.text!r}" if change.text else str(change.kind)
+    place = f" (line {rule.line})" if rule.line else ""
+    tested = rule.vrs or rule.value or rule.conditions or rule.excluded
+    when = "where its conditions hold" if tested else "wherever it stands"
+    return f"site rule {rule.name!r}{place} goes before all this, {when}: {what}"

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     pass
 
 #: Grey levels of 255 that compression with loss changes without changing what is shown.
+_BURNED_IN = (
+    "Burned In Annotation is YES and the policy does not clean pixels (templates or ocr do)"
+)
 _LOSSY_TOLERANCE = 6
 
 
@@ -175,12 +178,17 @@ def _face_refusal(policy: Policy, facts: Facts, defaces: bool) -> str | None:
     return None if defaces else "images of a head whose face was not removed"
 
 
+_BURNED_IN = (
+    "Burned In Annotation is YES and the policy does not clean pixels (templates or ocr do)"
+)
+
+
 def _refusal(order: _Order, detector: TextDetector | None) -> str | None:
     """Why the object must not leave, as far as its header tells."""
     need, policy = order.need, order.policy
     if policy.pixels == "off":
         if order.facts.burned_in_annotation == "YES" and not order.user_rectangles:
-            return "Burned In Annotation is YES and the policy does not clean pixels"
+            return _BURNED_IN
         return None
     if need.kind is NeedKind.REFUSE:
         return need.why

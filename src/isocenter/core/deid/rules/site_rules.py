@@ -258,11 +258,11 @@ class RuleSet:
 
     def touches(self, tag: int) -> bool:
         """Whether any rule may fit an element with this tag; quick."""
-        return bool(self._candidates(tag))
+        return bool(self.candidates(tag))
 
     def days_made(self, tag: int, days: frozenset[str], patient: PatientAlias) -> frozenset[str]:
         """The days that rules can make in elements with this tag out of those of the originals."""
-        made = (rule.change.days_made(days, patient) for rule in self._candidates(tag))
+        made = (rule.change.days_made(days, patient) for rule in self.candidates(tag))
         return frozenset[str]().union(*made)
 
     def match(
@@ -292,7 +292,7 @@ class RuleSet:
         Returns:
             None if no rule fits.
         """
-        for rule in self._candidates(path[-1]):
+        for rule in self.candidates(path[-1]):
             if rule.fits(path, vr, value, look, creator):
                 action, new = rule.change.apply(value, vr, look, secret, patient)
                 return RuleOutcome(action, new, rule.name)
@@ -309,7 +309,7 @@ class RuleSet:
     def _digest(self) -> str:
         return hashlib.sha256(self.to_yaml().encode()).hexdigest()[:16]
 
-    def _candidates(self, tag: int) -> tuple[Rule, ...]:
+    def candidates(self, tag: int) -> tuple[Rule, ...]:
         known = self._by_tag.get(tag)
         if known is None:
             known = self._that_may_fit(tag)
