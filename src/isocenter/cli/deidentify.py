@@ -176,6 +176,8 @@ def _print(report: BatchReport, out: Path, seconds: float) -> None:
                 typer.secho(f"          refused {number}: {reason}", fg=typer.colors.YELLOW)
         for where, number in _counted(f"{kind} at {place}" for _, place, kind in study.findings):
             typer.secho(f"          found {number}: {where}", fg=typer.colors.RED)
+        for name, number in study.kept_by_rule.items():
+            typer.secho(f"          kept by rule {number}: {name}", fg=typer.colors.YELLOW)
     for reason, number in (*report.unreadable.items(), *report.skipped.items()):
         typer.secho(f"left out {number}: {reason}", fg=typer.colors.YELLOW)
     verb = "would leave" if report.dry_run else f"in {out}"

@@ -66,6 +66,46 @@ def test_the_guard_searches_anew_what_is_to_leave(study, project, apply, go, aga
     assert not arrived(folder_node)
 
 
+KEEPS = "rules:\n  - {{name: as it is, tags: [{}], action: keep}}\n"
+
+
+@pytest.mark.parametrize("keyword", ["PatientName", "PatientID"])
+def test_no_rule_of_a_project_lets_the_patient_out(study, project, apply, go, keyword):
+    project(rules=KEEPS.format(f"{keyword}, InstitutionName"))
+    apply(steps=PLAIN, deidentified_only=True)
+
+    run = go(study[1])
+
+    held(run, f"site rule as it is lets {keyword} through")
+    assert "Zimmermann" not in run.reason
+    assert "778812" not in run.reason
+
+
+def test_what_a_rule_keeps_is_told_and_is_in_no_other_object(
+    study, project, apply, go, again, send_all, folder_node
+):
+    project(rules=KEEPS.format("InstitutionName, AccessionNumber"))
+    contours = {"step": "contours", "with": {"formats": ["overlay"]}}
+    apply(steps=[DEIDENTIFY, contours, DELIVER])
+    run = ok(go(study[1]))
+    count = len(study[0].files)
+    told = run.steps.get(name="deidentify").message
+    assert f"kept by rule: AccessionNumber ({count} times); InstitutionName ({count} times)" in told
+    send_all(run)
+    kept = [path for path in arrived(folder_node) if b"Oberland" in path.read_bytes()]
+    overlays = artifacts.outputs_of(run).filter(kind="overlay").count()
+    assert len(kept) == count + overlays, "what was made of it says the same"
+
+    run.deliveries.all().delete()
+    overlay = artifacts.outputs_of(run).filter(kind="overlay").first()
+    ds = pydicom.dcmread(artifacts.absolute(overlay))
+    ds.InstitutionName = "Klinikum Oberland, Haus 3"
+    ds.save_as(artifacts.absolute(overlay))
+    overlay.digest = artifacts.file_digest(artifacts.absolute(overlay))
+    overlay.save()
+    held(again(run, "deliver"), "institution at (0008,0080)")
+
+
 @pytest.mark.parametrize(
     ("kind", "content"),
     [

@@ -141,16 +141,26 @@ def test_the_search_finds_what_is_left_and_what_was_changed(originals, tmp_path)
 
 
 def test_what_a_project_keeps_by_a_rule_is_excused_there_alone(originals, tmp_path):
-    request = {
-        "originals": [str(path) for path in originals],
-        "files": [{"path": str(originals[0]), "name": "a.dcm", "is_dicom": True,
-                   "digest": hashlib.sha256(originals[0].read_bytes()).hexdigest()}],
-        "excused": ["(0010,0010)"],
-    }  # fmt: skip
+    for path in originals:
+        ds = pydicom.dcmread(path)
+        ds.InstitutionName, ds.AccessionNumber = "Nowhere General Hospital", "ACC-778812"
+        ds.save_as(path)
+    kept = ["(0008,0050)", "(0008,0080)", "(0010,0010)", "(0010,0020)", "(0008,0018)"]
+    files = [
+        {"path": str(path), "name": "a.dcm", "is_dicom": True, "excused": excused,
+         "digest": hashlib.sha256(path.read_bytes()).hexdigest()}
+        for path, excused in zip(originals[:2], (kept, []), strict=True)
+    ]  # fmt: skip
+    request = {"originals": [str(path) for path in originals], "files": files}
     answer = guard_job.run(request, quiet, GuardInstructions(Policy(), ALIAS).sealed())
-    places = {item["where"] for item in answer["findings"]}
-    assert "(0010,0010)" not in places
-    assert "(0010,0020)" in places
+    first, second = (
+        {(item["where"], item["kind"]) for item in answer["findings"] if item["file"] == number}
+        for number in (0, 1)
+    )
+    institution = {("(0008,0080)", "institution"), ("(0008,0050)", "id"), ("(0008,0018)", "uid")}
+    assert not institution & first
+    assert institution <= second
+    assert {("(0010,0010)", "name"), ("(0010,0020)", "id")} <= first & second
 
 
 @pytest.mark.parametrize("job", [study_job.run, guard_job.run])

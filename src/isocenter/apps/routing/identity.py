@@ -136,7 +136,12 @@ def deidentified(
             if item.references
         },
         made_at=made_at,
-        excused=tuple(row.result["data"].get("excused", ())),
+        determinant=stamp["determinant"],
+        excused={
+            uid: tuple(group["where"])
+            for group in row.result["data"]["excused"]
+            for uid in group["objects"]
+        },
         guard=told.sealed(),
     )
 

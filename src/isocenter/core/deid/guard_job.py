@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
-from isocenter.core.deid.dataset.values import read_values
+from isocenter.core.deid.dataset.values import Value, read_values
 from isocenter.core.deid.orders import allowed_in
 from isocenter.core.deid.policy import Policy
 from isocenter.core.deid.proof.identifiers import Identifiers, identifiers_of
@@ -59,8 +59,10 @@ def run(request: dict[str, Any], progress: Progress, private: bytes) -> dict[str
     """Searches files for what identifies the originals.
 
     Request: ``originals``: paths of the received files; ``files``: objects with ``path``,
-    ``digest`` (SHA-256 that the file must have), ``name`` that it leaves by, ``is_dicom``;
-    ``excused``: elements that a site's own rule keeps, by path.
+    ``digest`` (SHA-256 that the file must have), ``name`` that it leaves by, ``is_dicom``, and
+    ``excused``: elements of this file that a site's own rule keeps, by path. ``kept``: what
+    de-identification made, objects with ``path`` and ``excused``: a file that a later step made of
+    it may have the same values in the same elements. What identifies people is a finding there too.
 
     Result: ``searched``: how many files; ``terms``: how many identifiers; ``findings``: objects
     with ``file`` (its place in ``files``), ``where`` and ``kind``; kind ``changed`` says that the
@@ -77,12 +79,12 @@ def run(request: dict[str, Any], progress: Progress, private: bytes) -> dict[str
     allowed = replace(allowed, days=allowed.days | told.days)
     verifier = Verifier(identifiers, told.policy, allowed)
     plain = PlainSearch(identifiers, told.policy)
-    excused = frozenset(request.get("excused", ()))
     files: list[Mapping[str, Any]] = request["files"]
+    copied = _copied(request.get("kept", ()))
     findings = []
     for number, item in enumerate(files):
         progress(0.3 + 0.7 * number / len(files), f"{number} of {len(files)} files searched")
-        for where, kind in _in_file(item, verifier, plain, excused):
+        for where, kind in _in_file(item, verifier, plain, copied):
             findings.append({"file": number, "where": where, "kind": kind})
     terms = len(identifiers.terms(told.policy)) + len(identifiers.days) + len(identifiers.uids)
     return {"searched": len(files), "terms": terms, "findings": findings}
@@ -105,16 +107,48 @@ def _collected(originals: Iterable[Path], progress: Progress) -> Identifiers:
     return Identifiers.merged(parts)
 
 
+def _copied(kept: Iterable[Mapping[str, Any]]) -> frozenset[tuple[str, str]]:
+    """Elements that a site's rule keeps, with what they say."""
+    return frozenset(
+        (value.path, _said(value))
+        for item in kept
+        for value in read_values(Path(item["path"])).values
+        if value.path in item["excused"]
+    )
+
+
+def _said(value: Value) -> str:
+    return value.decoder.decode(value.raw).strip(" \0")
+
+
+def _excused(
+    item: Mapping[str, Any], path: Path, copied: frozenset[tuple[str, str]]
+) -> frozenset[str]:
+    """Elements of a file that a site's rule keeps in it, or in what it was made of."""
+    given = frozenset(item.get("excused", ()))
+    places = {where for where, _ in copied} - given
+    if not places:
+        return given
+    try:
+        values = read_values(path).values
+    except DicomError:  # the verifier finds that, too
+        return given
+    return given | {v.path for v in values if v.path in places and (v.path, _said(v)) in copied}
+
+
 def _in_file(
-    item: Mapping[str, Any], verifier: Verifier, plain: PlainSearch, excused: frozenset[str]
+    item: Mapping[str, Any],
+    verifier: Verifier,
+    plain: PlainSearch,
+    copied: frozenset[tuple[str, str]],
 ) -> Iterator[tuple[str, str]]:
     path = Path(item["path"])
     if not path.is_file():
         yield "file", "gone"
         return
     if item["is_dicom"]:
-        found = {(one.where, one.kind) for one in verifier.check(path)}
-        yield from sorted(one for one in found if one[0] not in excused)
+        found, _ = verifier.check_kept(path, None, _excused(item, path, copied))
+        yield from sorted({(one.where, one.kind) for one in found})
     else:
         yield from plain.check(path, item["name"])
     with path.open("rb") as file:

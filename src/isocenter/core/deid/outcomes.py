@@ -12,7 +12,7 @@ from typing import Any
 
 from isocenter import __version__
 from isocenter.core.deid.orders import Run, Study, new_study_uid
-from isocenter.core.deid.proof.report import ObjectReport, StudyReport
+from isocenter.core.deid.proof.report import ObjectReport, StudyReport, attribute_at
 from isocenter.core.deid.releasing import release
 from isocenter.core.deid.standard.table import Table
 from isocenter.core.deid.workers import Done, Seen
@@ -66,6 +66,7 @@ def _report(study: Study, run: Run) -> StudyReport:
             one.dropped,
             one.regions,
             one.pixels,
+            one.excused,
         )
         for one in done
     )
@@ -73,7 +74,9 @@ def _report(study: Study, run: Run) -> StudyReport:
     actions: Counter[str] = Counter()
     for one in done:
         actions.update(one.actions)
-    terms = Counter(term.kind for term in order.identifiers.terms(run.policy))
+    searched = sum(one.target is not None for one in done)
+    known = order.identifiers.terms(run.policy) if searched else ()
+    terms = Counter(term.kind for term in known)
     terms.update({"date": len(order.identifiers.days), "uid": len(order.identifiers.uids)})
     report = StudyReport(
         "released",
@@ -82,17 +85,26 @@ def _report(study: Study, run: Run) -> StudyReport:
         objects=objects,
         actions=actions,
         findings=findings,
-        searched=sum(one.target is not None for one in done),
+        searched=searched,
         terms=terms,
-        excused=Counter(where for one in done for where in one.excused),
     )
     if findings:
-        return replace(report, state="held", reason="the verifier found what identifies")
+        return replace(report, state="held", reason=_why_held(done))
     if run.whole_studies and not all(one.dropped for one in report.refused):
         return replace(report, state="refused", reason="an object of it was refused")
     if len(report.refused) == len(objects):
         return replace(report, state="refused", reason="all of its objects were refused")
     return report
+
+
+def _why_held(done: Sequence[Done]) -> str:
+    """That something was found, and which of the site's rules let it through."""
+    places: dict[str, set[str]] = {}
+    for one in done:
+        for where, rule in one.let_through:
+            places.setdefault(rule, set()).add(attribute_at(where))
+    told = [f"{rule} lets {', '.join(sorted(names))} through" for rule, names in places.items()]
+    return "; ".join(["the verifier found what identifies", *sorted(told)])
 
 
 def _write_log(run: Run, report: StudyReport, done: Sequence[Done]) -> None:

@@ -82,7 +82,8 @@ def run(request: dict[str, Any], progress: Progress, private: bytes) -> dict[str
     Result: ``stamp``; ``state`` and ``reason`` as the report has them; ``outputs``: ``path``,
     ``input`` (its place in ``inputs``), ``sop_uid``, ``series_uid``, ``sop_class_uid``;
     ``reports``: paths; ``refused``, ``dropped``, ``skipped``, ``findings``: counts by reason,
-    where a finding is ``name at (0010,4000)``. Nothing of it identifies.
+    where a finding is ``name at (0010,4000)``; ``excused``: ``where`` and ``objects``, see
+    :attr:`StudyReport.kept_in`, and ``kept``: its counts by keyword. Nothing of it identifies.
 
     Raises:
         Refused: the files are of no study or of several.
@@ -189,5 +190,6 @@ def _counts(report: BatchReport, study: StudyReport) -> dict[str, Any]:
         "dropped": dict(Counter(one.refused or "" for one in study.refused if one.dropped)),
         "skipped": dict(report.skipped),
         "findings": dict(Counter(f"{kind} at {where}" for _, where, kind in study.findings)),
-        "excused": sorted(study.excused),
+        "excused": study.kept_in,
+        "kept": study.kept_by_rule,
     }

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from isocenter.core.deid.dataset.structured import StructuredContent
-from isocenter.core.deid.dataset.values import Value, read_values
+from isocenter.core.deid.dataset.values import Content, Value, read_values
 from isocenter.core.deid.engine import (
     REFUSED_SOP_CLASSES,
     Context,
@@ -31,6 +31,7 @@ from isocenter.core.deid.pseudonyms.secrets import PatientKey, Secret
 from isocenter.core.deid.standard.actions import Action, Record
 from isocenter.core.deid.text.descriptors import Cleaner
 from isocenter.core.deid.text.lexicon import Lexicon
+from isocenter.core.dicom.uids import safe_path_component
 from isocenter.core.errors import DicomError, NotDicomError
 
 _STUDY_UID, _SERIES_UID, _SOP_UID = 0x0020000D, 0x0020000E, 0x00080018
@@ -73,7 +74,15 @@ class Seen:
 
 def look_at(paths: Sequence[Path]) -> list[Seen]:
     """First pass over some files."""
-    return [_seen(path) for path in paths]
+    return [_seen_whatever(path) for path in paths]
+
+
+def _seen_whatever(path: Path) -> Seen:
+    """One file; what nobody foresaw is said of this file, and the others are looked at."""
+    try:
+        return _seen(path)
+    except Exception as error:
+        return Seen(path, problem=_failure(error))
 
 
 def _seen(path: Path) -> Seen:
@@ -83,6 +92,10 @@ def _seen(path: Path) -> Seen:
         return Seen(path, skipped="no DICOM")
     except (DicomError, OSError) as error:
         return Seen(path, problem=_reason(error))
+    return _seen_in(path, content)
+
+
+def _seen_in(path: Path, content: Content) -> Seen:
     if content.meta.sop_class_uid == MEDIA_DIRECTORY:
         return Seen(path, skipped=REFUSED_SOP_CLASSES[MEDIA_DIRECTORY])
     values = content.values
@@ -137,7 +150,8 @@ class Done:
         dropped: the policy leaves objects like it out without ado.
         is_head: an image of a head, whose face the policy wants away.
         findings: (where, kind) of what the verifier found.
-        excused: where a site's rule keeps what identifies.
+        let_through: findings at elements that a site's rule decided: (where, rule).
+        excused: where a site's rule keeps what was found: nothing that identifies people.
         actions: counts.
         log: its line of the action log.
         regions, pixels: see :class:`~isocenter.core.deid.proof.report.ObjectReport`.
@@ -153,6 +167,7 @@ class Done:
     dropped: bool = False
     is_head: bool = False
     findings: tuple[tuple[str, str], ...] = ()
+    let_through: tuple[tuple[str, str], ...] = ()
     excused: tuple[str, ...] = ()
     actions: Mapping[str, int] = field(default_factory=dict)
     log: str = ""
@@ -184,33 +199,45 @@ class StudyWorker:
         return [self._one(number, path, needs_pixels) for number, path, needs_pixels in seen]
 
     def _one(self, number: int, source: Path, needs_pixels: bool) -> Done:
+        """One object; what nobody foresaw refuses this object, and the others leave."""
         part = self._order.work / f"{number:07}.dcm"
         try:
-            result = deidentify_object(source, part, self._context, durable=False)
-            if result.refused is not None:
-                dropped = is_dropped(result.sop_class_uid, self._order.policy.documents)
-                return _refused(source, result, result.refused, dropped=dropped)
-            is_head = self._is_head(source)
-            if is_head and self._order.policy.faces == "refuse":
-                return _refused(source, result, "an image of a head, with a face")
-            refused, regions, pixels = self._clean_pixels(source, part, needs_pixels)
-            if refused is not None:
-                return _refused(source, result, refused)
-            target = self._placed(part, result)
-            if target is None:
-                reason = "another object in this study has the same SOP Instance UID"
-                return _refused(source, result, reason)
+            return self._done(part, source, needs_pixels)
         except (DicomError, OSError) as error:
             return Done(source, refused=_reason(error))
+        except Exception as error:
+            return Done(source, refused=_failure(error))
         finally:
             part.unlink(missing_ok=True)
-        findings, excused = self._verify(target, result.records)
+
+    def _done(self, part: Path, source: Path, needs_pixels: bool) -> Done:
+        result = deidentify_object(source, part, self._context, durable=False)
+        if result.refused is not None:
+            dropped = is_dropped(result.sop_class_uid, self._order.policy.documents)
+            return _refused(source, result, result.refused, dropped=dropped)
+        is_head = self._is_head(source)
+        if is_head and self._order.policy.faces == "refuse":
+            return _refused(source, result, "an image of a head, with a face")
+        refused, regions, pixels = self._clean_pixels(source, part, needs_pixels)
+        if refused is not None:
+            return _refused(source, result, refused)
+        target = self._placed(part, result)
+        if target is None:
+            reason = "another object in this study has the same SOP Instance UID"
+            return _refused(source, result, reason)
+        try:
+            findings, excused = self._verify(target, result.records)
+        except BaseException:
+            target.unlink(missing_ok=True)  # nobody has searched it
+            raise
+        rules = {r.path: r.rule for r in result.records if r.rule.startswith("site")}
         return Done(
             source,
             target,
             *_uids(result),
             is_head=is_head,
             findings=findings,
+            let_through=tuple((where, rules[where]) for where, _ in findings if where in rules),
             excused=excused,
             actions=Counter(str(record.action) for record in result.records),
             log=_log_line(result),
@@ -220,10 +247,11 @@ class StudyWorker:
 
     def _placed(self, part: Path, result: ObjectResult) -> Path | None:
         """The file under its own name; None where another object has that."""
-        target = self._order.work / result.series_uid / f"{result.sop_uid}.dcm"
-        if result.series_uid not in self._folders:
+        series, name = map(safe_path_component, (result.series_uid, result.sop_uid))
+        target = self._order.work / series / f"{name}.dcm"
+        if series not in self._folders:
             target.parent.mkdir(exist_ok=True)
-            self._folders.add(result.series_uid)
+            self._folders.add(series)
         if target.exists():
             return target if target.read_bytes() == part.read_bytes() else None
         part.rename(target)  # objects with one UID are done by one process, one after the other
@@ -260,13 +288,11 @@ class StudyWorker:
     def _verify(
         self, target: Path, records: Sequence[Record]
     ) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
-        """Findings, and those that a site's own rule to keep a value excuses."""
+        """Findings, and where a site's own rule to keep a value excuses what was found."""
         kept = {r.path for r in records if r.action is Action.KEEP and r.rule.startswith("site")}
-        found = self._verifier.check(target, self._order.work)
-        return (
-            tuple((finding.where, finding.kind) for finding in found if finding.where not in kept),
-            tuple(finding.where for finding in found if finding.where in kept),
-        )
+        found, excused = self._verifier.check_kept(target, self._order.work, kept)
+        places = dict.fromkeys(finding.where for finding in excused)
+        return tuple((finding.where, finding.kind) for finding in found), tuple(places)
 
 
 def _handlers(policy: Policy) -> dict[str, Any]:
@@ -292,6 +318,11 @@ def _reason(error: DicomError | OSError) -> str:
     return str(error)
 
 
+def _failure(error: Exception) -> str:
+    """Of what nobody foresaw the kind alone: its text may have a value of the object in it."""
+    return f"the engine failed on it: {type(error).__name__}"
+
+
 def _log_line(result: ObjectResult, refused: str | None = None) -> str:
     line: dict[str, Any] = {"sop_uid": result.sop_uid, "sop_class_uid": result.sop_class_uid}
     if refused is not None:
@@ -307,7 +338,13 @@ def deface_some(_: None, series: Sequence[Sequence[Path]]) -> list[str | None]:
     """Take the faces out of some series of new files; why each must not leave, or None."""
     from isocenter.core.deid.pixels.faces import deface_series
 
-    return [deface_series(paths).refused for paths in series]
+    def refused(paths: Sequence[Path]) -> str | None:
+        try:
+            return deface_series(paths).refused
+        except Exception as error:
+            return _failure(error)
+
+    return [refused(paths) for paths in series]
 
 
 _worker: tuple[bytes, StudyWorker] | None = None
@@ -324,5 +361,8 @@ def deidentify_some(order: bytes, seen: Sequence[tuple[int, Path, bool]]) -> lis
 
     global _worker  # noqa: PLW0603 - a process of the pool has no other memory
     if _worker is None or _worker[0] != order:
-        _worker = order, StudyWorker(pickle.loads(order))  # noqa: S301 - from our own parent
+        try:
+            _worker = order, StudyWorker(pickle.loads(order))  # noqa: S301 - from our own parent
+        except Exception as error:
+            return [Done(path, refused=_failure(error)) for _, path, _ in seen]
     return _worker[1].deidentify(seen)

@@ -111,7 +111,9 @@ class Deidentified:
         study_uid: new Study Instance UID.
         references: series that de-identified instances name, by SOP Instance UID.
         made_at: date and time for what is written now, moved as the patient's dates are.
-        excused: elements that a site's own rule keeps, by path.
+        determinant: of what ``deidentify`` made itself.
+        excused: elements that a site's own rule keeps, by path, for each SOP Instance UID of what
+            ``deidentify`` made itself.
         guard: for the private pipe of the search.
     """
 
@@ -120,7 +122,8 @@ class Deidentified:
     study_uid: str
     references: Mapping[str, tuple[str, ...]]
     made_at: datetime
-    excused: tuple[str, ...] = ()
+    determinant: str = ""
+    excused: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     guard: bytes = field(default=b"", repr=False)
 
 

@@ -24,6 +24,7 @@ from isocenter.apps.routing.steps.base import (
     StepRefused,
     StepResult,
 )
+from isocenter.core.deid.proof.report import by_attribute
 from isocenter.core.deid.study_job import StudyInstructions
 
 REPORT_KIND = "report"
@@ -60,7 +61,7 @@ class Deidentify(Step):
     """
 
     name = "deidentify"
-    version = "1"
+    version = "2"
     target = "isocenter.core.deid.study_job:run"
     parameters = DeidentifyParameters
     makes = (RECEIVED_KIND, REPORT_KIND)
@@ -121,6 +122,7 @@ class Deidentify(Step):
                 "objects": len(outputs),
                 "left_out": {**answer["refused"], **answer["dropped"], **answer["skipped"]},
                 "excused": list(answer["excused"]),
+                "kept_by_rule": dict(answer["kept"]),
             },
             domain=stamp["domain"],
         )
@@ -166,15 +168,18 @@ def _kept(context: StepContext, stamp: Mapping[str, Any]) -> StepResult:
 
     determinant = stamp["determinant"]
     before = report_before(determinant)
+    kept = by_attribute(before["verifier"]["kept_by_rule"])
+    message = f"{before['objects']['released']} objects as an earlier run de-identified them"
     return StepResult(
         reused=frozenset((determinant,)),
         consumed=_consumed(context),
-        message=f"{before['objects']['released']} objects as an earlier run de-identified them",
+        message="; ".join((message, *_told_kept(kept))),
         data={
             "stamp": dict(stamp),
             "objects": before["objects"]["released"],
             "left_out": dict(Counter(item["reason"] for item in before["refused"])),
-            "excused": sorted(before["verifier"]["kept_by_rule"]),
+            "excused": before["verifier"]["kept_in"],
+            "kept_by_rule": kept,
         },
         domain=stamp["domain"],
     )
@@ -184,7 +189,7 @@ def _why_not(answer: Call) -> str:
     """Why the study is held, in words that name nobody."""
     findings: Mapping[str, int] = answer["findings"]
     if findings:
-        return f"the verifier found what identifies: {listed(findings)}; nothing of it leaves"
+        return f"{answer['reason']}: {listed(findings)}; nothing of it leaves"
     reasons: Mapping[str, int] = answer["refused"]
     return f"{answer['reason']}: {listed(reasons)}" if reasons else str(answer["reason"])
 
@@ -198,12 +203,18 @@ def listed(counts: Mapping[str, int], most: int = 5) -> str:
     return "; ".join(texts)
 
 
+def _told_kept(counts: Mapping[str, int]) -> list[str]:
+    """What stays because a rule of the site says so, by attribute."""
+    return [f"kept by rule: {listed(counts)}"] if counts else []
+
+
 def _said(context: StepContext, answer: Call) -> str:
     count = len(answer["outputs"])
     texts = [f"{count} object{'s' * (count != 1)} de-identified and searched"]
     left_out = {**answer["refused"], **answer["dropped"], **answer["skipped"]}
     if left_out:
         texts.append(f"{sum(left_out.values())} left out: {listed(left_out)}")
+    texts += _told_kept(answer["kept"])
     files = len(context.artifacts) - len(_dicom(context))
     if files:
         texts.append(f"{files} file{'s' * (files != 1)} of other kinds not de-identified")

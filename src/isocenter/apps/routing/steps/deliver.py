@@ -17,6 +17,7 @@ from isocenter.apps.routing.steps.base import (
     RECEIVED_KIND,
     Call,
     Deidentified,
+    InputArtifact,
     Order,
     Request,
     Step,
@@ -53,6 +54,7 @@ class _Leaving:
     path: Path
     digest: str
     is_dicom: bool
+    excused: tuple[str, ...] = ()  # elements that a site's rule keeps in it, by path
 
 
 class Deliver(Step):
@@ -75,7 +77,10 @@ class Deliver(Step):
         leaving = _leaving(context, parameters)
         if not leaving:
             return StepResult(message="nothing to send")
-        return Request(_request(leaving, context.received, found), found.guard)
+        request = _request(leaving, context.received)
+        if any(item.is_dicom and not item.excused for item in leaving):
+            request["kept"] = _kept(context, found)
+        return Request(request, found.guard)
 
     def finish(
         self, context: StepContext, parameters: DeliverParameters, answer: Call
@@ -94,13 +99,21 @@ class Deliver(Step):
 
 def _leaving(context: StepContext, parameters: DeliverParameters) -> list[_Leaving]:
     """What would be sent, in a stable order."""
+    found = context.deidentified
+    kept = found.excused if found else {}
     instances = [
-        (RECEIVED_KIND, _Leaving(item.artifact, item.path, item.digest, True))
+        (
+            RECEIVED_KIND,
+            _Leaving(item.artifact, item.path, item.digest, True, kept.get(item.sop_uid, ())),
+        )
         for item in context.instances
         if item.artifact is not None
     ]
     made = [
-        (item.kind, _Leaving(item.id, item.path, item.digest, bool(item.sop_uid)))
+        (
+            item.kind,
+            _Leaving(item.id, item.path, item.digest, bool(item.sop_uid), _excused(item, found)),
+        )
         for item in context.artifacts
     ]
     wanted = parameters.kinds
@@ -114,9 +127,25 @@ def _leaving(context: StepContext, parameters: DeliverParameters) -> list[_Leavi
     )
 
 
-def _request(
-    leaving: Sequence[_Leaving], received: Sequence[Path], found: Deidentified
-) -> dict[str, Any]:
+def _excused(item: InputArtifact, found: Deidentified | None) -> tuple[str, ...]:
+    """What a rule keeps in an artifact; nothing in what a step after ``deidentify`` made."""
+    if found is None or item.determinant != found.determinant:
+        return ()
+    return tuple(found.excused.get(item.sop_uid, ()))
+
+
+def _kept(context: StepContext, found: Deidentified) -> list[dict[str, Any]]:
+    """What ``deidentify`` made with elements that a rule keeps: later steps copy from it."""
+    instances = [(item.path, found.excused.get(item.sop_uid, ())) for item in context.instances]
+    made = [(item.path, _excused(item, found)) for item in context.artifacts]
+    return [
+        {"path": str(path), "excused": list(excused)}
+        for path, excused in (*instances, *made)
+        if excused
+    ]
+
+
+def _request(leaving: Sequence[_Leaving], received: Sequence[Path]) -> dict[str, Any]:
     return {
         "originals": [str(path) for path in received],
         "files": [
@@ -125,10 +154,10 @@ def _request(
                 "name": _name(item),
                 "digest": item.digest,
                 "is_dicom": item.is_dicom,
+                "excused": list(item.excused),
             }
             for item in leaving
         ],
-        "excused": list(found.excused),
     }
 
 

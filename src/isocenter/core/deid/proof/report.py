@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from isocenter import __version__
 from isocenter.core.deid.policy import BASIC_PROFILE, Option, Policy
+from isocenter.core.deid.standard.dictionary import attribute
 from isocenter.core.deid.standard.table import Table
 
 State = Literal["released", "held", "refused"]
@@ -39,6 +40,8 @@ class ObjectReport:
         dropped: the policy leaves objects like it out: no reason to worry.
         regions: rectangles blanked, as JSON.
         pixels: what was done to its pixels; empty where nothing was.
+        excused: elements that a site's rule keeps although they identify, by tag path; nothing
+            that identifies people is among them.
     """
 
     sop_uid: str
@@ -48,6 +51,7 @@ class ObjectReport:
     dropped: bool = False
     regions: tuple[Mapping[str, Any], ...] = ()
     pixels: str = ""
+    excused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,13 +63,12 @@ class StudyReport:
             output; ``refused``: it was not begun, or nothing of it could leave.
         study_uid: new Study Instance UID.
         patient_id: the patient's pseudonym.
-        reason: why it was refused as a whole.
+        reason: why it was held, or refused as a whole.
         objects: all of them.
         actions: how many elements each action was done to.
         findings: (SOP Instance UID, where, kind) of what the verifier found.
         searched: objects that the verifier searched.
         terms: what it searched for, counted by kind.
-        excused: elements that a site's rule keeps although they identify, by tag path.
     """
 
     state: State
@@ -77,7 +80,28 @@ class StudyReport:
     findings: tuple[tuple[str, str, str], ...] = ()
     searched: int = 0
     terms: Mapping[str, int] = field(default_factory=dict)
-    excused: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def excused(self) -> Counter[str]:
+        """In how many objects a site's rule keeps what was found, by tag path."""
+        return Counter(where for one in self.objects for where in one.excused)
+
+    @property
+    def kept_by_rule(self) -> dict[str, int]:
+        """The same by keyword."""
+        return by_attribute(self.excused)
+
+    @property
+    def kept_in(self) -> list[dict[str, list[str]]]:
+        """The same object by object: tag paths (``where``) and the SOP Instance UIDs (``objects``)
+        that they are excused in."""
+        found: dict[tuple[str, ...], list[str]] = {}
+        for one in self.objects:
+            if one.excused:
+                found.setdefault(tuple(sorted(one.excused)), []).append(one.sop_uid)
+        return [
+            {"where": list(where), "objects": sorted(uids)} for where, uids in sorted(found.items())
+        ]
 
     @property
     def refused(self) -> tuple[ObjectReport, ...]:
@@ -125,6 +149,7 @@ class StudyReport:
                     for uid, where, kind in self.findings
                 ],
                 "kept_by_rule": dict(sorted(self.excused.items())),
+                "kept_in": self.kept_in,
             },
         }
 
@@ -163,6 +188,24 @@ class BatchReport:
             "skipped": dict(sorted(self.skipped.items())),
             "unreadable": dict(sorted(self.unreadable.items())),
         }
+
+
+def attribute_at(where: str) -> str:
+    """The keyword of an element by its tag path; the tag itself where it has none."""
+    tag = where.rpartition("/")[2]
+    digits = tag.strip("()").replace(",", "")
+    try:
+        return attribute(int(digits, 16)).keyword or tag
+    except ValueError:  # of a file: ``preamble``
+        return where
+
+
+def by_attribute(counts: Mapping[str, int]) -> dict[str, int]:
+    """Counts by tag path as counts by keyword."""
+    found: Counter[str] = Counter()
+    for where, count in counts.items():
+        found[attribute_at(where)] += count
+    return dict(sorted(found.items()))
 
 
 def policy_json(policy: Policy) -> dict[str, Any]:
