@@ -3,7 +3,13 @@
 A hit (see the specification of de-identification): a term of four letters and digits or more as
 whole tokens anywhere in the text; a shorter one as the whole value. What a term cannot mean in a
 given attribute is no hit: patients are called ``Chest^Phantom`` and numbered ``7``, and neither
-makes a code or a defined term identify them.
+makes a code or a defined term identify them. Attributes are of four kinds:
+
+- free text: every hit counts;
+- names of things (Manufacturer, SegmentLabel, SoftwareVersions …): names of people count, be they
+  words of the lexicon or not; other terms if they are more than words of the lexicon;
+- code meanings: as names of things, unless they are word for word the standard's (PS3.16);
+- defined terms (VR CS, coding schemes): a word of the lexicon is the term, two names are a person.
 """
 
 from __future__ import annotations
@@ -15,9 +21,25 @@ from isocenter.core.deid.standard.dictionary import attribute
 from isocenter.core.deid.standard.keep_list import keep_list
 from isocenter.core.deid.text.lexicon import Lexicon
 from isocenter.core.deid.text.matching import LONG_TERM, Matcher, Span, tokens_of
+from isocenter.core.deid.text.standard_terms import is_standard_meaning
 
 #: Text that people write as they like (PS3.5 6.2).
 FREE_TEXT_VRS = frozenset(("LO", "LT", "PN", "SH", "ST", "UC", "UT"))
+_MEANING_KEYWORD = "CodeMeaning"
+#: Attributes of other VRs than CS whose values the standard, or a coding scheme, defines.
+_DEFINED_KEYWORDS = frozenset(
+    (
+        "CodingSchemeDesignator",
+        "CodingSchemeVersion",
+        "CodingSchemeURL",
+        "CodingSchemeRegistry",
+        "CodingSchemeExternalID",
+        "CodingSchemeName",
+        "CodingSchemeResponsibleOrganization",
+        "MappingResourceName",
+        "ImagedNucleus",
+    )
+)
 _CODE_KEYWORDS = frozenset(("CodeValue", "LongCodeValue", "URNCodeValue", "ContextIdentifier"))
 _LONG_NUMBER = 8  # digits; shorter numbers are codes as well
 
@@ -53,9 +75,13 @@ class Search:
         if keyword in _CODE_KEYWORDS:
             spans = self._matcher.find(text, six_digits=False)
             return [span for span in spans if _is_no_code(text, span)]
-        if vr == "CS" or keyword in technical_keywords():
+        if vr == "CS" or keyword in _DEFINED_KEYWORDS:
             spans = self._matcher.find(text, six_digits=False)
-            return [span for span in spans if self._says_something(text, span)]
+            return [span for span in spans if self._is_no_term(text, span)]
+        if keyword in technical_keywords():
+            found = self._of_things(text)
+            is_meaning = keyword == _MEANING_KEYWORD
+            return [] if found and is_meaning and is_standard_meaning(text) else found
         return self._matcher.find(text, six_digits=vr in FREE_TEXT_VRS)
 
     def spans_of_values(self, text: str, keyword: str, vr: str) -> list[Span]:
@@ -65,6 +91,23 @@ class Search:
         return [
             span for value in text.split("\\") for span in self.spans(value.strip(), keyword, vr)
         ]
+
+    def _of_things(self, text: str) -> list[Span]:
+        """What is more than a word of the trade in a value that names a thing."""
+        spans = self._matcher.find(text, six_digits=False)
+        if not spans:
+            return spans
+        named = {span for span in self._matcher.find(text, strong_only=True) if span.kind == "name"}
+        return [span for span in spans if span in named or self._says_something(text, span)]
+
+    def _is_no_term(self, text: str, span: Span) -> bool:
+        """Whether a place in a defined term is more than that: ``HEAD`` is one, ``HEAD LONG`` no
+        one's but the patient's."""
+        if span.kind == "name":
+            found = tokens_of(text[span.start : span.end])
+            if sum(len(token.folded) > 1 for token in found) > 1:
+                return True
+        return self._says_something(text, span)
 
     def _says_something(self, text: str, span: Span) -> bool:
         """Whether a place in a technical value is more than a word of the trade."""

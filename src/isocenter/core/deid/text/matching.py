@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 from isocenter.core.deid.text.date_notations import written_dates
@@ -33,6 +34,8 @@ _PHONE = re.compile(r"(?<![0-9])[+(]{0,2}[0-9](?:[ ()/.\-]{0,3}[0-9]){5,17}(?![0
 _PHONE_TAIL = 7
 _WHOLE_NUMBER = re.compile(rb"(?:^|\\)[ +]*([0-9]{6,64})[ \0]*(?=\\|$)")
 _GAP = 3  # characters between two tokens of a term
+# Short names count where another name is no farther away, in characters: "Lee, Dr. Ann".
+_SHORT_NAME, _NEAR = 3, 24
 _LETTERS = str.maketrans(
     {"ø": "o", "ł": "l", "đ": "d", "æ": "ae", "œ": "oe", "ı": "i", "þ": "th", "ð": "d", "ħ": "h"}
 )
@@ -119,19 +122,23 @@ class Matcher:
     ) -> None:
         self._by_first: dict[str, list[Term]] = {}
         self._whole: dict[tuple[str, ...], Term] = {}
+        self._names: set[str] = set()  # single words, from three letters on
         self._days = frozenset(days)
         self._uids = frozenset(uids)
         self._phones = frozenset(digits[-_PHONE_TAIL:] for digits in phones if len(digits) >= 6)
         unspaced: set[str] = set()
-        for term in set(terms):
+        for term in _strongest(terms):
             if any(map(_IS_UNSPACED.match, term.tokens)):
                 unspaced.add("".join(term.tokens))
             if term.size >= LONG_TERM:
                 self._by_first.setdefault(term.tokens[0], []).append(term)
-            elif term.strong:
+            elif term.strong and (term.kind == "name" or term.tokens not in self._whole):
                 self._whole[term.tokens] = term
+            if term.kind == "name" and term.strong and len(term.tokens) == 1:
+                self._names.update(word for word in term.tokens if len(word) >= _SHORT_NAME)
         for found in self._by_first.values():
             found.sort(key=lambda term: (-len(term.tokens), term))
+        self._short_names = {word for word in self._names if len(word) < LONG_TERM}
         long_enough = sorted((text for text in unspaced if len(text) >= 2), key=len, reverse=True)
         self._unspaced = re.compile("|".join(map(re.escape, long_enough))) if long_enough else None
 
@@ -182,19 +189,45 @@ class Matcher:
         return day in self._days
 
     def _terms(self, text: str, tokens: list[Token]) -> Iterator[tuple[Span, Term]]:
-        if self._whole and len(tokens) <= 3:
-            term = self._whole.get(tuple(token.folded for token in tokens))
-            if term is not None:
-                yield Span(tokens[0].start, tokens[-1].end, term.kind), term
+        if self._whole:
+            yield from self._wholes(text, tokens)
+        if self._short_names:
+            yield from self._beside_names(tokens)
         by_first = self._by_first
         for index, token in enumerate(tokens):
+            matched = False
             for term in by_first.get(token.folded, ()):
+                if matched and term.kind != "name":
+                    continue  # the longest one, and a name beside it: names count in more places
                 if _continues(tokens, index, term.tokens):
                     end = tokens[index + len(term.tokens) - 1].end
                     yield Span(token.start, end, term.kind), term
-                    break
+                    matched = True
+                    if term.kind == "name":
+                        break
             if self._unspaced is not None and _IS_UNSPACED.match(token.folded):
                 yield from self._within(token)
+
+    def _wholes(self, text: str, tokens: list[Token]) -> Iterator[tuple[Span, Term]]:
+        """Short terms that are a whole value; a backslash may part several (PS3.5 6.4)."""
+        values = [tokens] if "\\" not in text else _parted(text, tokens)
+        for value in values:
+            if 0 < len(value) <= 3:
+                term = self._whole.get(tuple(token.folded for token in value))
+                if term is not None:
+                    yield Span(value[0].start, value[-1].end, term.kind), term
+
+    def _beside_names(self, tokens: list[Token]) -> Iterator[tuple[Span, Term]]:
+        """Short names that have another name near them."""
+        if not any(token.folded in self._short_names for token in tokens):
+            return
+        named = [token for token in tokens if token.folded in self._names]
+        for one, other in pairwise(named):
+            if one.folded != other.folded and other.start - one.end <= _NEAR:
+                for token in (one, other):
+                    if token.folded in self._short_names:
+                        term = Term("name", (token.folded,))
+                        yield Span(token.start, token.end, "name"), term
 
     def _within(self, token: Token) -> Iterator[tuple[Span, Term]]:
         assert self._unspaced is not None
@@ -218,6 +251,24 @@ class Matcher:
                 digits = re.sub(r"\D", "", match.group())
                 if digits[-_PHONE_TAIL:] in self._phones:
                     yield Span(match.start(), match.end(), "phone")
+
+
+def _strongest(terms: Iterable[Term]) -> set[Term]:
+    """Terms without the weak ones that are there as strong ones too."""
+    found = set(terms)
+    return {term for term in found if term.strong or term._replace(strong=True) not in found}
+
+
+def _parted(text: str, tokens: list[Token]) -> list[list[Token]]:
+    """Tokens of the single values of a text."""
+    values: list[list[Token]] = [[]]
+    end = 0
+    for token in tokens:
+        if "\\" in text[end : token.start]:
+            values.append([])
+        values[-1].append(token)
+        end = token.end
+    return values
 
 
 def _continues(tokens: list[Token], index: int, wanted: tuple[str, ...]) -> bool:

@@ -86,7 +86,17 @@ def _is_part(word: str) -> bool:
 def _part_terms(word: str) -> set[Term]:
     if not _is_part(word):
         return set()
-    return {Term("name", tokens) for tokens in _readings(word) if sum(map(len, tokens)) > 1}
+    # With digits in it a word is the number of a subject: "LUNG1" makes no name of the lung.
+    is_number = any(letter.isdigit() for letter in word)
+    return {
+        Term("name", tokens, strong=not (is_number and _is_long_word(tokens)))
+        for tokens in _readings(word)
+        if sum(map(len, tokens)) > 1
+    }
+
+
+def _is_long_word(tokens: tuple[str, ...]) -> bool:
+    return len(tokens) == 1 and len(tokens[0]) >= LONG_TERM and tokens[0].isalpha()
 
 
 def _readings(text: str) -> set[tuple[str, ...]]:
