@@ -21,6 +21,7 @@ from isocenter.core.deid.text.concepts import IDENTIFYING_CONCEPTS
 from isocenter.core.deid.text.date_notations import written_dates
 from isocenter.core.deid.text.matching import LONG_TERM, Matcher, Term, fold, spellings, tokens_of
 from isocenter.core.deid.text.names import is_no_name, name_terms
+from isocenter.core.deid.text.number_forms import post_codes, without_zeros
 
 _BINARY_VRS = frozenset(
     ("AT", "FD", "FL", "OB", "OD", "OF", "OL", "OV", "OW", "SL", "SS", "SV", "UL", "UN", "US", "UV")
@@ -151,6 +152,7 @@ class Identifiers:
                 pieces += _PIECES.split(part)
             if kind == "address":
                 pieces += [word for word in _WORDS.split(part) if fold(word) not in _OF_STREETS]
+                pieces += post_codes(part)
             for piece in pieces:
                 yield from self._piece_terms(kind, piece, strong)
 
@@ -161,6 +163,7 @@ class Identifiers:
         ways = spellings(piece)
         if kind in _NUMBERED:
             ways |= _joined(ways)
+            ways |= without_zeros(ways)
         for tokens in ways:
             term = Term(kind, tokens, strong)
             if of_make and (kind == "device" or term.size < LONG_TERM):

@@ -10,6 +10,7 @@ from isocenter.core.deid.text.matching import LONG_TERM, Term, fold, spellings, 
 
 _COMPONENTS = 5
 _WORDS = re.compile(r"[\s,;/\\]+")
+_HYPHENS = re.compile(r"[-\u2010-\u2015]+")
 
 #: Titles and degrees; what stands with them is a name.
 TITLES = frozenset(
@@ -103,6 +104,9 @@ def _readings(text: str) -> set[tuple[str, ...]]:
     """Token sequences for a name of several parts: all of it, in one word, and each part."""
     text = unicodedata.normalize("NFC", text)
     readings = set(spellings(text))
+    for part in _HYPHENS.split(text):  # "O'Doe-Roe" is ODoe, too
+        if len(part) > 1 and _is_part(part):
+            readings |= spellings(part)
     readings |= {("".join(tokens),) for tokens in readings}
     for token in tokens_of(text):
         part = text[token.start : token.end]
