@@ -21,7 +21,7 @@ from isocenter.core.deid.standard.dictionary import attribute
 from isocenter.core.deid.standard.keep_list import keep_list
 from isocenter.core.deid.text.lexicon import Lexicon
 from isocenter.core.deid.text.matching import LONG_TERM, Matcher, Span, tokens_of
-from isocenter.core.deid.text.standard_terms import is_standard_meaning
+from isocenter.core.deid.text.standard_terms import is_standard_code, is_standard_meaning
 
 #: Text that people write as they like (PS3.5 6.2).
 FREE_TEXT_VRS = frozenset(("LO", "LT", "PN", "SH", "ST", "UC", "UT"))
@@ -40,8 +40,11 @@ _DEFINED_KEYWORDS = frozenset(
         "ImagedNucleus",
     )
 )
-_CODE_KEYWORDS = frozenset(("CodeValue", "LongCodeValue", "URNCodeValue", "ContextIdentifier"))
-_LONG_NUMBER = 8  # digits; shorter numbers are codes as well
+_CONTEXT_GROUP = "ContextIdentifier"  # its numbers of two to five digits are the standard's
+_CODE_KEYWORDS = frozenset(("CodeValue", "LongCodeValue", "URNCodeValue", _CONTEXT_GROUP))
+# Digits; shorter numbers are codes as well, unless they are the patient's: those count from six
+# on, and as whole values from four on.
+_LONG_NUMBER, _PART_OF_CODE = 8, 6
 
 
 @cache
@@ -73,10 +76,10 @@ class Search:
             vr: of the attribute.
         """
         if keyword in _CODE_KEYWORDS:
-            spans = self._matcher.find(text, six_digits=False)
-            return [span for span in spans if _is_no_code(text, span)]
+            spans = [span for span in self._matcher.find(text) if _is_no_code(text, span, keyword)]
+            return [] if spans and is_standard_code(text) else spans
         if vr == "CS" or keyword in _DEFINED_KEYWORDS:
-            spans = self._matcher.find(text, six_digits=False)
+            spans = self._matcher.find(text)
             return [span for span in spans if self._is_no_term(text, span)]
         if keyword in technical_keywords():
             found = self._of_things(text)
@@ -94,7 +97,7 @@ class Search:
 
     def _of_things(self, text: str) -> list[Span]:
         """What is more than a word of the trade in a value that names a thing."""
-        spans = self._matcher.find(text, six_digits=False)
+        spans = self._matcher.find(text)
         if not spans:
             return spans
         named = {span for span in self._matcher.find(text, strong_only=True) if span.kind == "name"}
@@ -117,9 +120,16 @@ class Search:
         return not all(token.folded in self._lexicon for token in found)
 
 
-def _is_no_code(text: str, span: Span) -> bool:
+def _is_no_code(text: str, span: Span, keyword: str) -> bool:
+    """Whether a place in a code value is the patient's."""
     value = text[span.start : span.end]
-    return not (value.isdigit() and len(value) < _LONG_NUMBER) and len(value) >= LONG_TERM
+    if len(value) < LONG_TERM:
+        return False
+    if not value.isdigit() or len(value) >= _LONG_NUMBER or span.kind == "date":
+        return True
+    if span.kind != "id" or keyword == _CONTEXT_GROUP:
+        return False
+    return len(value) >= _PART_OF_CODE or value == text.strip()
 
 
 def normalized(text: str) -> str:
