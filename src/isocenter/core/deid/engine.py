@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -26,6 +26,7 @@ from isocenter.core.deid.policy import Option, Policy
 from isocenter.core.deid.profile import STRUCTURED_CONTENT
 from isocenter.core.deid.standard.actions import Action, Record
 from isocenter.core.deid.standard.dictionary import tag_of_keyword
+from isocenter.core.deid.standard.standard_uids import has_form_of_uid
 from isocenter.core.dicom.bounds import DEFAULT_BOUNDS, Bounds
 from isocenter.core.dicom.part10 import FileMeta, encode_file_meta
 
@@ -125,6 +126,11 @@ class ObjectResult:
 
 _SOP_CLASS, _SOP_INSTANCE = 0x00080016, 0x00080018
 _STUDY, _SERIES = 0x0020000D, 0x0020000E
+_FILED_BY = {
+    _SOP_INSTANCE: "SOP Instance UID",
+    _STUDY: "Study Instance UID",
+    _SERIES: "Series Instance UID",
+}
 _CHARACTER_SET = 0x00080005
 _METHOD_CODES = 0x00120064
 _CONTENT, _VALUE_TYPE = 0x0040A730, 0x0040A040
@@ -194,6 +200,9 @@ class _Object:
         except ObjectRefused as refusal:
             return self._result(None, str(refusal))
         result = self._result(walker, None)
+        wrong = self._no_uid(walker)
+        if wrong:
+            return replace(result, refused=wrong)
         meta = FileMeta(self._sop_class, result.sop_uid, self._source.transfer_syntax_uid)
         _write(target, encode_file_meta(meta), pieces, self._source.data, durable)
         return result
@@ -234,11 +243,19 @@ class _Object:
         return ObjectResult(sop, series, study, self._sop_class, records, refused)
 
     def _new_uid(self, tag: int, old: str, walker: Walker | None) -> str:
-        """As it was written; what the walker did not touch stayed."""
-        if walker is not None and walker.uids.get(tag):
-            return walker.uids[tag]
-        kept = Option.RETAIN_UIDS in self._context.policy.options
+        """As it was written; what the walker did not touch stayed. What is no UID is not told."""
+        written = walker.uids.get(tag) if walker is not None else None
+        if written and has_form_of_uid(written):
+            return written
+        kept = Option.RETAIN_UIDS in self._context.policy.options and has_form_of_uid(old)
         return old if kept else self._context.secret.uid(old, is_instance=True)
+
+    def _no_uid(self, walker: Walker) -> str | None:
+        """Why an object that keeps its UIDs cannot leave: files are called by them."""
+        for tag, name in _FILED_BY.items():
+            if not has_form_of_uid(walker.uids.get(tag, self._text(tag))):
+                return f"its {name} is no UID"
+        return None
 
     def _text(self, tag: int) -> str:
         return (self._head.text(tag) or "").strip(" \0")

@@ -20,7 +20,7 @@ from isocenter.core.deid.proof.identifiers import Identifiers, identifiers_of
 from isocenter.core.deid.proof.plain_files import PlainSearch
 from isocenter.core.deid.proof.verifier import Verifier
 from isocenter.core.deid.pseudonyms.issuing import PatientAlias
-from isocenter.core.errors import DicomError, Refused
+from isocenter.core.errors import Refused
 from isocenter.core.isolation import Progress
 
 
@@ -97,7 +97,7 @@ def _collected(originals: Iterable[Path], progress: Progress) -> Identifiers:
         progress(0.3 * number / len(paths), f"{number} of {len(paths)} originals read")
         try:
             parts.append(identifiers_of(read_values(path).values))
-        except (DicomError, OSError):
+        except Exception:  # whatever it was, nobody knows what is in that file
             broken += 1
     if broken or not parts:
         raise Refused(

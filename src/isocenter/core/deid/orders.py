@@ -12,6 +12,7 @@ from isocenter.core.deid.proof.verifier import DUMMY_DAYS, Allowed
 from isocenter.core.deid.pseudonyms.dates import shift_date
 from isocenter.core.deid.pseudonyms.issuing import PatientAlias, Pseudonyms
 from isocenter.core.deid.pseudonyms.secrets import PatientKey, Secret
+from isocenter.core.deid.standard.standard_uids import has_form_of_uid
 from isocenter.core.deid.workers import Done, Order, Seen
 from isocenter.core.errors import ConfigurationError
 
@@ -111,7 +112,7 @@ def new_study_uid(study: Study, run: Run) -> str:
     found = next((one.study_uid for one in study.done if one.study_uid), "")
     if found:
         return found
-    is_kept = Option.RETAIN_UIDS in run.policy.options
+    is_kept = Option.RETAIN_UIDS in run.policy.options and has_form_of_uid(study.uid)
     return study.uid if is_kept else run.secret.uid(study.uid, is_instance=True)
 
 

@@ -58,7 +58,7 @@ def read_head(data: Buffer, position: int, end: int, implicit: bool) -> Head:
         if start > end:
             raise DataSetError(f"the data set ends inside {tag_text(tag)}")
         length = _LENGTH.unpack_from(data, position + 8)[0]
-    elif vr not in VRS and not b"AA" <= vr <= b"ZZ":
+    elif vr not in VRS and not (vr.isalpha() and vr.isupper()):
         raise DataSetError(f"{tag_text(tag)} at byte {position} has no value representation")
     if length != UNDEFINED and start + length > end:
         raise DataSetError(f"{tag_text(tag)} at byte {position} reaches beyond its end")

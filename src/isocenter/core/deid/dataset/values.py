@@ -221,7 +221,7 @@ class _Reader:
                 return tag, vr.decode(), self._long(data, position + 8)[0], position + 12
             if vr in VRS:
                 return tag, vr.decode(), self._short(data, position + 6)[0], position + 8
-            if b"AA" <= vr <= b"ZZ":  # an unknown VR counts as a short one
+            if vr.isalpha() and vr.isupper():  # an unknown VR counts as a short one
                 return tag, "UN", self._short(data, position + 6)[0], position + 8
         return tag, self._vr_of(tag), self._long(data, position + 4)[0], position + 8
 

@@ -75,6 +75,9 @@ def names_instances(keyword: str) -> bool:
     return keyword.endswith(("InstanceUID", "InstanceUIDs"))
 
 
+_FORM = re.compile(r"[0-9]+(?:\.[0-9]+)*").fullmatch
+
+
 def is_standard_uid(uid: str, *, is_instance: bool = False) -> bool:
     """Whether a UID names a class, syntax, scheme or well-known thing, and no instance.
 
@@ -88,3 +91,12 @@ def is_standard_uid(uid: str, *, is_instance: bool = False) -> bool:
             return True
         return not is_instance and _GROWING.fullmatch(uid) is not None
     return uid in _CODING_SCHEMES or uid in _PRIVATE_CLASSES or uid == _DICOM_ROOT[:-1]
+
+
+def has_form_of_uid(text: str) -> bool:
+    """Numbers with dots between them (PS3.5 9.1), or nothing.
+
+    Leading zeros and more than 64 characters, which the standard forbids, are in the files of real
+    devices and do no harm.
+    """
+    return not text or _FORM(text) is not None
