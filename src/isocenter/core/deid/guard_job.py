@@ -20,7 +20,7 @@ from isocenter.core.deid.proof.identifiers import Identifiers, identifiers_of
 from isocenter.core.deid.proof.plain_files import PlainSearch
 from isocenter.core.deid.proof.verifier import Verifier
 from isocenter.core.deid.pseudonyms.issuing import PatientAlias
-from isocenter.core.errors import Refused
+from isocenter.core.errors import DicomError, Refused
 from isocenter.core.isolation import Progress
 
 
