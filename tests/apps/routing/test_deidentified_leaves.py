@@ -18,6 +18,7 @@ from isocenter.apps.routing.execution import execute
 from isocenter.apps.routing.models import (
     Artifact,
     DeliveryItem,
+    Pipeline,
     QuarantineItem,
     Route,
     Run,
@@ -26,6 +27,8 @@ from isocenter.apps.routing.models import (
 from isocenter.apps.routing.rows import run_detail
 from isocenter.apps.routing.run_page import live, step_detail
 from isocenter.apps.routing.services import (
+    remove,
+    rerun,
     retry_delivery,
     retry_run,
     start,
@@ -271,6 +274,57 @@ def test_nor_by_a_run_that_was_waiting(study, project, apply, again, go, folder_
     Route.objects.update(deidentified_only=True)
 
     held(again(run, "deliver"), "nothing identified may leave")
+
+
+ORIGINALS = [{"step": "deliver", "with": {"what": "originals"}}]
+
+
+def test_the_removal_of_a_route_that_was_told_so_frees_nothing(
+    study, project, apply, go, send_all, folder_node
+):
+    project()
+    apply(steps=ORIGINALS)
+    run = ok(go(study[1]))
+    apply(steps=PLAIN, deidentified_only=True)
+    remove("route", "overlay", actor="ann")
+
+    send_all(run)
+    delivery = run.deliveries.get()
+    assert delivery.state == "failed"
+    assert "nothing identified may leave by the route overlay" in delivery.reason
+    retry_delivery(delivery)
+    send(delivery.pk)
+    assert not arrived(folder_node)
+
+    run.deliveries.all().delete()
+    retry_run(run.pk, from_step="deliver")
+    execute(run.pk)
+    held(Run.objects.get(pk=run.pk), "nothing identified may leave by the route overlay")
+
+
+def test_a_run_started_anew_is_held_to_its_route_that_is_gone(study, project, apply, go):
+    project()
+    apply(steps=PLAIN, deidentified_only=True)
+    run = ok(go(study[1]))
+    assert Run.objects.get(pk=run.pk).deidentified_only
+    remove("route", "overlay", actor="ann")
+    Pipeline.objects.update(steps=ORIGINALS)
+
+    with pytest.raises(PipelineError, match="nothing identified may leave"):
+        rerun(run.pk)
+
+
+def test_a_route_that_is_free_again_frees_its_runs(
+    study, project, apply, go, send_all, folder_node
+):
+    project()
+    apply(steps=ORIGINALS)
+    run = ok(go(study[1]))
+    apply(steps=PLAIN, deidentified_only=True)
+    apply(steps=PLAIN)
+
+    send_all(run)
+    assert len(arrived(folder_node)) == len(study[0].files)
 
 
 def test_return_to_sender_is_no_way_out(study, project, apply, go):

@@ -12,7 +12,7 @@ from typing import Any
 from django.db import transaction
 
 from isocenter.apps.deid import queries as deid
-from isocenter.apps.routing import history, queries
+from isocenter.apps.routing import history, leaving, queries
 from isocenter.apps.routing.documents import (
     PipelineDocument,
     PipelineErrors,
@@ -203,6 +203,8 @@ def _keep(row: Route | Pipeline, old: dict[str, Any] | None, actor: str, note: s
     new = document_of(row)
     if new != old:
         row.save()
+        if isinstance(row, Route):
+            leaving.hold_to(row)
         history.write(what, row.name, old, new, actor=actor, note=note)
     return _change(what, row.name, old, new)
 

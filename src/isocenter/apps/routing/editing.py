@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db import transaction
 
-from isocenter.apps.routing import history, queries
+from isocenter.apps.routing import history, leaving, queries
 from isocenter.apps.routing.definitions import (
     Change,
     apply_file,
@@ -110,6 +110,8 @@ def remove(what: What, name: str, *, actor: str) -> None:
                     hint="give them another pipeline, or remove them first",
                 )
         before = document_of(row)
+        if isinstance(row, Route) and row.deidentified_only:
+            leaving.hold_to(row)  # its runs keep it when the route is gone
         row.delete()
         history.write(what, name, before, None, actor=actor)
 

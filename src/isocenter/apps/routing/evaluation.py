@@ -50,6 +50,7 @@ def start_run(
     route: Route | None = None,
     destinations: Sequence[str] | None = None,
     priority: int | None = None,
+    deidentified_only: bool = False,
     actor: str = "",
 ) -> Run:
     """Queue a pipeline on a revision.
@@ -57,15 +58,18 @@ def start_run(
     Args:
         destinations: nodes; default: the route's.
         priority: default: the route's.
+        deidentified_only: nothing identified may leave, whatever the route says.
 
     Raises:
-        PipelineError: the pipeline cannot be used any more, or nothing identified may leave by
-            the route and the pipeline does not de-identify.
+        PipelineError: the pipeline cannot be used any more, or nothing identified may leave and
+            the pipeline does not de-identify.
     """
-    if route is not None and route.deidentified_only and not deidentifies(pipeline.steps):
+    is_strict = deidentified_only or (route is not None and route.deidentified_only)
+    if is_strict and not deidentifies(pipeline.steps):
+        by = f" by the route {route.name}" if route is not None else ""
         raise PipelineError(
-            f"nothing identified may leave by the route {route.name}, and the pipeline "
-            f"{pipeline.name} does not de-identify before everything that it delivers"
+            f"nothing identified may leave{by}, and the pipeline {pipeline.name} does not "
+            "de-identify before everything that it delivers"
         )
     nodes = list(route.destinations if destinations is None and route else destinations or ())
     steps = _steps(pipeline.steps, nodes)
@@ -78,6 +82,7 @@ def start_run(
             route_name=route.name if route else "",
             pipeline_name=pipeline.name,
             definition={"steps": steps, "destinations": nodes},
+            deidentified_only=is_strict,
             study=revision.study,
             revision=revision,
             priority=priority if priority is not None else (route.priority if route else 0),

@@ -10,21 +10,35 @@ from collections.abc import Collection
 from pathlib import Path
 
 from django.conf import settings
+from django.db.models import Q
 
 from isocenter.apps.routing.files import file_digest
 from isocenter.apps.routing.models import Artifact, DeliveryItem, Route, Run
 from isocenter.apps.routing.pipelines import DEIDENTIFY, deidentifies
 
 
+def is_strict(run: Run) -> bool:
+    """Whether nothing identified may leave: as the run's route says now, or said before it was
+    removed."""
+    return Run.objects.filter(
+        Q(deidentified_only=True) | Q(route__deidentified_only=True), pk=run.pk
+    ).exists()
+
+
+def hold_to(route: Route) -> None:
+    """Have the runs of a route held to what it says now, in the caller's transaction."""
+    Run.objects.filter(route=route).exclude(deidentified_only=route.deidentified_only).update(
+        deidentified_only=route.deidentified_only
+    )
+
+
 def forbidden(run: Run) -> str:
-    """Why nothing of a run may leave by its route any more; empty where it may."""
-    if run.route_id is None:
-        return ""
-    route = Route.objects.filter(pk=run.route_id, deidentified_only=True).first()
-    if route is None or deidentifies(run.definition.get("steps", ())):
+    """Why nothing of a run may leave any more; empty where it may."""
+    if deidentifies(run.definition.get("steps", ())) or not is_strict(run):
         return ""
     return (
-        f"nothing identified may leave by the route {route.name}, and this run did not de-identify"
+        f"nothing identified may leave by the route {run.route_name}, and this run did not "
+        "de-identify"
     )
 
 
@@ -37,7 +51,7 @@ def not_as_searched(run: Run, items: Collection[DeliveryItem]) -> dict[int, str]
     steps = run.definition.get("steps", ())
     if not any(item.get("step") == DEIDENTIFY for item in steps):
         return {}
-    is_strict = deidentifies(steps)
+    all_of_it = deidentifies(steps)
     root = Path(settings.LAYOUT.root)
     paths = {item.pk: root / item.path for item in items}
     runs = Path(settings.LAYOUT.runs)
@@ -52,7 +66,7 @@ def not_as_searched(run: Run, items: Collection[DeliveryItem]) -> dict[int, str]
     for item in items:
         path = paths[item.pk]
         if path not in found:
-            if is_strict:
+            if all_of_it:
                 refused[item.pk] = "it was not de-identified"
             continue
         digest, domain = found[path]

@@ -86,6 +86,8 @@ class Run(models.Model):
     route_name = models.CharField(max_length=64, default="")
     pipeline_name = models.CharField(max_length=64)
     definition = models.JSONField()  # steps and destinations as they were
+    # Nothing identified leaves by it: as its route says, and once that is gone as it said.
+    deidentified_only = models.BooleanField(default=False)
     study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="runs")
     revision = models.ForeignKey(Revision, on_delete=models.CASCADE, related_name="runs")
     state = models.CharField(max_length=16, choices=State, default=State.QUEUED)

@@ -9,8 +9,8 @@ from django.conf import settings
 
 from isocenter.apps.archive import queries as archive
 from isocenter.apps.archive.models import Study
-from isocenter.apps.routing import artifacts
-from isocenter.apps.routing.models import Artifact, Delivery, DeliveryItem, Route, Run
+from isocenter.apps.routing import artifacts, leaving
+from isocenter.apps.routing.models import Artifact, Delivery, DeliveryItem, Run
 from isocenter.apps.routing.pipelines import RETURN_TO_SENDER
 from isocenter.apps.routing.schedule import schedule_delivery
 from isocenter.apps.routing.steps.base import Order, StepRefused
@@ -36,10 +36,8 @@ def order(run: Run, wanted: Order) -> str:
         StepRefused: no such node, one that is switched off, or a sender that is no node; nothing
             identified may leave by the route; a file is not the one that was searched.
     """
-    if wanted.verified is None and run.route_id is not None:
-        route = Route.objects.filter(pk=run.route_id).first()
-        if route is not None and route.deidentified_only:
-            raise StepRefused(f"nothing identified may leave by the route {route.name}")
+    if wanted.verified is None and leaving.is_strict(run):
+        raise StepRefused(f"nothing identified may leave by the route {run.route_name}")
     names = wanted.nodes or tuple(run.definition.get("destinations", ()))
     if not names:
         return "no destination: nothing is sent"

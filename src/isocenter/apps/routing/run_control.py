@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from isocenter.apps.audit import services as audit
 from isocenter.apps.audit.kinds import Kind
-from isocenter.apps.routing import artifacts, queries
+from isocenter.apps.routing import artifacts, leaving, queries
 from isocenter.apps.routing.evaluation import start_run
 from isocenter.apps.routing.models import Delivery, DeliveryItem, Run, RunStep
 from isocenter.apps.routing.schedule import schedule_delivery, schedule_run
@@ -111,6 +111,7 @@ def rerun(run_id: uuid.UUID | str, *, actor: str = "") -> Run:
         run.study.study_uid,
         pipeline_name=run.pipeline_name,
         destinations=tuple(run.definition.get("destinations", ())),
+        deidentified_only=leaving.is_strict(run),
         actor=actor,
     )
 
@@ -142,9 +143,13 @@ def start(
     pipeline_name: str = "",
     destinations: tuple[str, ...] = (),
     priority: int | None = None,
+    deidentified_only: bool = False,
     actor: str = "",
 ) -> Run:
     """Start a run by hand on the newest revision of a study, whatever the condition says.
+
+    Args:
+        deidentified_only: nothing identified may leave, whatever the route says.
 
     Raises:
         NotFound: no such study, route or pipeline, or the study was never complete.
@@ -164,6 +169,7 @@ def start(
             route=route,
             destinations=(destinations or None) if route else destinations,
             priority=priority,
+            deidentified_only=deidentified_only,
             actor=actor,
         )
         _record(Kind.RUN_STARTED, run, actor)
