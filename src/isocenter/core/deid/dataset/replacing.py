@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from isocenter.core.deid.policy import Option
 from isocenter.core.deid.profile import DATE_VRS, TEXT_VRS, Decision
-from isocenter.core.deid.proof.searching import readings
+from isocenter.core.deid.proof.searching import FREE_TEXT_VRS, readings
 from isocenter.core.deid.pseudonyms.dates import cap_age, is_time, shift
 from isocenter.core.deid.standard.actions import Action
 from isocenter.core.deid.standard.standard_uids import names_instances
+from isocenter.core.deid.text.suspects import persons
 from isocenter.core.dicom.charsets import TextDecoder, text_decoder
 
 if TYPE_CHECKING:
@@ -218,7 +219,8 @@ class Replacer:
     def _kept(self, decision: Decision, raw: bytes, character_set: CharacterSet) -> NewValue | None:
         if decision.check == "text":
             text = character_set.decoder.decode(raw)
-            if not self._find(text):
+            is_somebodys = decision.vr in FREE_TEXT_VRS and bool(persons(text))
+            if not is_somebodys and not self._find(text):
                 is_misread = not raw.isascii() and self._is_misread(raw)
                 return self.fallback(decision, raw, character_set) if is_misread else None
             new = self._cleaned(decision, raw, character_set)

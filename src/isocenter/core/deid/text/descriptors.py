@@ -17,7 +17,7 @@ from isocenter.core.deid.proof.searching import Search, normalized, technical_ke
 from isocenter.core.deid.text.date_notations import written_dates
 from isocenter.core.deid.text.lexicon import Lexicon
 from isocenter.core.deid.text.matching import Span, Token, tokens_of
-from isocenter.core.deid.text.suspects import suspects
+from isocenter.core.deid.text.suspects import persons, suspects
 
 _PROSE = frozenset(("LT", "ST", "UT"))
 _PLAIN_VRS = frozenset(("AS", "DA", "DS", "DT", "IS", "TM", "UI"))
@@ -101,9 +101,7 @@ class Cleaner:
         text = normalized(value)
         for _ in range(_MOST_ROUNDS):
             spans = self._search.spans(text, keyword, vr)
-            spans += (
-                suspects(text) if not is_technical else suspects(text, dates=False, labels=False)
-            )
+            spans += persons(text) if is_technical else suspects(text)
             if not is_technical:
                 spans += self._doubtful(text)
             if not spans:

@@ -36,6 +36,9 @@ _NUMBER_LABEL = (
 )
 
 _EMAIL = re.compile(r"[\w.+%'-]+@[\w-]+(?:\.[\w-]+)*")
+_MAIL_ADDRESS = re.compile(  # where source code is, is nobody's
+    r"(?<![\w.+%'-])(?!git@)[\w.+%'-]+@[\w-]+(?:\.[\w-]+)*\.[^\W\d_]{2,}"
+)
 _URL = re.compile(r"(?i)\b(?:https?|ftp)://\S+|\bwww\.\S+|\b\d{1,3}(?:\.\d{1,3}){3}\b")
 _DRIVE = re.compile(r"(?i)\b[a-z]:\\\S+|\\\\[\w.$-]+\\\S*")
 _PHONE = re.compile(
@@ -54,6 +57,22 @@ _NUMBERED = re.compile(
     r"(?P<name>(?=[\w./+()-]*\d)[\w./+()-]+(?: \d[\d-]*)*)"
 )
 _LEAST_DIGITS = 6
+
+# In values that name things a capital ``DR`` is digital radiography, and a number in groups a
+# version: only what can hardly be anything else counts there.
+_PERSON_TITLE = (
+    r"(?:D[Rr]a?\.|Dr(?:\. ?med\.?)?|P(?:rof|ROF)\.|Professor[a]?|M(?:[RrSs]|RS|rs)\.|Mrs"
+    r"|Herrn?|Frau|S[Rr][Aa]?\.|Srta\.|Se[nñ]h?or[a]?|Dott(?:\.|ore|oressa)|Mme\.|Mlle\.)"
+)
+_PERSON = re.compile(
+    rf"(?<![\w]){_PERSON_TITLE}[ ^,]+(?:{_TITLE}[ ^]+)*(?=[{_UPPER}][\w'’-]*[^\W\d_]{{2}}){_NAMES}"
+)
+_TELEPHONE = re.compile(
+    r"(?i:(?<![^\W_])(?:tel(?:efon|ephone|[eé]fono|efone)?|phone|mobile|fax)\b[ .:#=]{0,3})"
+    r"\+?[\d(][\d ()/.-]{4,}\d"
+    r"|(?<![\w.+-])(?:\+\d{1,3}[ ()/.-]{0,2}(?:\(\d{1,5}\)[ /.-]?)?\d{1,5}(?:[ /.-]?\d{2,5}){1,4}"
+    r"|(?:1[ .-])?(?:\(\d{3}\) ?|\d{3}[-. ])\d{3}[-.]\d{4})(?![\w-]|\.\d)"
+)
 
 
 def suspects(text: str, *, dates: bool = True, labels: bool = True) -> list[Span]:
@@ -76,6 +95,23 @@ def suspects(text: str, *, dates: bool = True, labels: bool = True) -> list[Span
         spans += [Span(*match.span("name"), "name") for match in _SIGNED.finditer(text)]
         spans += [Span(*match.span("name"), "name") for match in _LABELLED.finditer(text)]
         spans += [Span(*match.span("name"), "number") for match in _NUMBERED.finditer(text)]
+    return spans
+
+
+def persons(text: str) -> list[Span]:
+    """Places in a value that names a thing, a code or a setting which are somebody's all the same:
+    electronic mail, folders of a computer, telephone numbers, and names with a title.
+
+    Args:
+        text: to look at, NFC.
+    """
+    spans = [Span(*match.span(), "address") for match in _MAIL_ADDRESS.finditer(text)]
+    if "\\" in text or ":" in text:
+        spans += [Span(*match.span(), "address") for match in _DRIVE.finditer(text)]
+    spans += [Span(*match.span(), "name") for match in _PERSON.finditer(text)]
+    for match in _TELEPHONE.finditer(text):
+        if sum(letter.isdigit() for letter in match.group()) >= _LEAST_DIGITS:
+            spans.append(Span(*match.span(), "number"))
     return spans
 
 
