@@ -105,7 +105,11 @@ def test_a_map_goes_in_is_asked_and_goes_out(admin: Caller) -> None:
 def test_whose_a_pseudonym_is_is_another_right(caller: Callable[..., Caller]) -> None:
     staff = caller("staff")
     staff.post("projects", {"name": "trial"})
-    assert staff.post("projects/trial/import", LIST).status_code == 200
+    for _ in range(2):
+        assert staff.post("projects/trial/import", LIST).json() == {"entries": 3}
+    wrong = staff.post("projects/trial/import", LIST.replace("TRIAL-2", "TRIAL-1", 1))
+    assert wrong.status_code == 422
+    assert b"entry 2" not in wrong.content
     text = staff.get("projects/trial/pseudonyms").content + staff.get("projects/trial").content
     assert b"SECRET" not in text
     assert staff.post("projects/trial/look-up", {"pseudonym": "TRIAL-1"}).status_code == 403

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from isocenter.apps.audit.models import Event
-from isocenter.apps.deid import services
-from isocenter.apps.deid.maps import Imported
+from isocenter.apps.deid import maps, services
+from isocenter.apps.deid.maps import MOST_REFUSED, Imported
 from isocenter.apps.deid.models import LegacyEntry, MapEntry, Project
 from isocenter.core.deid.pseudonyms.files import format_csv, parse_csv
 from isocenter.core.deid.pseudonyms.secrets import PatientKey
 from isocenter.core.deid.pseudonyms.store import Pseudonym, PseudonymEntry, study_key
-from isocenter.core.errors import ConfigurationError, NotFound
+from isocenter.core.errors import ConfigurationError, NotFound, Refused
 
 pytestmark = pytest.mark.django_db
 
@@ -101,6 +102,52 @@ def test_a_list_that_contradicts_is_not_taken(make_project, lines, problem):
         services.import_map("trial", HEAD + lines, actor="ann")
     assert "SECRET" not in str(caught.value)
     assert project.entries.count() == 2
+
+
+@pytest.mark.parametrize(
+    ("lines", "old"),
+    [("PAT-1,,X2\n", 1), ("PAT-9,,X1\nPAT-8,,X8\n", 1), ("PAT-1,,X1\nPAT-9,,X2\n", 2),
+     ("PAT-8,,X1\nPAT-9,,X2\n", 2)],
+)  # fmt: skip
+def test_without_the_right_to_look_up_a_list_proves_no_pair(make_project, lines, old):
+    make_project()
+    services.import_map("trial", HEAD + "PAT-1,,X1\nPAT-2,,X2\n", actor="ann")
+    told = set()
+    for _ in range(2):
+        done = services.import_map("trial", HEAD + "PAT-1,,X1\n", actor="eve", may_reidentify=False)
+        told.add(done.entries)
+    with pytest.raises(ConfigurationError, match=f"{old} entr.* contradict") as caught:
+        services.import_map("trial", HEAD + lines, actor="eve", may_reidentify=False)
+    assert told == {1}
+    assert "entry 1:" not in str(caught.value)
+    assert "reidentify" in caught.value.hint
+    events = Event.objects.filter(actor="eve").order_by("pk")
+    assert [(event.kind, event.detail) for event in events] == [
+        *[("PSEUDONYMS_IMPORTED", {"project": "trial", "form": "csv", "entries": 1})] * 2,
+        ("PSEUDONYMS_COMPARED", {"project": "trial", "form": "csv",
+                                 "entries": lines.count("\n"), "contradict_or_known": old}),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["csv", "netrt"])
+def test_lists_that_contradict_are_few(make_project, monkeypatch, form):
+    make_project()
+    make_project("other")
+    services.import_map("trial", HEAD + "PAT-1,,X1\n", actor="ann")
+    services.import_map("other", HEAD + "PAT-1,,X1\n", actor="ann")
+    take = services.import_map if form == "csv" else services.import_netrt_map
+    content = HEAD + "PAT-9,,X1\n" if form == "csv" else netrt(a="X1")
+    for number in range(MOST_REFUSED):
+        with pytest.raises(ConfigurationError, match="contradict"):
+            take("other" if number % 2 else "trial", content, actor="eve", may_reidentify=False)
+    right = HEAD + "PAT-1,,X1\n"
+    with pytest.raises(Refused, match="within an hour"):
+        services.import_map("trial", right, actor="eve", may_reidentify=False)
+    assert services.import_map("trial", right, actor="bob", may_reidentify=False).entries == 1
+    with pytest.raises(ConfigurationError, match="entry 1: another patient"):
+        take("trial", content, actor="eve")
+    monkeypatch.setattr(maps, "REFUSED_WITHIN", timedelta(0))
+    assert services.import_map("trial", right, actor="eve", may_reidentify=False).entries == 1
 
 
 def test_a_line_without_issuer_is_not_changed_by_one_with_it(make_project):

@@ -296,12 +296,21 @@ def test_somebody_unknown_is_nobody(listed):
 def test_a_list_is_taken_in_whole_or_not_at_all(trial):
     client = browser("staff")
     page = text_of(client.post("/projects/trial/import/", file(LIST), follow=True))
-    assert "2 new, 0 known before" in page
+    assert "2 entries taken in" in page
+    page = text_of(client.post("/projects/trial/import/", file(LIST), follow=True))
+    assert "2 entries taken in" in page, "whether they were there is another right"
     wrong = LIST.replace("TRIAL-1", "TRIAL-9") + "SECRET-4713,TRIAL-3,\n"
     answer = client.post("/projects/trial/import/", file(wrong))
     page = text_of(answer)
-    assert "this patient has another pseudonym here" in page
+    assert "2 entries contradict the map or are in it" in page
+    assert "right reidentify can see which" in page
+    assert "another pseudonym" not in page
     assert "SECRET" not in page
+    entitled = browser()
+    page = text_of(entitled.post("/projects/trial/import/", file(wrong)))
+    assert "this patient has another pseudonym here" in page
+    page = text_of(entitled.post("/projects/trial/import/", file(LIST), follow=True))
+    assert "0 new, 2 known before" in page
     assert MapEntry.objects.count() == 2
     assert "no file" not in page
     assert answer.context["form"].errors["upload"]

@@ -116,8 +116,11 @@ class FoundPatients(Row):
 class ImportedRow(Row):
     """What a list came to."""
 
-    added: int
-    known: int = Field(description="those that were there already, the same")
+    added: int | None = Field(None, description="new ones; only with the right `reidentify`")
+    known: int | None = Field(
+        None, description="those that were there already, the same; only with that right"
+    )
+    entries: int | None = Field(None, description="all of them; only without that right")
 
 
 class ListForm(Schema):

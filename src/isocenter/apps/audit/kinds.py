@@ -86,6 +86,7 @@ class Kind(StrEnum):
 
     PROJECT_CHANGED = auto()
     PSEUDONYMS_IMPORTED = auto()
+    PSEUDONYMS_COMPARED = auto()  # a list was held against a map that contradicts it
     PSEUDONYMS_EXPORTED = auto()
     PROJECT_SECRET_EXPORTED = auto()
     PATIENT_LOOKED_UP = auto()
@@ -180,6 +181,7 @@ GROUPS: dict[str, tuple[Kind, ...]] = {
     "De-identification": (
         Kind.PROJECT_CHANGED,
         Kind.PSEUDONYMS_IMPORTED,
+        Kind.PSEUDONYMS_COMPARED,
         Kind.PSEUDONYMS_EXPORTED,
         Kind.PROJECT_SECRET_EXPORTED,
         Kind.PATIENT_LOOKED_UP,

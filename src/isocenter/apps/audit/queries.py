@@ -103,6 +103,11 @@ def events(
     return _newest(wanted, None, limit)
 
 
+def count_since(kind: str, actor: str, since: datetime) -> int:
+    """How often somebody did something."""
+    return Event.objects.filter(kind=kind, actor=actor, at__gte=since).count()
+
+
 def newest_event(study_uid: str) -> int | None:
     """Number of the newest event of a study; None where it has none."""
     found = Event.objects.filter(study_uid=study_uid).order_by("-at", "-pk")

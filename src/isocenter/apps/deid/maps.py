@@ -1,16 +1,21 @@
 """Maps in and out, and the question who somebody is. All of it is written down, without a patient.
 
 Files are those of the command line: CSV of ``core.deid.pseudonyms.files``, and NETRT's
-``pid_mapping.json``.
+``pid_mapping.json``. A list that is held against a map says who is who in it: whoever may not ask
+that learns only how many entries contradict or are there already, and not often.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 
+from isocenter.apps.audit import queries as audit
 from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.audit.services import record
 from isocenter.apps.deid.models import LegacyEntry, MapEntry, Project
@@ -20,11 +25,13 @@ from isocenter.apps.deid.store import DatabaseStore, Digests, locked, opened
 from isocenter.core.deid.pseudonyms.files import format_csv, parse_csv, parse_netrt
 from isocenter.core.deid.pseudonyms.secrets import PatientKey, Secret
 from isocenter.core.deid.pseudonyms.store import Pseudonym, PseudonymEntry, is_study_key
-from isocenter.core.errors import ConfigurationError
+from isocenter.core.errors import ConfigurationError, Refused
 
 MOST_BYTES = 64 * 1024 * 1024
 _MOST_PROBLEMS = 20
 _BATCH = 500
+#: Lists that contradict, of one person who may not look up, in this time.
+MOST_REFUSED, REFUSED_WITHIN = 10, timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -39,31 +46,54 @@ class Imported:
     added: int
     known: int
 
+    @property
+    def entries(self) -> int:
+        """All of them: what somebody may know who may not look anybody up."""
+        return self.added + self.known
 
-def import_map(name: str, content: str | bytes, *, actor: str) -> Imported:
+
+def import_map(
+    name: str, content: str | bytes, *, actor: str, may_reidentify: bool = True
+) -> Imported:
     """Take the entries of a CSV file into a map: all of it or nothing.
+
+    Args:
+        may_reidentify: the actor has ``Right.REIDENTIFY``, as the command line has. Who has not
+            must be told :attr:`Imported.entries` alone.
 
     Raises:
         NotFound: there is no such project.
-        ConfigurationError: wrong lines, or entries that contradict the map; never says a value.
+        ConfigurationError: wrong lines, or entries that contradict the map; never says a value,
+            and not which entries unless the actor may look up.
+        Refused: the actor may not look up, and too many lists of theirs contradicted.
     """
     entries = parse_csv(_text(content), "the list")
     with transaction.atomic():
         found = locked(project(name).pk)
-        store = DatabaseStore(found, actor=actor)
-        rows = _new_rows(found, store, entries)
-        MapEntry.objects.bulk_create(rows, batch_size=_BATCH)
-        return _recorded(name, "csv", actor, len(rows), len(entries) - len(rows))
+        asked = _Asked(name, "csv", actor, may_reidentify)
+        asked.require_few()
+        rows, problems = _new_rows(found, DatabaseStore(found, actor=actor), entries)
+        if not problems:
+            MapEntry.objects.bulk_create(rows, batch_size=_BATCH)
+        asked.record(len(entries), len(rows), problems)
+    asked.refuse(len(entries) - len(rows), problems)
+    return Imported(len(rows), len(entries) - len(rows))
 
 
-def import_netrt_map(name: str, content: str | bytes, *, actor: str) -> Imported:
+def import_netrt_map(
+    name: str, content: str | bytes, *, actor: str, may_reidentify: bool = True
+) -> Imported:
     """Take over NETRT's ``pid_mapping.json``. It holds hashes of patients: who comes with that
     Patient ID and name keeps their pseudonym, and only then is it known whose it is.
+
+    Args:
+        may_reidentify: as for :func:`import_map`.
 
     Raises:
         NotFound: there is no such project.
         ConfigurationError: no such file, one of its pseudonyms is somebody else's here, or the
             project has pseudonyms of a list alone.
+        Refused: as :func:`import_map`.
     """
     legacy = parse_netrt(_text(content), "the file").legacy_entries
     with transaction.atomic():
@@ -73,30 +103,14 @@ def import_netrt_map(name: str, content: str | bytes, *, actor: str) -> Imported
                 f"{name} has pseudonyms of a list alone, and the file names no patients",
                 hint="set pseudonyms.kind to pattern or keyed first",
             )
-        digests = DatabaseStore(found).digests
-        known = dict(found.legacy_entries.values_list("digest", "pseudonym_id"))
-        taken = set(known.values()) | set(found.entries.values_list("pseudonym_id", flat=True))
-        rows, problems, same = [], [], 0
-        for number, (hashed, pseudonym) in enumerate(legacy.items(), 1):
-            digest = digests.legacy(hashed)
-            if digest in known and known[digest] == pseudonym.patient_id:
-                same += 1
-            elif digest in known:
-                problems.append(f"entry {number}: this patient has another pseudonym here")
-            elif pseudonym.patient_id in taken:
-                problems.append(f"entry {number}: another patient has this pseudonym here")
-            else:
-                rows.append(
-                    LegacyEntry(
-                        project=found,
-                        digest=digest,
-                        pseudonym_id=pseudonym.patient_id,
-                        pseudonym_name=pseudonym.patient_name,
-                    )
-                )
-        _refuse(problems)
-        LegacyEntry.objects.bulk_create(rows, batch_size=_BATCH)
-        return _recorded(name, "netrt", actor, len(rows), same)
+        asked = _Asked(name, "netrt", actor, may_reidentify)
+        asked.require_few()
+        rows, problems = _legacy_rows(found, legacy)
+        if not problems:
+            LegacyEntry.objects.bulk_create(rows, batch_size=_BATCH)
+        asked.record(len(legacy), len(rows), problems)
+    asked.refuse(len(legacy) - len(rows), problems)
+    return Imported(len(rows), len(legacy) - len(rows))
 
 
 def export_map(name: str, *, actor: str) -> str:
@@ -142,12 +156,8 @@ def _text(content: str | bytes) -> str:
 
 def _new_rows(
     found: Project, store: DatabaseStore, entries: Iterable[PseudonymEntry]
-) -> list[MapEntry]:
-    """Rows for what is not in the map yet.
-
-    Raises:
-        ConfigurationError: something contradicts the map.
-    """
+) -> tuple[list[MapEntry], list[str]]:
+    """Rows for what is not in the map yet, and what contradicts it."""
     known = _Known(found, store.digests)
     rows, problems = [], []
     for number, entry in enumerate(entries, 1):
@@ -158,8 +168,96 @@ def _new_rows(
             problems.append(f"entry {number}: {problem}")
         else:
             rows.append(store.new_row(entry, is_given=True))
-    _refuse(problems)
-    return rows
+    return rows, problems
+
+
+def _legacy_rows(
+    found: Project, legacy: Mapping[str, Pseudonym]
+) -> tuple[list[LegacyEntry], list[str]]:
+    """The same for NETRT's hashes of patients."""
+    digests = DatabaseStore(found).digests
+    known = dict(found.legacy_entries.values_list("digest", "pseudonym_id"))
+    taken = set(known.values()) | set(found.entries.values_list("pseudonym_id", flat=True))
+    rows, problems = [], []
+    for number, (hashed, pseudonym) in enumerate(legacy.items(), 1):
+        digest = digests.legacy(hashed)
+        if digest in known:
+            if known[digest] != pseudonym.patient_id:
+                problems.append(f"entry {number}: this patient has another pseudonym here")
+        elif pseudonym.patient_id in taken:
+            problems.append(f"entry {number}: another patient has this pseudonym here")
+        else:
+            rows.append(
+                LegacyEntry(
+                    project=found,
+                    digest=digest,
+                    pseudonym_id=pseudonym.patient_id,
+                    pseudonym_name=pseudonym.patient_name,
+                )
+            )
+    return rows, problems
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Who holds a list against which map, and what they may learn from it."""
+
+    project: str
+    form: str
+    actor: str
+    may_reidentify: bool
+
+    def require_few(self) -> None:
+        """
+        Raises:
+            Refused: too many lists of theirs contradicted a map.
+        """
+        if self.may_reidentify:
+            return
+        since = timezone.now() - REFUSED_WITHIN
+        if audit.count_since(Kind.PSEUDONYMS_COMPARED, self.actor, since) >= MOST_REFUSED:
+            raise Refused(
+                f"{MOST_REFUSED} of your lists contradicted a map within an hour",
+                hint="try later, or ask somebody with the right reidentify",
+            )
+
+    def record(self, entries: int, added: int, problems: Sequence[str]) -> None:
+        """Write down what it was, also where nothing is taken: the answer says something of the
+        map. An event says no more than the answer: whoever asked may read events, too."""
+        kind = Kind.PSEUDONYMS_COMPARED if problems else Kind.PSEUDONYMS_IMPORTED
+        old = entries - added
+        counts: dict[str, Any]
+        if not self.may_reidentify:
+            counts = {"entries": entries} | ({"contradict_or_known": old} if problems else {})
+        elif problems:
+            counts = {"entries": entries, "contradict": len(problems)}
+        else:
+            counts = {"added": added, "known": old}
+        record(kind, actor=self.actor, project=self.project, form=self.form, **counts)
+
+    def refuse(self, old: int, problems: Sequence[str]) -> None:
+        """When what is to be kept is kept.
+
+        Args:
+            old: entries that contradict or are in the map. Who may not look up is told this
+                number: that of the contradictions alone would say how many pairs of a list of
+                guesses are right.
+
+        Raises:
+            ConfigurationError: something contradicts the map.
+        """
+        if not problems:
+            return
+        if not self.may_reidentify:
+            what = "1 entry contradicts" if old == 1 else f"{old} entries contradict"
+            raise ConfigurationError(
+                f"nothing was taken over: {what} the map or {'is' if old == 1 else 'are'} in it",
+                hint="somebody with the right reidentify can see which",
+            )
+        shown = list(problems[:_MOST_PROBLEMS])
+        if len(problems) > len(shown):
+            shown.append(f"and {len(problems) - len(shown)} more")
+        raise ConfigurationError("\n".join(["nothing was taken over:", *shown]))
 
 
 class _Known:
@@ -209,19 +307,6 @@ class _Known:
 
 def _content(row: MapEntry) -> tuple[str, str, int | None]:
     return row.pseudonym_id, row.pseudonym_name, row.days
-
-
-def _refuse(problems: list[str]) -> None:
-    if problems:
-        shown = problems[:_MOST_PROBLEMS]
-        if len(problems) > len(shown):
-            shown.append(f"and {len(problems) - len(shown)} more")
-        raise ConfigurationError("\n".join(["nothing was taken over:", *shown]))
-
-
-def _recorded(name: str, form: str, actor: str, added: int, known: int) -> Imported:
-    record(Kind.PSEUDONYMS_IMPORTED, actor=actor, project=name, form=form, added=added, known=known)
-    return Imported(added, known)
 
 
 def _opened(found: Project, sealer: Sealer) -> Iterator[PseudonymEntry]:

@@ -67,17 +67,20 @@ def project_import(request: HttpRequest, name: str) -> HttpResponse:
     form = ImportMapForm(request.POST, request.FILES)
     if not form.is_valid():
         return _page(request, name, form)
-    actor, content = principal_of(request).name, form.cleaned_data["upload"].read()
+    who, content = principal_of(request), form.cleaned_data["upload"].read()
+    may_reidentify = who.may(Right.REIDENTIFY)
     take = services.import_netrt_map if form.is_netrt else services.import_map
     try:
-        counts = take(name, content, actor=actor)
+        counts = take(name, content, actor=who.name, may_reidentify=may_reidentify)
     except NotFound:
         raise
     except IsocenterError as error:
         for line in sentence(error).splitlines():
             form.add_error("upload", line)
         return _page(request, name, form)
-    said = f"{counts.added} new, {counts.known} known before"
+    said = f"{counts.entries} {'entry' if counts.entries == 1 else 'entries'} taken in"
+    if may_reidentify:
+        said = f"{counts.added} new, {counts.known} known before"
     messages.success(request, f"The list is taken in: {said}.")
     return redirect("project-patients", name=name)
 
