@@ -20,7 +20,7 @@ from isocenter.core.deid.standard.keep_list import keep_list
 from isocenter.core.deid.standard.table import Entry, Table
 
 #: What has to be looked at in a value that is kept.
-Check = Literal["", "text", "number", "date", "class", "bytes"]
+Check = Literal["", "text", "number", "date", "class", "bytes", "words"]
 
 #: Keys of handlers in the engine's context.
 STRUCTURED_CONTENT, GRAPHICS = "structured-content", "graphics"
@@ -47,6 +47,8 @@ _PATIENT_AGE = 0x00101010
 _SOP_CLASS = 0x00080016
 #: Pixels and waveforms, which others look into.
 _BULK = frozenset((0x54000110, 0x54000112, 0x5400100A, 0x54001010, 0x7FE00010))
+#: With offsets of frames: values of numbers that others look into.
+_SAMPLES = _BULK | {0x7FE00001, 0x7FE00002, 0x7FE00003, 0x7FE00008, 0x7FE00009}
 _CHARACTER_SET = 0x00080005
 #: Refused, unless the engine's context has a handler that can look into it.
 ENCAPSULATED_DOCUMENT = 0x00420011
@@ -266,8 +268,8 @@ class Level:
         if code == "K":
             if tag == _PATIENT_AGE:
                 return Decision(Action.ROUND, rule, keyword, vr)
-            bytes_too: Check = "bytes" if vr in ("OB", "UN") and tag not in _BULK else ""
-            return Decision(Action.KEEP, rule, keyword, vr, _check_of(vr) or bytes_too)
+            check = _check_of(vr) or _check_of_bytes(tag, vr)
+            return Decision(Action.KEEP, rule, keyword, vr, check)
         # A defined term cannot be cleaned: it is one, or the Basic Profile has it.
         return Decision(Action.CLEAN, rule, keyword, vr) if vr in TEXT_VRS - {"CS"} else None
 
@@ -279,15 +281,16 @@ class Level:
             return self._date(tag, keyword, vr)
         listed = keep_list().get(tag)
         rule = "keep list"
+        check: Check
         if listed is None and vr not in TEXT_VRS - {"CS"} and vr not in ("UI", "OB", "UN"):
-            return Decision(Action.KEEP, "no entry", keyword, vr, _check_of(vr), quiet=True)
+            check = _check_of(vr) or _check_of_bytes(tag, vr)
+            return Decision(Action.KEEP, "no entry", keyword, vr, check, quiet=True)
         if listed == "class_uid":
-            check: Check = "" if tag == _SOP_CLASS else "class"
+            check = "" if tag == _SOP_CLASS else "class"
             return Decision(Action.KEEP, rule, keyword, vr, check, quiet=True)
-        if listed == "keep" and vr == "OB" and tag not in _BULK:
-            return Decision(Action.KEEP, rule, keyword, vr, "bytes", quiet=True)
         if listed == "keep":
-            return Decision(Action.KEEP, rule, keyword, vr, _check_of(vr), quiet=True)
+            check = _check_of(vr) or _check_of_bytes(tag, vr)
+            return Decision(Action.KEEP, rule, keyword, vr, check, quiet=True)
         if listed == "instance_uid":
             kept = Option.RETAIN_UIDS in options
             return Decision(Action.KEEP if kept else Action.UID, rule, keyword, vr)
@@ -352,6 +355,13 @@ def _check_of(vr: str) -> Check:
     if vr in DATE_VRS or vr == "AS":
         return "date"
     return "number" if vr in _NUMBER_TEXT_VRS else ""
+
+
+def _check_of_bytes(tag: int, vr: str) -> Check:
+    """For text in values of bytes, and in those of numbers, which can be text to the eye."""
+    if vr not in _BULK_VRS or tag in _SAMPLES:
+        return ""
+    return "bytes" if vr in ("OB", "UN") else "words"
 
 
 def _effective_vr(known: Attribute, read_vr: str) -> str:

@@ -19,6 +19,7 @@ from isocenter.core.deid.pseudonyms.dates import cap_age, is_time, shift
 from isocenter.core.deid.standard.actions import Action
 from isocenter.core.deid.standard.standard_uids import names_instances
 from isocenter.core.deid.text.suspects import persons
+from isocenter.core.deid.text.text_in_bytes import least_term, says_term
 from isocenter.core.dicom.charsets import TextDecoder, text_decoder
 
 if TYPE_CHECKING:
@@ -152,6 +153,7 @@ class Replacer:
         self._patient = context.patient
         self._clean = context.cleaner.clean
         matcher = context.identifiers.matcher(context.policy)
+        self._matcher = matcher
         self._find, self._in_numbers = matcher.find, matcher.in_numbers
         kept = Option.RETAIN_UIDS in context.policy.options
         self._uids = frozenset() if kept else context.identifiers.uids
@@ -229,6 +231,9 @@ class Replacer:
             return new
         if decision.check == "bytes":  # a colour profile says in words what it is
             return self.fallback(decision, raw, character_set) if self._is_said(raw) else None
+        if decision.check == "words":
+            said = says_term(self._matcher, readings(raw), least_term(raw))
+            return self.fallback(decision, raw, character_set) if said else None
         if decision.check == "class" and not self._uids.isdisjoint(_uids(raw)):
             return self._uid(decision, raw, character_set)
         if decision.check == "number" and (raw.translate(None, _NUMBER) or self._in_numbers(raw)):

@@ -26,17 +26,16 @@ from isocenter.core.deid.standard.dictionary import attribute
 from isocenter.core.deid.standard.table import Table
 from isocenter.core.deid.text.lexicon import Lexicon
 from isocenter.core.deid.text.matching import LONG_TERM, Span, tokens_of
+from isocenter.core.deid.text.text_in_bytes import LARGE_TERM, least_term
 from isocenter.core.errors import DicomError
 
 _TEXT_VRS = frozenset(("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"))
 _NUMBER_VRS = frozenset(("AS", "DS", "IS", "TM"))
-_BINARY_VRS = frozenset(
-    ("AT", "FD", "FL", "OD", "OF", "OL", "OV", "OW", "SL", "SS", "SV", "UL", "US", "UV")
-)
+_BINARY_VRS = frozenset(("AT", "FD", "FL", "SL", "SS", "SV", "UL", "US", "UV"))
+_OTHER_NUMBER_VRS = frozenset(("OD", "OF", "OL", "OV", "OW"))
 _NUMERIC = b"0123456789+-.eE: \\\0DWMY"
 _DAY = re.compile(r"(?<![0-9])[12][0-9]{7}")
 _LARGE = 1 << 16  # bytes; chance makes short terms of so many
-_LARGE_TERM = 7
 _TOKEN_BYTES = re.compile(rb"[A-Za-z]{2,}|[0-9]{2,}")
 _PREAMBLE = 128
 _UID = r"2\.25\.[0-9]{20,}"
@@ -245,8 +244,8 @@ class Verifier:
             }
         if vr in _TEXT_VRS or vr in _NUMBER_VRS or vr in ("UI", "DA", "DT"):
             return self._in_text(value)
-        if vr == "OW" and not value.private:  # palettes, where a ramp of numbers reads as a word
-            return self._in_bytes(value, _LARGE_TERM)
+        if vr in _OTHER_NUMBER_VRS and not value.private:  # a ramp in a palette reads as a word
+            return self._in_bytes(value, least_term(value.raw))
         if vr in _BINARY_VRS and not value.private:
             return set()
         return self._in_bytes(value)
@@ -267,7 +266,7 @@ class Verifier:
 
     def _in_private_number(self, raw: bytes) -> set[str]:
         spans = self._matcher.find(raw.decode("ascii"), six_digits=False)
-        return {span.kind for span in spans if span.end - span.start >= _LARGE_TERM - 1}
+        return {span.kind for span in spans if span.end - span.start >= LARGE_TERM - 1}
 
     def _in_text(self, value: Value) -> set[str]:
         keyword = "" if value.private else attribute(value.tag).keyword
@@ -290,13 +289,13 @@ class Verifier:
         kinds = self._as_encoded(raw)
         if len(raw) >= _LARGE and not self._may_have_terms(raw):
             return kinds
-        least = least if len(raw) < _LARGE else _LARGE_TERM
+        least = least if len(raw) < _LARGE else LARGE_TERM
         texts = [raw.decode("latin-1"), *readings(raw), value.decoder.decode(raw)]
         for text in dict.fromkeys(texts):
             spans = self._matcher.find(normalized(text), six_digits=False)
             kinds |= {span.kind for span in spans if _size(text, span) >= least}
         whole = normalized(value.decoder.decode(raw))
-        if least < _LARGE_TERM and len(whole) < LONG_TERM and not whole.isdigit():
+        if least < LARGE_TERM and len(whole) < LONG_TERM and not whole.isdigit():
             kinds |= {span.kind for span in self._matcher.find(whole, numbers=False)}
         return kinds
 
