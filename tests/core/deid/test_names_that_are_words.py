@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pydicom import dcmread
+from pydicom import dcmread, dcmwrite
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian
@@ -161,3 +161,21 @@ def test_their_studies_leave_without_the_names(tmp_path: Path, name: str, policy
         said = str(dataset.get("SoftwareVersions", "")).lower()
         assert not [word for word in words if word in said]
         assert not words & set(str(dataset.get("SeriesDescription", "")).lower().split())
+
+
+@pytest.mark.parametrize("name", ["liver.dcm", "partial_overlaps.dcm"])
+def test_a_label_of_a_segmentation_gets_a_dummy(
+    shared_data: Path, tmp_path: Path, name: str
+) -> None:
+    dataset = dcmread(shared_data / "seg_dcmqi" / name)
+    label = str(dataset.SegmentSequence[0].SegmentLabel)
+    dataset.PatientName, dataset.PatientID = f"{label}^Zebedee", "QX4711-88"
+    dcmwrite(tmp_path / "in.dcm", dataset)
+    run = Run(tmp_path / "out", Policy(), SECRET, KeyedPseudonyms(SECRET), tmp_path / "quarantine")
+    report = deidentify_paths([tmp_path / "in.dcm"], run)
+    assert [(study.state, len(study.findings)) for study in report.studies] == [("released", 0)]
+    (path,) = (tmp_path / "out").rglob("*.dcm")
+    old, new = dataset.SegmentSequence[0], dcmread(path).SegmentSequence[0]
+    assert new.SegmentLabel == "REMOVED"  # Type 1 (PS3.3 C.8.20.4)
+    kept = new.SegmentedPropertyTypeCodeSequence[0].CodeMeaning
+    assert kept == old.SegmentedPropertyTypeCodeSequence[0].CodeMeaning

@@ -56,8 +56,9 @@ DAYS = Identifiers(days=frozenset(("20230517", "19480229", "20121008")))
         ("170523", "SequenceName", "SH", ""),
         ("VA20 230517", "SoftwareVersions", "LO", "VA20"),
         ("VA20 230518", "SoftwareVersions", "LO", "VA20 230518"),
-        ("230517", "CodeValue", "SH", ""),
-        ("121008", "CodeValue", "SH", "121008"),  # the standard's, and a day's of this study
+        ("230517", "CodeValue", "SH", "230517"),  # many schemes have codes of six digits
+        ("20230517", "CodeValue", "SH", ""),
+        ("121008", "CodeValue", "SH", "121008"),
         ("113100", "CodeValue", "SH", "113100"),
         ("230517", "CodeMeaning", "LO", ""),
         ("230517", "BodyPartExamined", "CS", ""),

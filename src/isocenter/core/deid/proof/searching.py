@@ -76,7 +76,8 @@ class Search:
             vr: of the attribute.
         """
         if keyword in _CODE_KEYWORDS:
-            spans = [span for span in self._matcher.find(text) if _is_no_code(text, span, keyword)]
+            spans = self._matcher.find(text, six_digits=False)  # which codes of schemes have
+            spans = [span for span in spans if _is_no_code(text, span, keyword)]
             return [] if spans and is_standard_code(text) else spans
         if vr == "CS" or keyword in _DEFINED_KEYWORDS:
             spans = self._matcher.find(text)
@@ -125,7 +126,7 @@ def _is_no_code(text: str, span: Span, keyword: str) -> bool:
     value = text[span.start : span.end]
     if len(value) < LONG_TERM:
         return False
-    if not value.isdigit() or len(value) >= _LONG_NUMBER or span.kind == "date":
+    if not value.isdigit() or len(value) >= _LONG_NUMBER:
         return True
     if span.kind != "id" or keyword == _CONTEXT_GROUP:
         return False
