@@ -94,6 +94,7 @@ ACTIONS: tuple[tuple[str, str, str], ...] = (
     ("manage-projects", "project-remove", "DELETE get-project"),
     ("manage-projects", "project-patients", "GET list-pseudonyms"),
     ("manage-projects", "project-import", "POST import-pseudonyms"),
+    ("reidentify", "look-ups", ""),
     ("reidentify", "project-look-up", "POST look-up-patient"),
     ("reidentify", "project-export", "GET export-pseudonyms"),
     ("reidentify", "project-secret", "GET get-project-secret"),

@@ -6,6 +6,7 @@ import pytest
 from django.conf import settings
 from django.core.files.uploadedfile import SimpleUploadedFile
 
+from isocenter.apps.accounts.models import Group, User
 from isocenter.apps.audit.models import Event
 from isocenter.apps.deid import services
 from isocenter.apps.deid.documents import ProjectDocument
@@ -291,6 +292,26 @@ def test_a_question_that_is_none(listed, asked):
 def test_somebody_unknown_is_nobody(listed):
     page = text_of(browser().post("/projects/trial/look-up/", {"pseudonym": "NOBODY"}))
     assert "Nobody in this project" in page
+
+
+def test_who_may_look_up_and_no_more_is_led_there(listed):
+    client = browser("physician")
+    assert "/projects/" not in text_of(client.get("/"))
+    Group.objects.create(name="trustees", rights=["reidentify"]).members.add(
+        User.objects.get(username="a-physician")
+    )
+    page = text_of(client.get("/"))
+    assert 'href="/projects/-/look-up/"' in page
+    assert 'href="/projects/"' not in page
+    page = text_of(client.get("/projects/-/look-up/"))
+    assert 'href="/projects/trial/look-up/"' in page
+    assert "SECRET" not in page
+    page = text_of(client.get("/projects/trial/look-up/"))
+    assert 'href="/projects/-/look-up/"' in page
+    for path in ("/projects/", "/projects/trial/", "/projects/trial/patients/"):
+        assert client.get(path).status_code == 403
+    assert 'href="/projects/-/look-up/"' not in text_of(browser().get("/"))
+    assert browser("staff").get("/projects/-/look-up/").status_code == 403
 
 
 def test_a_list_is_taken_in_whole_or_not_at_all(trial):

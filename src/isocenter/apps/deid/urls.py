@@ -16,6 +16,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("projects/new/", projects.project_new, name="project-new"),
     path("projects/-/draft/", projects.project_draft, name="project-draft"),
     path("projects/-/attribute/", projects.project_attribute, name="project-attribute"),
+    path("projects/-/look-up/", patients.look_ups, name="look-ups"),
     path(_PROJECT, projects.project, name="project"),
     path(f"{_PROJECT}history/", projects.project_history, name="project-history"),
     path(

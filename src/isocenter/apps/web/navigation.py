@@ -12,12 +12,13 @@ from isocenter.apps.accounts.rights import Principal
 
 @dataclass(frozen=True)
 class Entry:
-    """A link of the navigation, or a menu of links."""
+    """A link of the navigation, or a menu of links; ``otherwise`` is for who may not open it."""
 
     text: str
     icon: str
     name: str = ""  # of the URL
     entries: tuple[Entry, ...] = ()
+    otherwise: Entry | None = None
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,12 @@ ENTRIES = (
             Entry("Routes", "route", "routes"),
             Entry("Pipelines", "stack-2", "pipelines"),
             Entry("Nodes", "server-2", "nodes"),
-            Entry("Projects", "shield-lock", "projects"),
+            Entry(
+                "Projects",
+                "shield-lock",
+                "projects",
+                otherwise=Entry("Who is it?", "shield-lock", "look-ups"),
+            ),
         ),
     ),
     Entry(
@@ -79,8 +85,10 @@ def _link(entry: Entry, path: str, principal: Principal) -> Link | None:
     url = reverse(entry.name)
     needed = getattr(resolve(url).func, "required_right", None)
     if needed is not None and not principal.may(needed):
-        return None
+        return _link(entry.otherwise, path, principal) if entry.otherwise else None
     is_here = path == url if url == "/" else path.startswith(url)
     if entry.name == "worklist":
         is_here = is_here or path.startswith("/studies/")
+    elif entry.name == "look-ups":
+        is_here = path.startswith(reverse("projects"))
     return Link(entry.text, entry.icon, url, is_here)

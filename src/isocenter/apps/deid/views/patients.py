@@ -32,6 +32,13 @@ def project_patients(request: HttpRequest, name: str) -> HttpResponse:
 
 
 @needs(Right.REIDENTIFY)
+@require_safe
+def look_ups(request: HttpRequest) -> HttpResponse:
+    """The projects in which somebody can be looked up, for who may do that and no more."""
+    return render(request, "deid/look_ups.html", {"rows": queries.projects()})
+
+
+@needs(Right.REIDENTIFY)
 @require_http_methods(["GET", "HEAD", "POST"])
 def project_look_up(request: HttpRequest, name: str) -> HttpResponse:
     """Who is behind a pseudonym, or which pseudonym somebody has; an event says who asked."""
