@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydicom import dcmread, dcmwrite
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
@@ -179,3 +181,35 @@ def test_a_label_of_a_segmentation_gets_a_dummy(
     assert new.SegmentLabel == "REMOVED"  # Type 1 (PS3.3 C.8.20.4)
     kept = new.SegmentedPropertyTypeCodeSequence[0].CodeMeaning
     assert kept == old.SegmentedPropertyTypeCodeSequence[0].CodeMeaning
+
+
+WORDS_OF_ALL = Identifiers(
+    names=frozenset(("White^Stone", "Head^Long", "Lee^Ann", "LUNG1-001", "Ax^Bo")),
+    texts=frozenset((("id", "0047118"), ("id", "7"), ("address", "Long Road 3, 80331 Stone"))),
+    days=frozenset(("20230517",)),
+)
+CLEANER, SEARCH = Cleaner(WORDS_OF_ALL), Search(WORDS_OF_ALL.matcher(), Lexicon.load())
+PIECES = st.sampled_from(
+    [
+        *("White", "STONE", "head", "Long", "Lee", "Ann", "Lung", "Ax", "Bo", "CT", "matter", "7"),
+        *("47118", "0047118", "80331", "230517", "170523", "\\", "^", ", ", " ", "-", "_", "x"),
+    ]
+)
+PLACES = st.sampled_from(
+    [
+        *(("Manufacturer", "LO"), ("CodeMeaning", "LO"), ("SequenceName", "SH")),
+        *(("CodeValue", "SH"), ("BodyPartExamined", "CS"), ("CodingSchemeName", "ST")),
+        *(("SeriesDescription", "LO"), ("ImageComments", "LT"), ("", "UT")),
+    ]
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(PIECES, max_size=9).map("".join), PLACES)
+def test_cleaner_and_verifier_are_in_step(text: str, place: tuple[str, str]) -> None:
+    keyword, vr = place
+    if SEARCH.spans_of_values(text, keyword, vr):  # the engine asks the matcher first
+        assert WORDS_OF_ALL.matcher().find(text)
+    once, _ = CLEANER.clean(text, keyword, vr)
+    assert SEARCH.spans_of_values(once, keyword, vr) == []
+    assert CLEANER.clean(once, keyword, vr)[0] == once
