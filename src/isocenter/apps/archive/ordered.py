@@ -59,9 +59,13 @@ def _among(way: QuerySet[Any, Key], condition: Q, count: int, rows: int) -> list
         return [(key, row) for key, row in cursor.fetchall()]
 
 
-def count_of(found: QuerySet[Any], most: int) -> tuple[int, bool]:
-    """How many there are; from `most` on as PostgreSQL reckons by its statistics."""
-    plan = json.loads(found.order_by().explain(format="json"))
+def count_of(found: QuerySet[Any], most: int, *, like: QuerySet[Any]) -> tuple[int, bool]:
+    """How many there are; from `most` on as PostgreSQL reckons by its statistics.
+
+    Args:
+        like: as many as in `found`, asked so that they can be reckoned.
+    """
+    plan = json.loads(like.order_by().explain(format="json"))
     reckoned = int(plan[0]["Plan"]["Plan Rows"])
     if reckoned <= most:
         counted = found.order_by()[: MOST + 1].count()

@@ -8,8 +8,9 @@ How it stays fast, whatever is searched for:
    ``words`` (migration ``0002_worklist``), and sorted.
 3. Where even that is too much (all of them lie far back in the order), the walk goes on.
 
-Two words of a name are looked up together (migration ``0005_name_pairs``), and without a walk
-before: to find those in both of two long lists takes long, however few they are.
+Two words of a name are looked up together (migration ``0005_name_pairs``): to find those in both
+of two long lists takes long, however few they are. Then only the order in which rows lie on the
+disk is worth a walk.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from isocenter.runtime.days import end_of_day, start_of_day
 
 PAGE = 50
 _NEW_MOST = 100
+_AS_THEY_LIE = "received"  # the order in which rows came and lie
 _START = 3  # letters of a word in the index of pairs
 
 #: Attributes that tell who the patient is: searched and sorted by those who may see them.
@@ -192,11 +194,12 @@ def worklist(
     everything: QuerySet[Any] = Study.objects.annotate(sort_key=SORTS[name])
     found = everything.filter(condition)
     way = walk(everything, place, descends=descends)
+    pairs = _pairs(asked)
     taken: list[Key] = []
     total: tuple[int, bool] | None = None
     if asked.is_empty:
         taken = list(way[: limit + 1])
-    elif not _pairs(asked):
+    elif not pairs or name == _AS_THEY_LIE:
         taken = walked(way, condition, limit + 1)
     if len(taken) <= limit and not asked.is_empty:
         taken, matching_count = gathered(found, place, limit + 1, descends=descends)
@@ -204,7 +207,12 @@ def worklist(
             taken = list(walk(found, place, descends=descends)[: limit + 1])
         else:
             total = matching_count, False
-    count, is_about = total or count_of(found, MOST if asked.is_empty else FEW)
+    if total is None:
+        # PostgreSQL knows how frequent a pair is, and takes its two words for unrelated.
+        like = everything.filter(_condition(replace(asked, patient_name=""), identified=identified))
+        like = like.filter(_has_pairs(pairs)) if pairs else found
+        total = count_of(found, MOST if asked.is_empty else FEW, like=like)
+    count, is_about = total
     newest = Study.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
     shown, before, after = _slice(taken, limit, cursor)
     studies = rows_now([row for _, row in shown])
@@ -270,10 +278,13 @@ def _condition(asked: WorklistFilter, *, identified: bool) -> Q:
     for part in (*_texts(asked, identified=identified), *_dates(asked), *_rest(asked)):
         condition &= part
     if pairs := _pairs(asked):
-        # The last: where rows are looked at one by one, few come so far.
-        template = 'archive_name_pairs("archive_study"."patient_name") @> %(expressions)s::text[]'
-        condition &= Q(Func(Value(pairs), template=template, output_field=BooleanField()))
+        condition &= _has_pairs(pairs)  # the last: looked at row by row, few come so far
     return condition
+
+
+def _has_pairs(pairs: list[str]) -> Q:
+    template = 'archive_name_pairs("archive_study"."patient_name") @> %(expressions)s::text[]'
+    return Q(Func(Value(pairs), template=template, output_field=BooleanField()))
 
 
 def _pairs(asked: WorklistFilter) -> list[str]:
