@@ -143,3 +143,11 @@ TEXT = st.text(
 def test_any_text_comes_back(description, words):
     document = ProjectDocument(words=tuple(words))
     assert read_file(write_document(document, description)) == (document, description or None)
+
+
+def test_a_rule_s_mistake_is_told_beside_that_of_another_key() -> None:
+    rules = "rules:\n  - tags: OperatorName\n    action: remove\n"
+    with pytest.raises(ProjectProblems) as caught:
+        read_document({"dates": "shft", "rules": rules})
+    assert set(caught.value.problems) == {"dates", "rules"}
+    assert "OperatorName" in caught.value.problems["rules"]

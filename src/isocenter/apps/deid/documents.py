@@ -127,11 +127,24 @@ def read_document(values: Mapping[str, Any]) -> ProjectDocument:
     """A document that can be used, from plain values.
 
     Raises:
-        ProjectProblems: what is wrong, by key.
+        ProjectProblems: what is wrong, by key; all of it.
     """
-    document = parse_document(values)
+    try:
+        document = parse_document(values)
+    except ProjectProblems as error:
+        raise ProjectProblems({**_problems_of_texts(values), **error.problems}) from None
     check_document(document)
     return document
+
+
+def _problems_of_texts(values: Mapping[str, Any]) -> dict[str, str]:
+    """What is wrong with the rules and presets, whatever is wrong with the rest."""
+    rest = {key: values[key] for key in ("rules", "presets") if key in values}
+    try:
+        check_document(parse_document(rest))
+    except ProjectProblems as error:
+        return dict(error.problems)
+    return {}
 
 
 def parse_document(values: Mapping[str, Any]) -> ProjectDocument:
