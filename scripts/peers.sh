@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the programs that tests and benchmarks talk to. --if-possible: say so and go on where it cannot.
 set -eu
-packages="dcmtk orthanc dicom3tools strace"
+packages="dcmtk orthanc orthanc-dicomweb dicom3tools strace"
 wanted=""
 for package in $packages; do
     dpkg -s "$package" >/dev/null 2>&1 || wanted="$wanted $package"
