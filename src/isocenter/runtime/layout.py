@@ -62,6 +62,12 @@ class Layout:
         return self.root / "thumbnails"
 
     @property
+    def metadata(self) -> Path:
+        """Metadata of stored series: ``metadata/<study>/<series>.meta``. Can be made again at any
+        time, so a backup may leave it out."""
+        return self.root / "metadata"
+
+    @property
     def uploads(self) -> Path:
         """Uploaded bytes that are not in the spool yet; nothing here has been acknowledged."""
         return self.root / "uploads"
@@ -87,6 +93,7 @@ class Layout:
             self.quarantine,
             self.reports,
             self.thumbnails,
+            self.metadata,
             self.uploads,
             self.logs,
         ):

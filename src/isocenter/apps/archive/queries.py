@@ -14,6 +14,14 @@ from django.db.models import Q
 from isocenter.apps.archive.disk import DiskState, disk_state
 from isocenter.apps.archive.downloads import OutputFile, output, report
 from isocenter.apps.archive.facts import study_facts
+from isocenter.apps.archive.metadata import (
+    BulkData,
+    BulkPart,
+    Metadata,
+    bulk_data,
+    further_attributes,
+    metadata,
+)
 from isocenter.apps.archive.models import Instance, Revision, Series, Source, Study
 from isocenter.apps.archive.retention import Candidate as RetentionCandidate
 from isocenter.apps.archive.retention import plan as retention_plan
@@ -33,15 +41,21 @@ from isocenter.core.errors import NotFound
 __all__ = [
     "IDENTIFYING",
     "SORTS",
+    "BulkData",
+    "BulkPart",
     "Cursor",
     "DiskState",
     "InstanceInfo",
+    "Metadata",
     "OutputFile",
     "RetentionCandidate",
     "WorklistFilter",
     "WorklistPage",
+    "bulk_data",
     "disk_state",
+    "further_attributes",
     "inputs",
+    "metadata",
     "new_since",
     "output",
     "report",
