@@ -67,6 +67,9 @@ class Receiver(Section):
     check_called_ae_title: bool = False
     allowed_networks: tuple[IPvAnyNetwork, ...] = Field((), description="CIDR; empty: everyone")
     denied_sop_classes: tuple[str, ...] = Field((), description="UIDs answered with 0x0122")
+    unknown_callers: Literal["store", "refuse"] = Field(
+        "store", description="C-STORE of callers that are no node: taken, or answered with 0x0124"
+    )
     tls: Tls = Tls()
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
 
 from isocenter.core.errors import NotAllowed
 
@@ -206,3 +207,35 @@ def _beyond(granted: frozenset[str] | None, wanted: Iterable[str]) -> set[str]:
 def is_free_of_node_grants(role: str) -> bool:
     """Whether a role may use every node."""
     return role in _ANY_NODE
+
+
+class DimseRight(StrEnum):
+    """What a DICOM system may ask of us over DIMSE. C-ECHO is free."""
+
+    STORE = "store"  # C-STORE
+    QUERY = "query"  # C-FIND
+    RETRIEVE = "retrieve"  # C-GET, C-MOVE
+    COMMIT = "commit"  # Storage Commitment: N-ACTION
+
+
+class DimseCaller(Protocol):
+    """Who asks over DIMSE; nobody that we know has an empty name."""
+
+    @property
+    def node_name(self) -> str | None: ...
+
+    @property
+    def allows(self) -> frozenset[DimseRight]: ...
+
+
+def require_dimse(caller: DimseCaller, right: DimseRight) -> None:
+    """Before a DIMSE service does what it was asked.
+
+    Raises:
+        NotAllowed: this caller lacks the right; the text fits an Error Comment (LO, PS3.7 C.4).
+    """
+    if right in caller.allows:
+        return
+    if caller.node_name is None:
+        raise NotAllowed(f"AE title and address are no node with {right}")
+    raise NotAllowed(f"this node lacks the right {right}")

@@ -11,6 +11,7 @@ from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.audit.services import record
 from isocenter.apps.deid.models import MapEntry, Project
 from isocenter.apps.deid.sealing import Sealer, keys_in_force, lock_keys, rotating
+from isocenter.apps.transfers.models import Node
 from isocenter.core.errors import ConfigurationError
 from isocenter.runtime.deid_keys import (
     VARIABLE,
@@ -95,6 +96,10 @@ def _seal_anew(projects: list[Project], keys: Keys) -> int:
     for project in projects:
         project.sealed_secret = anew(project.sealed_secret)
     Project.objects.bulk_update(projects, ["sealed_secret"], batch_size=_BATCH)
+    nodes = list(Node.objects.select_for_update().exclude(secret="").order_by("pk"))
+    for node in nodes:
+        node.secret = anew(node.secret)
+    Node.objects.bulk_update(nodes, ["secret"], batch_size=_BATCH)
     done = last = 0
     while True:
         after = MapEntry.objects.filter(pk__gt=last).order_by("pk")

@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import connection
 
 from isocenter.apps.deid.models import Project
+from isocenter.apps.transfers.models import Node
 from isocenter.core.deid.pseudonyms.secrets import PatientKey, Secret
 from isocenter.core.errors import ConfigurationError, Refused
 from isocenter.runtime.deid_keys import VARIABLE, Keys, key_file, make_keys, read_keys, retired_file
@@ -34,10 +35,10 @@ def keys_in_force() -> Keys:
     keys = read_keys(settings.ISOCENTER)
     if keys is not None:
         return keys
-    if Project.objects.exists():
+    if Project.objects.exists() or Node.objects.exclude(secret="").exists():
         path = key_file(settings.ISOCENTER)
         raise ConfigurationError(
-            f"there are projects, but their key file {path} is gone",
+            f"there are projects or nodes with secrets, but their key file {path} is gone",
             hint=f"restore it from your copy, or give its keys by {VARIABLE}; without them the "
             "secrets and maps of the projects are lost",
         )
@@ -134,6 +135,25 @@ class Sealer:
         """
         issuer, patient_id = json.loads(self.open(token))
         return PatientKey(issuer, patient_id)
+
+
+def seal_text(text: str) -> str:
+    """A token of a text that is nobody's identity: a node's password. Inside a transaction.
+
+    Raises:
+        ConfigurationError: the keys are gone, or cannot be read.
+    """
+    lock_keys()
+    return Sealer().seal(text)
+
+
+def open_text(token: str) -> str:
+    """The text of such a token.
+
+    Raises:
+        ConfigurationError: it was sealed with other keys.
+    """
+    return Sealer().open(token)
 
 
 @lru_cache(maxsize=4)

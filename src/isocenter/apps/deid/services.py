@@ -21,6 +21,7 @@ from isocenter.apps.deid.projects import (
     name_problem,
 )
 from isocenter.apps.deid.rotation import Rotated, rotate_key
+from isocenter.apps.deid.sealing import open_text, seal_text
 
 __all__ = [
     "Found",
@@ -38,11 +39,13 @@ __all__ = [
     "import_netrt_map",
     "look_up",
     "name_problem",
+    "open_text",
     "order_for",
     "policy_of",
     "read_document",
     "read_file",
     "rotate_key",
+    "seal_text",
     "secret_of",
     "write_document",
 ]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from django.conf import settings
 
+from isocenter.apps.accounts.rights import DimseRight
+from isocenter.apps.transfers.calling import known_nodes, rights_of
 from isocenter.apps.transfers.models import Node, NodeHealth
 from isocenter.core.errors import NotFound
+from isocenter.core.network.callers import Calling
 from isocenter.core.network.requestor import Peer
 from isocenter.core.network.tls import ClientTls
 
@@ -60,6 +64,83 @@ def node_for_source(source: SourceLike) -> Node | None:
     return found[0] if len(found) == 1 else None
 
 
+@dataclass(frozen=True)
+class Caller:
+    """Who asks us over DIMSE.
+
+    Attributes:
+        node_name: None: nobody that we know.
+        allows: what it may ask for.
+    """
+
+    node_name: str | None = None
+    allows: frozenset[DimseRight] = frozenset()
+
+
+def caller(
+    calling_ae_title: str,
+    called_ae_title: str,
+    address: str,
+    *,
+    is_encrypted: bool = False,
+    has_certificate: bool = False,
+) -> Caller:
+    """The node that talks to us, and what it may do.
+
+    Args:
+        address: where its connection comes from.
+        is_encrypted: it talks TLS.
+        has_certificate: it showed a certificate that one of our CAs signed.
+
+    It is a node when AE title and address are that node's and it shows what the node demands.
+    Several nodes may be one system; it may do what any of them may. A node that is switched off
+    may store at most.
+    """
+    title = calling_ae_title.strip(" ")
+    name, allows = rights_of(
+        known_nodes(ae_title=title) if title else [],
+        Calling(title, address, is_encrypted, has_certificate),
+        unknown_may_store=settings.ISOCENTER.receiver.unknown_callers == "store",
+    )
+    return Caller(name, allows)
+
+
+def node_by_ae_title(title: str) -> Node | None:
+    """The DICOM node that a C-MOVE names as its destination.
+
+    None where there is none that is switched on, or where several with this AE title are at
+    different places: nothing goes to a guessed place.
+    """
+    wanted = title.strip()
+    if not wanted:
+        return None
+    rows = Node.objects.filter(kind=Node.Kind.DIMSE, enabled=True, ae_title=wanted)
+    found = list(rows.order_by("name"))
+    return found[0] if len({(row.host, row.port) for row in found}) == 1 else None
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """How to sign in to a DICOMweb service: with a password, or with a token where there is no
+    user name (RFC 7617, RFC 6750)."""
+
+    username: str
+    secret: str
+
+
+def credentials_of(row: Node) -> Credentials | None:
+    """What a DICOMweb node is to be shown; None: nothing.
+
+    Raises:
+        ConfigurationError: the secret does not open with the keys.
+    """
+    if not row.secret:
+        return None
+    from isocenter.apps.deid.services import open_text
+
+    return Credentials(row.username, open_text(row.secret))
+
+
 def peer_of(row: Node) -> Peer:
     """How to reach a DICOM node."""
     ours = settings.ISOCENTER
@@ -89,6 +170,12 @@ def node_row(row: Node) -> dict[str, Any]:
         "rate_mb_s": row.rate_mb_s,
         "timeout_s": row.timeout_s,
         "can_query": row.can_query,
+        "allows": list(row.allows),
+        "demands": str(row.demands),
+        "wants_commitment": row.wants_commitment,
+        "url": row.url,
+        "username": row.username,
+        "has_secret": bool(row.secret),
         "enabled": row.enabled,
     }
 

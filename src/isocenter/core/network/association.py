@@ -201,7 +201,15 @@ class Association:
                 contexts[proposed.context_id] = AcceptedContext(
                     proposed.context_id, proposed.abstract_syntax, syntax
                 )
-        self._info = AssociationInfo(self._id, self._calling, self._called, self._address, contexts)
+        self._info = AssociationInfo(
+            self._id,
+            self._calling,
+            self._called,
+            self._address,
+            contexts,
+            is_encrypted=self._connection.is_encrypted,
+            has_certificate=self._connection.has_certificate,
+        )
         self._open_sessions(chosen)
         self._send_accept(request, results)
 

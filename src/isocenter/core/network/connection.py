@@ -37,6 +37,18 @@ class Connection:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self.set_timeout(timeout_s)
 
+    @property
+    def is_encrypted(self) -> bool:
+        """True for TLS."""
+        return self._is_tls
+
+    @property
+    def has_certificate(self) -> bool:
+        """True when the peer showed a certificate and one of our CAs signed it."""
+        sock = self._socket
+        # Where none was asked for, or none was verified, there is no content.
+        return isinstance(sock, ssl.SSLSocket) and bool(sock.getpeercert())
+
     def set_timeout(self, timeout_s: float) -> None:
         """Longest silence of the peer, for reading and writing."""
         self._timeout_s = timeout_s

@@ -39,13 +39,20 @@ class AcceptedContext:
 
 @dataclass(frozen=True)
 class AssociationInfo:
-    """Who talks to us."""
+    """Who talks to us.
+
+    Attributes:
+        is_encrypted: it talks TLS.
+        has_certificate: it showed a certificate that one of our CAs signed.
+    """
 
     association_id: str
     calling_ae_title: str
     called_ae_title: str
     address: str
     contexts: Mapping[int, AcceptedContext]
+    is_encrypted: bool = False
+    has_certificate: bool = False
 
 
 class Channel(Protocol):
