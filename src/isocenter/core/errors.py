@@ -22,6 +22,7 @@
     │   ├── ChildTimeout           it took longer than its limit
     │   ├── ChildMemoryExceeded    it held more memory than its limit
     │   ├── ChildCancelled         somebody stopped it
+    │   ├── ChildBusy              no process was free in time
     │   └── ChildDied              it ended with no answer (signal, crash)
     ├── RoutingError               a route, condition, pipeline or step that cannot be used
     │   ├── ConditionError         carries position and suggestion
@@ -159,6 +160,10 @@ class ChildMemoryExceeded(ChildError):
 
 class ChildCancelled(ChildError):
     """Somebody stopped the child."""
+
+
+class ChildBusy(ChildError):
+    """No process of a pool was free in time: ask again later."""
 
 
 class ChildDied(ChildError):

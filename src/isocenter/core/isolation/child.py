@@ -104,7 +104,7 @@ def _be_worker(order: Mapping[str, Any], guard_pid: int) -> NoReturn:
     try:
         os.setpgid(0, 0)
         processes.die_with_parent(guard_pid, signal.SIGKILL)
-        _limit_resources(order["memory_bytes"])
+        limit_resources(order["memory_bytes"])
         answer = _run_target(order)
         _write_answer(order["answer_path"], answer)
         code = 0
@@ -115,7 +115,8 @@ def _be_worker(order: Mapping[str, Any], guard_pid: int) -> NoReturn:
         os._exit(code)
 
 
-def _limit_resources(memory_bytes: int) -> None:
+def limit_resources(memory_bytes: int) -> None:
+    """Bound this process's memory, forbid core files, and let it go first where memory ends."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold patients' images
     # One huge allocation fails at once and cleanly; the sum over processes is for the guard.
     wanted = memory_bytes + _DATA_SLACK
@@ -139,7 +140,7 @@ def _run_target(order: Mapping[str, Any]) -> dict[str, Any]:
         result = function(request, _ProgressPipe(order["messages_fd"]), *private)
         return {"result": json.dumps(result)}
     except BaseException as error:  # whatever it was, the parent has to hear of it
-        return _describe(error)
+        return describe(error)
 
 
 def _heard(fd: int) -> bytes:
@@ -148,7 +149,8 @@ def _heard(fd: int) -> bytes:
         return pipe.read()
 
 
-def _describe(error: BaseException) -> dict[str, Any]:
+def describe(error: BaseException) -> dict[str, Any]:
+    """An error as the parent is told of it: kind, message that names no patient, trace."""
     import traceback
 
     from isocenter.core.errors import IsocenterError

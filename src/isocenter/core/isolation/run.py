@@ -32,7 +32,7 @@ _POLL_S = 0.1
 _GUARD_GRACE_S = 0.6  # from asking the guard to doing its work ourselves
 _TIMEOUT_SLACK_S = 10.0  # the guard keeps the time; this is for a guard that does not
 _CHUNK = 1 << 16
-_SECRETS = ("ISOCENTER_", "PG", "DJANGO_")
+SECRETS = ("ISOCENTER_", "PG", "DJANGO_")
 
 
 def run_isolated(
@@ -216,7 +216,7 @@ def _start(
 ) -> subprocess.Popen[bytes]:
     """The guard, which inherits these pipes and nothing else that is secret."""
     command = [sys.executable, "-m", "isocenter.core.isolation.child", json.dumps(order)]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(_SECRETS)}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(SECRETS)}
     environment["PYTHONUNBUFFERED"] = "1"
     return LAUNCHER.start(
         lambda: subprocess.Popen(
@@ -272,38 +272,46 @@ def _judge(
     if how == "timeout":
         raise ChildTimeout(f"{target} took longer than {limits.timeout_s:g} s")
     if how == "memory":
-        raise _memory_exceeded(target, limits, "")
+        raise memory_exceeded(target, limits, "")
     if how == "ended" and verdict["code"] == 0 and answer_path.exists():
         answer = json.loads(answer_path.read_bytes())
         if "error" in answer:
-            raise _failure(answer["error"], target, limits)
-        return _as_dict(json.loads(answer["result"]), target)
+            raise failure_of(answer["error"], target, limits)
+        return as_dict(json.loads(answer["result"]), target)
     code = verdict.get("code", 0)
     if how == "ended" and code < 0:
-        raise ChildDied(f"{target} was ended by {_signal_name(-code)}", hint="see step.log")
+        raise ChildDied(f"{target} was ended by {signal_name(-code)}", hint="see step.log")
     if how == "ended":
         raise ChildDied(f"{target} ended without an answer (exit code {code})", hint="see step.log")
     raise ChildDied(f"the child process of {target} was ended from outside", hint="see step.log")
 
 
-def _failure(error: Mapping[str, str], target: str, limits: Limits) -> ChildError:
+def failure_of(error: Mapping[str, str], target: str, limits: Limits) -> ChildError:
+    """What the child raised, as an error of ours."""
     if error["kind"] == "MemoryError" or error["kind"].endswith("MemoryError"):
-        return _memory_exceeded(target, limits, error["trace"])
+        return memory_exceeded(target, limits, error["trace"])
     return ChildFailed(error["message"], kind=error["kind"], trace=error["trace"])
 
 
-def _memory_exceeded(target: str, limits: Limits, trace: str) -> ChildMemoryExceeded:
+def memory_exceeded(target: str, limits: Limits, trace: str) -> ChildMemoryExceeded:
+    """The error of a child that held too much memory."""
     needed = f"{target} needed more than {limits.memory_bytes >> 20} MiB of memory"
     return ChildMemoryExceeded(needed, trace=trace)
 
 
-def _as_dict(result: object, target: str) -> dict[str, Any]:
+def as_dict(result: object, target: str) -> dict[str, Any]:
+    """What a child's function returned, if it is a dict.
+
+    Raises:
+        ChildFailed: it is none.
+    """
     if not isinstance(result, dict):
         raise ChildFailed(f"{target} returned no dict", kind="TypeError")
     return result
 
 
-def _signal_name(number: int) -> str:
+def signal_name(number: int) -> str:
+    """``SIGSEGV``."""
     try:
         return signal.Signals(number).name
     except ValueError:
