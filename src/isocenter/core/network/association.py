@@ -9,16 +9,16 @@ from dataclasses import dataclass
 
 from isocenter.core.errors import AssociationAborted, NetworkError, NetworkTimeout, ProtocolError
 
-from .command import encode_response
-from .connection import Connection
+from .command import C_CANCEL_RQ, Command, SubOperations, encode_response
+from .connection import Buffer, Connection
 from .messages import Message, MessageReader, encode_message
+from .negotiation import Agreement, answer_extended, negotiate
 from .pdu import (
     ABORT,
     ASSOCIATE_RQ,
     MAX_ASSOCIATE_BYTES,
     RELEASE_RP_BYTES,
     AssociateRequest,
-    ContextResult,
     decode_associate_rq,
     encode_abort,
     encode_associate_ac,
@@ -26,19 +26,9 @@ from .pdu import (
     own_user_information,
 )
 from .policy import ReceivePolicy, Rejection
-from .services import (
-    AcceptedContext,
-    AssociationInfo,
-    EventHandler,
-    NetworkEvent,
-    Service,
-    Session,
-    find_service,
-)
-from .sop_classes import choose_transfer_syntax
+from .services import AssociationInfo, EventHandler, NetworkEvent, Service, Session
 
 _LINGER_S = 1.0
-_ACCEPTED, _ABSTRACT_SYNTAX_REFUSED, _TRANSFER_SYNTAXES_REFUSED = 0, 3, 4
 
 
 @dataclass(frozen=True)
@@ -89,6 +79,7 @@ class Association:
         self._peer_max_pdu = 0
         self._info: AssociationInfo | None = None
         self._sessions: dict[int, Session] = {}
+        self._cancelled_id: int | None = None
         self._state_lock = threading.Lock()
         self._is_stopping = False
         self._is_busy = True  # until the association is established, ARTIM bounds it
@@ -98,6 +89,16 @@ class Association:
         if self._info is None:
             raise ProtocolError("the association is not established")
         return self._info
+
+    @property
+    def max_pdu(self) -> int:
+        """Largest P-DATA-TF that the peer takes, in bytes after its header; 0 is no limit."""
+        return self._peer_max_pdu
+
+    @property
+    def is_stopping(self) -> bool:
+        """True when the receiver wants to end; a long operation ends early then."""
+        return self._is_stopping
 
     def run(self) -> None:
         """Serve the peer to the end; every way to end is an event, none is an exception."""
@@ -125,18 +126,51 @@ class Association:
                 self._connection.shut_reading()
 
     def respond(
-        self, message: Message, status: int, data_set: bytes = b"", comment: str = ""
+        self,
+        message: Message,
+        status: int,
+        data_set: bytes = b"",
+        comment: str = "",
+        counters: SubOperations | None = None,
     ) -> None:
         """Answer a request; what is left of its data set is read first."""
         message.drain()
         command = encode_response(
-            message.command, status, has_data_set=bool(data_set), comment=comment
+            message.command,
+            status,
+            has_data_set=bool(data_set),
+            comment=comment,
+            counters=counters,
         )
         self._connection.send(
-            b"".join(
-                encode_message(message.context_id, command, data_set, max_pdu=self._peer_max_pdu)
-            )
+            *encode_message(message.context_id, command, data_set, max_pdu=self._peer_max_pdu)
         )
+
+    def send(self, *buffers: Buffer) -> None:
+        """Write PDUs."""
+        self._connection.send(*buffers)
+
+    def is_cancelled(self, message: Message) -> bool:
+        """True when the peer has sent C-CANCEL for this request; looks, and never waits."""
+        while self._cancelled_id != message.command.message_id and self._reader.has_bytes():
+            arrived = self._next_inside()
+            if arrived.command.field != C_CANCEL_RQ:
+                raise ProtocolError("a message came in the middle of an operation, window 1")
+            self._note_cancel(arrived)
+        return self._cancelled_id == message.command.message_id
+
+    def response(self, message_id: int, field: int) -> Command:
+        """Wait for the response to a request of ours; a C-CANCEL in between is remembered."""
+        self._connection.quick_ack()
+        while (arrived := self._next_inside()).command.field == C_CANCEL_RQ:
+            self._note_cancel(arrived)
+        command = arrived.command
+        if command.field != field or command.responded_id != message_id:
+            raise ProtocolError(
+                f"a message {command.field:04X}H came, the response {field:04X}H to our "
+                f"message {message_id} was awaited"
+            )
+        return command
 
     def emit(self, kind: str, **detail: str | int) -> None:
         """Tell the audit, with who it was."""
@@ -182,54 +216,27 @@ class Association:
         self._connection.linger(_LINGER_S)
 
     def _accept(self, request: AssociateRequest) -> None:
-        results: list[ContextResult] = []
-        contexts: dict[int, AcceptedContext] = {}
-        chosen: dict[int, Service] = {}
-        for proposed in request.contexts:
-            service = find_service(self._services, proposed.abstract_syntax)
-            syntax = choose_transfer_syntax(proposed.transfer_syntaxes)
-            first = next(iter(proposed.transfer_syntaxes), "")
-            if service is None:
-                results.append(ContextResult(proposed.context_id, _ABSTRACT_SYNTAX_REFUSED, first))
-            elif syntax is None:
-                results.append(
-                    ContextResult(proposed.context_id, _TRANSFER_SYNTAXES_REFUSED, first)
-                )
-            else:
-                results.append(ContextResult(proposed.context_id, _ACCEPTED, syntax))
-                chosen[proposed.context_id] = service
-                contexts[proposed.context_id] = AcceptedContext(
-                    proposed.context_id, proposed.abstract_syntax, syntax
-                )
+        agreed = negotiate(request, self._services)
+        extended = answer_extended(request.user.extended, agreed.contexts.values())
         self._info = AssociationInfo(
-            self._id,
-            self._calling,
-            self._called,
-            self._address,
-            contexts,
-            is_encrypted=self._connection.is_encrypted,
-            has_certificate=self._connection.has_certificate,
+            self._id, self._calling, self._called, self._address, agreed.contexts, extended
         )
-        self._open_sessions(chosen)
-        self._send_accept(request, results)
+        self._open_sessions(agreed.chosen)
+        self._send_accept(request, agreed)
 
-    def _send_accept(self, request: AssociateRequest, results: list[ContextResult]) -> None:
-        accepted = {context.abstract_syntax for context in self.info.contexts.values()}
+    def _send_accept(self, request: AssociateRequest, agreed: Agreement) -> None:
         user = own_user_information(
             self._limits.max_pdu,
             asynchronous_operations=(1, 1) if request.user.asynchronous_operations else None,
-            roles={
-                uid: (scu, False)  # the requestor stores, we do not send on its association
-                for uid, (scu, _) in request.user.roles.items()
-                if uid in accepted
-            },
+            roles=agreed.roles,
+            extended=dict(self.info.extended),
         )
-        self._connection.send(encode_associate_ac(request.titles, results, user))
+        self._connection.send(encode_associate_ac(request.titles, agreed.results, user))
         self._peer_max_pdu = request.user.max_pdu
         self.emit(
             "ASSOCIATION_ACCEPTED",
             contexts=len(self.info.contexts),
-            refused_contexts=len(results) - len(self.info.contexts),
+            refused_contexts=len(agreed.results) - len(self.info.contexts),
             implementation=request.user.implementation_version_name,
         )
 
@@ -265,7 +272,22 @@ class Association:
             raise
         return message
 
+    def _next_inside(self) -> Message:
+        """The next message in the middle of an operation, without its data set."""
+        message = self._reader.next_message()
+        if message is None:
+            raise AssociationAborted("the peer asked for release in the middle of an operation")
+        message.drain()
+        return message
+
+    def _note_cancel(self, message: Message) -> None:
+        self._cancelled_id = message.command.responded_id
+
     def _handle(self, message: Message) -> None:
+        if message.command.field == C_CANCEL_RQ:  # of an operation that has ended meanwhile
+            message.drain()
+            return
+        self._cancelled_id = None
         session = self._sessions.get(message.context_id)
         if session is None:
             raise ProtocolError(f"a message on context {message.context_id}, which is not agreed")

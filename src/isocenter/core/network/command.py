@@ -10,6 +10,7 @@ from isocenter.core.errors import ProtocolError
 MAX_COMMAND_BYTES = 64 * 1024
 
 C_STORE_RQ, C_STORE_RSP = 0x0001, 0x8001
+C_GET_RQ, C_FIND_RQ, C_MOVE_RQ = 0x0010, 0x0020, 0x0021
 C_ECHO_RQ, C_ECHO_RSP = 0x0030, 0x8030
 C_CANCEL_RQ = 0x0FFF
 RESPONSE_BIT = 0x8000
@@ -19,6 +20,7 @@ HAS_DATA_SET = 0x0001
 
 SUCCESS = 0x0000
 SOP_CLASS_NOT_SUPPORTED = 0x0122
+NOT_AUTHORISED = 0x0124
 UNRECOGNISED_OPERATION = 0x0211
 OUT_OF_RESOURCES = 0xA700
 DATA_SET_DOES_NOT_MATCH = 0xA900
@@ -27,7 +29,10 @@ CANNOT_UNDERSTAND = 0xC000
 _GROUP_LENGTH, _AFFECTED_CLASS, _REQUESTED_CLASS = 0x0000, 0x0002, 0x0003
 _COMMAND_FIELD, _MESSAGE_ID, _RESPONDED_ID = 0x0100, 0x0110, 0x0120
 _PRIORITY, _DATA_SET_TYPE, _STATUS, _COMMENT = 0x0700, 0x0800, 0x0900, 0x0902
+_MOVE_DESTINATION = 0x0600
 _AFFECTED_INSTANCE = 0x1000
+_REMAINING, _COMPLETED, _FAILED, _WARNING = 0x1020, 0x1021, 0x1022, 0x1023
+_MOVE_ORIGINATOR, _MOVE_ORIGINATOR_ID = 0x1030, 0x1031
 
 _ELEMENT = struct.Struct("<HHL")
 _SHORT = struct.Struct("<HHLH")
@@ -45,6 +50,7 @@ class Command:
     data_set_type: int = NO_DATA_SET
     status: int = 0
     comment: str = ""
+    move_destination: str = ""
 
     @property
     def has_data_set(self) -> bool:
@@ -84,13 +90,46 @@ def decode_command(raw: bytes | bytearray) -> Command:
         data_set_type=_number(values, _DATA_SET_TYPE, NO_DATA_SET),
         status=_number(values, _STATUS, 0),
         comment=_text(values, _COMMENT),
+        move_destination=_text(values, _MOVE_DESTINATION),
     )
 
 
+@dataclass(frozen=True)
+class MoveOriginator:
+    """Who asked for a C-STORE by C-MOVE, and in which message of its own."""
+
+    ae_title: str
+    message_id: int
+
+
+@dataclass(frozen=True)
+class SubOperations:
+    """Counters of a C-GET or C-MOVE response; each is written as 16 bits, and stays at their end.
+
+    Attributes:
+        remaining: None where the response has none (PS3.7 9.3.3.2: final ones).
+    """
+
+    remaining: int | None
+    completed: int
+    failed: int
+    warning: int
+
+
 def encode_store_request(
-    message_id: int, sop_class: str, sop_instance: str, priority: int = 0
+    message_id: int,
+    sop_class: str,
+    sop_instance: str,
+    priority: int = 0,
+    originator: MoveOriginator | None = None,
 ) -> bytes:
     """C-STORE-RQ (PS3.7 9.3.1.1)."""
+    moved = b""
+    if originator is not None:
+        title = originator.ae_title.encode("ascii", "replace")[:16]
+        title += b" " * (len(title) % 2)
+        moved = _ELEMENT.pack(0, _MOVE_ORIGINATOR, len(title)) + title
+        moved += _SHORT.pack(0, _MOVE_ORIGINATOR_ID, 2, originator.message_id)
     return _with_length(
         _uid(_AFFECTED_CLASS, sop_class)
         + _SHORT.pack(0, _COMMAND_FIELD, 2, C_STORE_RQ)
@@ -98,6 +137,7 @@ def encode_store_request(
         + _SHORT.pack(0, _PRIORITY, 2, priority)
         + _SHORT.pack(0, _DATA_SET_TYPE, 2, HAS_DATA_SET)
         + _uid(_AFFECTED_INSTANCE, sop_instance)
+        + moved
     )
 
 
@@ -112,7 +152,12 @@ def encode_echo_request(message_id: int, sop_class: str) -> bytes:
 
 
 def encode_response(
-    request: Command, status: int, *, has_data_set: bool = False, comment: str = ""
+    request: Command,
+    status: int,
+    *,
+    has_data_set: bool = False,
+    comment: str = "",
+    counters: SubOperations | None = None,
 ) -> bytes:
     """The response to a request, with the UIDs that the request named."""
     data_set_type = HAS_DATA_SET if has_data_set else NO_DATA_SET
@@ -129,7 +174,23 @@ def encode_response(
         parts.append(_ELEMENT.pack(0, _COMMENT, len(text)) + text)
     if request.affected_sop_instance:
         parts.append(_uid(_AFFECTED_INSTANCE, request.affected_sop_instance))
+    if counters is not None:
+        parts.append(_counters(counters))
     return _with_length(b"".join(parts))
+
+
+def _counters(counters: SubOperations) -> bytes:
+    numbers = (
+        (_REMAINING, counters.remaining),
+        (_COMPLETED, counters.completed),
+        (_FAILED, counters.failed),
+        (_WARNING, counters.warning),
+    )
+    return b"".join(
+        _SHORT.pack(0, element, 2, min(number, 0xFFFF))
+        for element, number in numbers
+        if number is not None
+    )
 
 
 def _with_length(body: bytes) -> bytes:

@@ -15,6 +15,8 @@ from isocenter.core.errors import AssociationAborted, NetworkTimeout
 
 Buffer = bytes | bytearray | memoryview
 _MAX_IOVECS = 1000  # IOV_MAX is 1024
+#: A peer that takes less than this in the long run is given up, however often it takes a little.
+SLOWEST_BYTES_PER_S = 1000
 
 
 class Connection:
@@ -79,6 +81,17 @@ class Connection:
         self.is_silent = False
         return count
 
+    def is_readable(self) -> bool:
+        """True when bytes, or the end of the connection, are there to be read now."""
+        if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
+            return True
+        poller = select.poll()  # not select(), which ends at descriptor 1023
+        try:
+            poller.register(self._socket, select.POLLIN)
+            return bool(poller.poll(0))
+        except (OSError, ValueError):
+            return True  # closed: reading says so
+
     def quick_ack(self) -> None:
         """Acknowledge at once from now on; the kernel forgets it, so it is said again and again.
 
@@ -95,8 +108,8 @@ class Connection:
             AssociationAborted: the connection is closed.
         """
         try:
-            if self._is_tls:
-                self._socket.sendall(b"".join(buffers))  # few big TLS records, not many small
+            if self._is_tls:  # few big TLS records, not many small
+                self._send_rest([b"".join(buffers)], 0)
             else:
                 self._send_gathered(buffers)
         except (BlockingIOError, TimeoutError):
@@ -136,9 +149,15 @@ class Connection:
                 self._send_rest(group, sent)
 
     def _send_rest(self, buffers: Sequence[Buffer], sent: int) -> None:
+        patience_s = self._timeout_s + sum(map(len, buffers)) / SLOWEST_BYTES_PER_S
+        deadline = time.monotonic() + patience_s
         for buffer in buffers:
             if sent >= len(buffer):
                 sent -= len(buffer)
                 continue
-            self._socket.sendall(memoryview(buffer)[sent:])
+            view = memoryview(buffer)[sent:]
             sent = 0
+            while view:
+                view = view[self._socket.send(view) :]
+                if view and time.monotonic() > deadline:
+                    raise NetworkTimeout(f"the peer took bytes too slowly for {patience_s:.0f} s")

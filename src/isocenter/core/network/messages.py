@@ -115,6 +115,10 @@ class MessageReader:
         self._start += length
         return kind, body
 
+    def has_bytes(self) -> bool:
+        """True when the next message has begun to come in, or the connection has ended."""
+        return self._start < self._end or self._connection.is_readable()
+
     def set_pdu_timeout(self, timeout_s: float) -> None:
         self._pdu_timeout_s = timeout_s
 

@@ -28,7 +28,7 @@ _MAX_UID_BYTES = 128  # twice what is allowed: odd ones are passed on, absurd on
 _APPLICATION_ITEM, _CONTEXT_RQ_ITEM, _CONTEXT_AC_ITEM = 0x10, 0x20, 0x21
 _ABSTRACT_ITEM, _TRANSFER_ITEM, _USER_ITEM = 0x30, 0x40, 0x50
 _MAX_LENGTH_ITEM, _CLASS_UID_ITEM, _ASYNC_ITEM = 0x51, 0x52, 0x53
-_ROLE_ITEM, _VERSION_ITEM, _IDENTITY_ITEM = 0x54, 0x55, 0x58
+_ROLE_ITEM, _VERSION_ITEM, _EXTENDED_ITEM, _IDENTITY_ITEM = 0x54, 0x55, 0x56, 0x58
 
 RELEASE_RP_BYTES = struct.pack(">BBLL", RELEASE_RP, 0, 4, 0)
 RELEASE_RQ_BYTES = struct.pack(">BBLL", RELEASE_RQ, 0, 4, 0)
@@ -67,6 +67,7 @@ class UserInformation:
     asynchronous_operations: tuple[int, int] | None = None
     roles: dict[str, tuple[bool, bool]] = field(default_factory=dict)  # UID -> (SCU, SCP)
     has_user_identity: bool = False
+    extended: dict[str, bytes] = field(default_factory=dict)  # UID -> PS3.7 D.3.3.5
 
 
 @dataclass(frozen=True)
@@ -186,6 +187,7 @@ def own_user_information(
     *,
     asynchronous_operations: tuple[int, int] | None = None,
     roles: dict[str, tuple[bool, bool]] | None = None,
+    extended: dict[str, bytes] | None = None,
 ) -> UserInformation:
     """What we say of ourselves."""
     return UserInformation(
@@ -194,6 +196,7 @@ def own_user_information(
         implementation_version_name=IMPLEMENTATION_VERSION_NAME,
         asynchronous_operations=asynchronous_operations,
         roles=roles or {},
+        extended=extended or {},
     )
 
 
@@ -220,6 +223,9 @@ def _encode_user(user: UserInformation) -> bytes:
         roles = bytes((int(scu), int(scp)))
         parts.append(_item(_ROLE_ITEM, struct.pack(">H", len(encoded)) + encoded + roles))
     parts.append(_item(_VERSION_ITEM, user.implementation_version_name.encode("ascii")))
+    for uid, content in user.extended.items():
+        encoded = uid.encode("ascii")
+        parts.append(_item(_EXTENDED_ITEM, struct.pack(">H", len(encoded)) + encoded + content))
     return b"".join(parts)
 
 
@@ -276,12 +282,16 @@ def _context_result(item: bytes) -> ContextResult:
 def _user_information(item: bytes) -> UserInformation:
     values: dict[int, bytes] = {}
     roles: dict[str, tuple[bool, bool]] = {}
+    extended: dict[str, bytes] = {}
     for count, (kind, sub) in enumerate(_items(item)):
         if count >= _MAX_USER_ITEMS:
             raise ProtocolError("too many user information items")
         if kind == _ROLE_ITEM:
             uid, scu, scp = _role(sub)
             roles[uid] = (scu, scp)
+        elif kind == _EXTENDED_ITEM:
+            uid, content = _extended(sub)
+            extended[uid] = content
         else:
             values[kind] = sub
     window = values.get(_ASYNC_ITEM)
@@ -295,6 +305,7 @@ def _user_information(item: bytes) -> UserInformation:
         asynchronous_operations=None if window is None else struct.unpack(">HH", window),
         roles=roles,
         has_user_identity=_IDENTITY_ITEM in values,
+        extended=extended,
     )
 
 
@@ -305,6 +316,15 @@ def _role(item: bytes) -> tuple[str, bool, bool]:
     if len(item) < length + 4:
         raise ProtocolError("a role selection item is cut off")
     return _uid(item[2 : 2 + length]), bool(item[2 + length]), bool(item[3 + length])
+
+
+def _extended(item: bytes) -> tuple[str, bytes]:
+    if len(item) < 2:
+        raise ProtocolError("an extended negotiation item is cut off")
+    length: int = struct.unpack_from(">H", item)[0]
+    if len(item) < length + 2:
+        raise ProtocolError("an extended negotiation item is cut off")
+    return _uid(item[2 : 2 + length]), item[2 + length :]
 
 
 def _uid(raw: bytes) -> str:

@@ -12,7 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from .command import Command
+from .callers import Calling
+from .command import Command, SubOperations
+from .connection import Buffer
 from .messages import Message
 from .policy import ReceivePolicy
 
@@ -30,11 +32,18 @@ EventHandler = Callable[[NetworkEvent], None]
 
 @dataclass(frozen=True)
 class AcceptedContext:
-    """A presentation context that both sides agreed on."""
+    """A presentation context that both sides agreed on.
+
+    Attributes:
+        is_peer_scu: the peer may ask us on it.
+        is_peer_scp: we may ask the peer on it: C-STORE of a C-GET (PS3.7 D.3.3.4).
+    """
 
     context_id: int
     abstract_syntax: str
     transfer_syntax: str
+    is_peer_scu: bool = True
+    is_peer_scp: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,8 +60,16 @@ class AssociationInfo:
     called_ae_title: str
     address: str
     contexts: Mapping[int, AcceptedContext]
+    extended: Mapping[str, bytes] = field(default_factory=dict)
     is_encrypted: bool = False
     has_certificate: bool = False
+
+    @property
+    def calling(self) -> Calling:
+        """What is seen of the caller."""
+        return Calling(
+            self.calling_ae_title, self.address, self.is_encrypted, self.has_certificate
+        )
 
 
 class Channel(Protocol):
@@ -65,10 +82,46 @@ class Channel(Protocol):
         """The policy as it is now."""
         ...
 
+    @property
+    def max_pdu(self) -> int:
+        """Largest P-DATA-TF that the peer takes, in bytes after its header; 0 is no limit."""
+        ...
+
+    @property
+    def is_stopping(self) -> bool:
+        """True when the receiver wants to end; a long operation ends early then."""
+        ...
+
     def respond(
-        self, message: Message, status: int, data_set: bytes = b"", comment: str = ""
+        self,
+        message: Message,
+        status: int,
+        data_set: bytes = b"",
+        comment: str = "",
+        counters: SubOperations | None = None,
     ) -> None:
         """Answer a request."""
+        ...
+
+    def send(self, *buffers: Buffer) -> None:
+        """Write PDUs."""
+        ...
+
+    def is_cancelled(self, message: Message) -> bool:
+        """True when the peer has sent C-CANCEL for this request; looks, and never waits.
+
+        Raises:
+            AssociationAborted: the peer is gone, or wants to go.
+            ProtocolError: it sent something else in the middle of an operation.
+        """
+        ...
+
+    def response(self, message_id: int, field: int) -> Command:
+        """Wait for the response to a request of ours; a C-CANCEL in between is remembered.
+
+        Raises:
+            AssociationAborted, NetworkTimeout, ProtocolError: none came.
+        """
         ...
 
     def emit(self, kind: str, **detail: str | int) -> None:

@@ -6,6 +6,19 @@ from .registry import NON_STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES
 
 VERIFICATION = "1.2.840.10008.1.1"
 
+PATIENT_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.1.1"
+PATIENT_ROOT_MOVE = "1.2.840.10008.5.1.4.1.2.1.2"
+PATIENT_ROOT_GET = "1.2.840.10008.5.1.4.1.2.1.3"
+STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
+STUDY_ROOT_MOVE = "1.2.840.10008.5.1.4.1.2.2.2"
+STUDY_ROOT_GET = "1.2.840.10008.5.1.4.1.2.2.3"
+FIND_CLASSES = frozenset((PATIENT_ROOT_FIND, STUDY_ROOT_FIND))
+MOVE_CLASSES = frozenset((PATIENT_ROOT_MOVE, STUDY_ROOT_MOVE))
+GET_CLASSES = frozenset((PATIENT_ROOT_GET, STUDY_ROOT_GET))
+PATIENT_ROOT = frozenset((PATIENT_ROOT_FIND, PATIENT_ROOT_MOVE, PATIENT_ROOT_GET))
+
+_SENDABLE = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")  # whatever is stored can become these
+
 
 def is_storage(sop_class_uid: str) -> bool:
     """True for storage SOP classes, private and unknown ones included."""
@@ -29,3 +42,16 @@ def choose_transfer_syntax(proposed: tuple[str, ...]) -> str | None:
             return uid
     known = [uid for uid in usable if uid in TRANSFER_SYNTAXES]
     return next(iter(known or usable), None)
+
+
+def choose_syntax_to_send(proposed: tuple[str, ...]) -> str | None:
+    """The one that is accepted of several for what we shall send (C-GET).
+
+    What will be sent is not known yet. Every readable instance can be written uncompressed,
+    explicit before implicit; a peer that wants instances as they are stored proposes a context
+    for each transfer syntax.
+    """
+    for uid in _SENDABLE:
+        if uid in proposed:
+            return uid
+    return choose_transfer_syntax(proposed)

@@ -1,0 +1,101 @@
+"""What an association that was asked for is given: contexts, roles, extended behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from .pdu import AssociateRequest, ContextResult, ProposedContext
+from .services import AcceptedContext, Service, find_service
+from .sop_classes import (
+    FIND_CLASSES,
+    GET_CLASSES,
+    MOVE_CLASSES,
+    choose_syntax_to_send,
+    choose_transfer_syntax,
+    is_storage,
+)
+
+_ACCEPTED, _ABSTRACT_SYNTAX_REFUSED, _TRANSFER_SYNTAXES_REFUSED = 0, 3, 4
+
+
+@dataclass
+class Agreement:
+    """What both sides agree on.
+
+    Attributes:
+        results: for each context that was proposed, in order.
+        contexts: those that were accepted.
+        chosen: the service of each context on which the peer may ask.
+        roles: (SCU, SCP) of the requestor by SOP class, where it proposed roles.
+    """
+
+    results: list[ContextResult] = field(default_factory=list)
+    contexts: dict[int, AcceptedContext] = field(default_factory=dict)
+    chosen: dict[int, Service] = field(default_factory=dict)
+    roles: dict[str, tuple[bool, bool]] = field(default_factory=dict)
+
+
+def negotiate(request: AssociateRequest, services: Sequence[Service]) -> Agreement:
+    """Presentation contexts (PS3.8 9.3.3.2) and SCP/SCU roles (PS3.7 D.3.3.4).
+
+    The requestor may be SCP of storage where it also asks for C-GET: its instances go there.
+    """
+    agreed = Agreement()
+    proposed = {context.abstract_syntax for context in request.contexts}
+    may_get = any(find_service(services, uid) is not None for uid in GET_CLASSES & proposed)
+    for context in request.contexts:
+        uid = context.abstract_syntax
+        roles = None
+        if uid in request.user.roles:
+            is_scu, is_scp = request.user.roles[uid]
+            roles = (is_scu, is_scp and may_get and is_storage(uid))
+        _answer(context, roles, find_service(services, uid), agreed)
+    return agreed
+
+
+def _answer(
+    context: ProposedContext,
+    roles: tuple[bool, bool] | None,
+    service: Service | None,
+    agreed: Agreement,
+) -> None:
+    is_scu, is_scp = roles or (True, False)
+    choose = choose_syntax_to_send if is_scp else choose_transfer_syntax
+    syntax = choose(context.transfer_syntaxes)
+    number, uid = context.context_id, context.abstract_syntax
+    first = next(iter(context.transfer_syntaxes), "")
+    if service is None:
+        agreed.results.append(ContextResult(number, _ABSTRACT_SYNTAX_REFUSED, first))
+        return
+    if syntax is None:
+        agreed.results.append(ContextResult(number, _TRANSFER_SYNTAXES_REFUSED, first))
+        return
+    agreed.results.append(ContextResult(number, _ACCEPTED, syntax))
+    agreed.contexts[number] = AcceptedContext(number, uid, syntax, is_scu, is_scp)
+    if roles is not None:
+        agreed.roles[uid] = roles
+    if is_scu:
+        agreed.chosen[number] = service
+
+
+def answer_extended(
+    asked: Mapping[str, bytes], contexts: Iterable[AcceptedContext]
+) -> dict[str, bytes]:
+    """Extended negotiation of query and retrieve (PS3.4 C.5.1.1, C.5.2.1, C.5.3.1).
+
+    Relational queries and retrievals are not offered; dates and times are matched together, and
+    names fuzzily, where that was asked for.
+    """
+    accepted = {context.abstract_syntax for context in contexts}
+    answers = {}
+    for uid, content in asked.items():
+        if uid not in accepted:
+            continue
+        wanted = (content + bytes(3))[:3]
+        if uid in FIND_CLASSES:
+            answer = bytes((0, wanted[1] & 1, wanted[2] & 1, 0, 0))
+            answers[uid] = answer[: max(1, min(len(content), len(answer)))]
+        elif uid in MOVE_CLASSES | GET_CLASSES:
+            answers[uid] = bytes(max(1, min(len(content), 2)))
+    return answers
