@@ -20,12 +20,12 @@ from enum import Enum, auto
 from isocenter.core.errors import ProtocolError
 
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]")
-_TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-_MEDIA_TYPE = re.compile(rf"\s*({_TOKEN}/{_TOKEN})\s*")
-_PARAMETER = re.compile(rf';\s*({_TOKEN})\s*=\s*(?:({_TOKEN})|"((?:[^"\\]|\\.)*)")\s*')
+_WORD = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_MEDIA_TYPE = re.compile(rf"\s*({_WORD}/{_WORD})\s*")
+_PARAMETER = re.compile(rf';\s*({_WORD})\s*=\s*(?:({_WORD})|"((?:[^"\\]|\\.)*)")\s*')
 # Boundaries often stand unquoted with characters that would need quotes.
-_LOOSE_PARAMETER = re.compile(rf";\s*({_TOKEN})\s*=\s*([^\s;\"]+)\s*")
-_FIELD = re.compile(rf"({_TOKEN}):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")
+_LOOSE_PARAMETER = re.compile(rf";\s*({_WORD})\s*=\s*([^\s;\"]+)\s*")
+_FIELD = re.compile(rf"({_WORD}):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")
 _LINE_BYTES = 128  # white space behind a delimiter
 _MAX_TYPE = 4096
 

@@ -13,6 +13,7 @@ Writers: :class:`Spool` gives a :class:`SpoolWriter` per association or import. 
 
 from __future__ import annotations
 
+from .batch import BatchRecord, SpoolBatch
 from .journal import EventJournal, EventReader, JournalEvent
 from .pool import Spool
 from .reader import SpoolReader, SpoolRecord
@@ -20,11 +21,13 @@ from .wake import WakeListener, WakeSender
 from .writer import RecordWriter, SpoolWriter
 
 __all__ = [
+    "BatchRecord",
     "EventJournal",
     "EventReader",
     "JournalEvent",
     "RecordWriter",
     "Spool",
+    "SpoolBatch",
     "SpoolReader",
     "SpoolRecord",
     "SpoolWriter",

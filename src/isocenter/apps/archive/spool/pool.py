@@ -10,6 +10,7 @@ import threading
 import time
 from pathlib import Path
 
+from .batch import SpoolBatch
 from .segment import Segment, create_segment, new_name, reuse_segment, sync_folder
 from .segment_format import SUFFIX
 from .wake import WakeSender
@@ -55,6 +56,10 @@ class Spool:
     def writer(self) -> SpoolWriter:
         """A writer for one association or import; close it when done."""
         return SpoolWriter(self)
+
+    def batch(self) -> SpoolBatch:
+        """Records that are accepted together; close it when done."""
+        return SpoolBatch(self)
 
     def has_room(self) -> bool:
         """False when the disk has less than the reserve left; looked at twice a second."""

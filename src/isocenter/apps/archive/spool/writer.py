@@ -218,14 +218,7 @@ class RecordWriter:
         segment.size = size
 
     def _write_at(self, offset: int, pieces: Sequence[Buffer]) -> None:
-        fd = self._segment.fd
-        for first in range(0, len(pieces), _MAX_IOVECS):
-            group = pieces[first : first + _MAX_IOVECS]
-            expected = sum(map(len, group))
-            written = os.pwritev(fd, group, offset)
-            if written != expected:
-                _write_rest(fd, group, offset, written)
-            offset += expected
+        write_at(self._segment.fd, offset, pieces)
 
     def _header(self) -> bytes:
         return self._record().encode(self._segment.key, self._meta)
@@ -238,6 +231,17 @@ class RecordWriter:
             payload_hash=self._hash.intdigest(),
             meta_length=len(self._meta),
         )
+
+
+def write_at(fd: int, offset: int, pieces: Sequence[Buffer]) -> None:
+    """Write all of these, one behind the other."""
+    for first in range(0, len(pieces), _MAX_IOVECS):
+        group = pieces[first : first + _MAX_IOVECS]
+        expected = sum(map(len, group))
+        written = os.pwritev(fd, group, offset)
+        if written != expected:
+            _write_rest(fd, group, offset, written)
+        offset += expected
 
 
 def _write_rest(fd: int, pieces: Sequence[Buffer], offset: int, written: int) -> None:
