@@ -148,12 +148,14 @@ _APPS = [
     "isocenter.apps.accounts",
     "isocenter.apps.web",
     "isocenter.apps.api",
+    "isocenter.apps.dicomweb",
     "ninja",  # the files of its description's page
 ]
 _MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "isocenter.runtime.web.headers.ContentSecurityPolicy",
     "isocenter.runtime.web.static.StaticFiles",
+    "isocenter.apps.dicomweb.cors.CrossOrigin",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -121,6 +122,22 @@ class Web(Section):
     trusted_proxies: tuple[str, ...] = Field(
         ("127.0.0.1", "::1"), description="whose X-Forwarded-For and -Proto count"
     )
+    cors_origins: tuple[str, ...] = Field(
+        (),
+        description="origins whose pages may ask DICOMweb, as https://viewer.example; *: any, with "
+        "a token",
+    )
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        found = tuple(each.strip().rstrip("/").lower() for each in value)
+        for each in found:
+            parts = urlsplit(each)
+            is_origin = parts.scheme in ("http", "https") and parts.hostname
+            if each != "*" and not (is_origin and each == f"{parts.scheme}://{parts.netloc}"):
+                raise ValueError(f"{each!r} is no origin such as https://viewer.example:8443")
+        return found
 
 
 class Accounts(Section):

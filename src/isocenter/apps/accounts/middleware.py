@@ -17,6 +17,9 @@ from isocenter.apps.accounts.rights import Principal
 from isocenter.apps.accounts.services import principal_of_token
 from isocenter.apps.accounts.sessions import keep_alive
 
+# Addresses that answer programs: as JSON, and never with another page.
+_FOR_PROGRAMS = ("/api/", "/dicom-web/", "/wado")
+
 
 class Authentication:
     """Sets ``request.principal``. A token that is wrong is an error, never nobody.
@@ -69,7 +72,7 @@ def _to_password(request: HttpRequest) -> HttpResponseBase | None:
     page = reverse("password")
     if request.path in (page, reverse("sign-out")) or request.path.startswith("/health/"):
         return None
-    if request.path.startswith("/api/"):
+    if request.path.startswith(_FOR_PROGRAMS):
         return JsonResponse(
             {"error": "this account has to choose a password first", "hint": f"open {page}"},
             status=403,

@@ -71,6 +71,8 @@ class Kind(StrEnum):
     STUDY_QUERIED = auto()
     STUDY_DOWNLOADED = auto()
     STUDY_UPLOADED = auto()
+    QUERY = auto()  # C-FIND, QIDO-RS: which keys were asked, how many answers there were
+    RETRIEVED = auto()  # C-GET, C-MOVE, WADO: counts of what went out
 
     RUN_STARTED = auto()
     RUN_RETRIED = auto()
@@ -134,6 +136,8 @@ GROUPS: dict[str, tuple[Kind, ...]] = {
         Kind.STUDY_QUERIED,
         Kind.STUDY_DOWNLOADED,
         Kind.STUDY_UPLOADED,
+        Kind.QUERY,
+        Kind.RETRIEVED,
         Kind.EVENTS_EXPORTED,
         Kind.ACCESS_REFUSED,
     ),

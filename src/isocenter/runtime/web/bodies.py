@@ -47,8 +47,10 @@ class BoundedHandler(ASGIHandler):
     """Django's ASGI application with bounds on bodies, and one way into a thread and back.
 
     All middleware and views are synchronous; Django would still come back to the event loop
-    between them.
+    between them. What is made while it is sent comes in pieces of a good size already.
     """
+
+    chunk_size = 4 << 20
 
     def load_middleware(self, is_async: bool = False) -> None:
         super().load_middleware(is_async=False)

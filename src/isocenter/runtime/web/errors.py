@@ -80,7 +80,7 @@ class ErrorPages:
     """Turns errors of ours that a view lets through into pages that say the same.
 
     An address with a NUL names nothing: PostgreSQL keeps none, and no name of ours has one. The
-    API says so itself, as JSON.
+    API and DICOMweb say so themselves, as JSON.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -92,7 +92,7 @@ class ErrorPages:
     def process_view(
         self, request: HttpRequest, view: object, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> HttpResponse | None:
-        if request.path.startswith("/api/"):
+        if request.path.startswith(("/api/", "/dicom-web/", "/wado")):
             return None
         texts = (*kwargs.values(), *request.GET, *(v for vs in request.GET.lists() for v in vs[1]))
         if any("\x00" in text for text in texts if isinstance(text, str)):

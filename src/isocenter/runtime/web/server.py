@@ -44,6 +44,7 @@ def run_web(settings: Settings) -> None:
         server_header=False,
         forwarded_allow_ips=list(settings.web.trusted_proxies),
         lifespan="off",
+        http="httptools",
         timeout_graceful_shutdown=GRACE_S,
     )
     # uvicorn raises the signal once more when it is done; this makes that a clean end.

@@ -13,6 +13,7 @@ urlpatterns = [
     path("", include("isocenter.apps.web.urls")),
     path("", include("isocenter.apps.accounts.urls")),
     path("", include("isocenter.apps.archive.urls")),
+    path("dicom-web/", include("isocenter.apps.dicomweb.urls")),
     path("", include("isocenter.apps.routing.urls")),
     path("", include("isocenter.apps.transfers.urls")),
     path("", include("isocenter.apps.deid.urls")),

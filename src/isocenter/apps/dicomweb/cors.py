@@ -1,0 +1,70 @@
+"""Pages of other origins: those that the setting ``web.cors_origins`` names may ask here.
+
+Stands before everything that can say no, so that a page is told why. Credentials (the session's
+cookie) go with a named origin only, never with ``*``; cookies are ``SameSite=Lax`` besides, so
+that a page of another site sends a token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+
+#: Beginnings of the addresses that answer pages of other origins.
+OPEN = ("/dicom-web/", "/wado")
+_METHODS = "GET, HEAD, POST, DELETE, OPTIONS"
+_HEADERS = (
+    "Authorization, Accept, Content-Type, If-None-Match, If-Range, Range, X-CSRFToken, "
+    "X-Requested-With"
+)
+_EXPOSED = (
+    "Content-Length, Content-Location, Content-Range, Accept-Ranges, ETag, Warning, Retry-After, "
+    "WWW-Authenticate"
+)
+
+
+class CrossOrigin:
+    """Middleware: answers preflights, and adds the headers to every answer of DICOMweb."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if not request.path.startswith(OPEN):
+            return self.get_response(request)
+        headers = headers_for(request.headers.get("Origin", ""))
+        if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+            return _preflight(headers)
+        response = self.get_response(request)
+        for name, value in headers.items():
+            before = response.headers.get("Vary") if name == "Vary" else None
+            response.headers[name] = f"{before}, {value}" if before else value
+        return response
+
+
+def headers_for(origin: str) -> dict[str, str]:
+    """What an answer to this ``Origin`` has to say; empty where no other origin may ask."""
+    allowed = settings.ISOCENTER.web.cors_origins
+    if not allowed:
+        return {}
+    if "*" in allowed:
+        return {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": _EXPOSED}
+    if origin.lower() not in allowed:
+        return {"Vary": "Origin"}
+    return {
+        "Access-Control-Allow-Origin": origin,
+        "Access-Control-Allow-Credentials": "true",
+        "Access-Control-Expose-Headers": _EXPOSED,
+        "Vary": "Origin",
+    }
+
+
+def _preflight(headers: dict[str, str]) -> HttpResponse:
+    response = HttpResponse(status=204, headers=headers)
+    if "Access-Control-Allow-Origin" in headers:
+        response.headers["Access-Control-Allow-Methods"] = _METHODS
+        response.headers["Access-Control-Allow-Headers"] = _HEADERS
+        response.headers["Access-Control-Max-Age"] = "600"
+    return response

@@ -1,0 +1,178 @@
+"""Bytes on their way out: pieces of files and of memory, read ahead by one piece.
+
+A file is opened and checked when its turn comes. One that vanished or is shorter than the index
+says breaks the transfer: the connection ends before the announced length or the last boundary,
+so that nobody takes what came for the whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from asgiref.sync import sync_to_async
+from django.core.handlers.asgi import ASGIRequest
+from django.db import connection
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+
+from isocenter.core.errors import IsocenterError
+
+log = structlog.get_logger(__name__)
+
+PIECE_BYTES = 1 << 20
+_THREADS = 8
+_reading = ThreadPoolExecutor(_THREADS, "dicomweb-read")
+
+
+class TransferBroken(IsocenterError):
+    """A file is not (any more) what the index says; what was sent so far is not the whole."""
+
+
+@dataclass(frozen=True)
+class FileSlice:
+    """Bytes of a file.
+
+    Attributes:
+        offset: where they begin.
+        length: how many.
+        file_size: how long the file has to be; None: not looked at.
+    """
+
+    path: Path
+    offset: int
+    length: int
+    file_size: int | None = None
+
+    def __len__(self) -> int:
+        return self.length
+
+
+Content = bytes | FileSlice
+
+
+def whole_file(path: Path, size: int) -> FileSlice:
+    """A file from end to end, whose size the index knows."""
+    return FileSlice(path, 0, size, size)
+
+
+def length_of(contents: Iterable[Content]) -> int:
+    """Bytes in all."""
+    return sum(len(each) for each in contents)
+
+
+def pieces_of(contents: Iterable[Content]) -> Iterator[bytes]:
+    """The bytes, about a megabyte at a time; little ones are put together.
+
+    Raises:
+        TransferBroken: a file is gone or has another size.
+    """
+    waiting: list[bytes] = []
+    length = 0
+    for content in contents:
+        for piece in _read(content) if isinstance(content, FileSlice) else (content,):
+            waiting.append(piece)
+            length += len(piece)
+            if length >= PIECE_BYTES:
+                yield waiting[0] if len(waiting) == 1 else b"".join(waiting)
+                waiting, length = [], 0
+    if waiting:
+        yield b"".join(waiting)
+
+
+def _read(wanted: FileSlice) -> Iterator[bytes]:
+    try:
+        with wanted.path.open("rb", buffering=0) as stream:
+            size = stream.seek(0, 2)
+            if wanted.file_size not in (None, size) or size < wanted.offset + wanted.length:
+                raise TransferBroken("a file has not the size that the index knows")
+            stream.seek(wanted.offset)
+            left = wanted.length
+            while left:
+                piece = stream.read(min(left, PIECE_BYTES))
+                if not piece:
+                    raise TransferBroken("a file became shorter while it was sent")
+                left -= len(piece)
+                yield piece
+    except OSError as error:
+        raise TransferBroken(f"a file cannot be read: {error.strerror}") from None
+
+
+def streamed(
+    request: HttpRequest,
+    pieces: Iterator[bytes],
+    *,
+    content_type: str,
+    length: int | None = None,
+) -> HttpResponseBase:
+    """An answer of pieces that are made while it is sent; each in a thread, one ahead.
+
+    The pieces must not ask the database: its connection is given back before the first.
+
+    Args:
+        length: bytes in all, where that is known; None: the answer is chunked.
+    """
+    if request.method == "HEAD":
+        response: HttpResponseBase = HttpResponse(content_type=content_type)
+    elif isinstance(request, ASGIRequest):
+        response = StreamingHttpResponse(_ahead(pieces), content_type=content_type)
+    else:
+        response = StreamingHttpResponse(pieces, content_type=content_type)
+    if length is not None:
+        response.headers["Content-Length"] = str(length)
+    return response
+
+
+async def _ahead(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """While one piece is sent, the next is made. A reader that is slow is waited for."""
+    await sync_to_async(_give_back)()
+    loop = asyncio.get_running_loop()
+
+    def following() -> bytes | None:
+        return next(pieces, None)
+
+    coming = loop.run_in_executor(_reading, following)
+    try:
+        while (piece := await coming) is not None:
+            coming = loop.run_in_executor(_reading, following)
+            yield piece
+    except (IsocenterError, OSError) as error:
+        log.error("transfer_broken", reason=str(error.args[0]) if error.args else "")
+        raise TransferBroken("the transfer ends here") from None
+    finally:
+        # Whoever left before the end: what is at work ends before its files are closed.
+        await asyncio.shield(_ended(coming, pieces))
+
+
+async def _ended(coming: asyncio.Future[bytes | None], pieces: Iterator[bytes]) -> None:
+    await asyncio.wait([coming])
+    if not coming.cancelled():
+        coming.exception()  # taken note of
+    close = getattr(pieces, "close", None)
+    if close is not None:
+        await asyncio.get_running_loop().run_in_executor(_reading, close)
+
+
+def _give_back() -> None:
+    if not connection.in_atomic_block:
+        connection.close()
+
+
+def cut(contents: Sequence[Content], first: int, length: int) -> list[Content]:
+    """A range of the bytes of several contents."""
+    found: list[Content] = []
+    for content in contents:
+        size = len(content)
+        begin, end = max(0, first), min(size, first + length)
+        if begin < end:
+            if isinstance(content, FileSlice):
+                found.append(
+                    FileSlice(content.path, content.offset + begin, end - begin, content.file_size)
+                )
+            else:
+                found.append(content[begin:end])
+        first -= size
+    return found
