@@ -43,7 +43,11 @@ ACTIONS: tuple[tuple[str, str, str], ...] = (
     ("view", "study-previews", "GET list-previews"),
     ("view", "study-report", "GET get-report"),
     ("upload", "uploads upload-file uploaded-studies", "POST upload"),
-    ("download + view-identified", "study-download", "GET download-study"),
+    (
+        "download + view-identified",
+        "study-download series-download",
+        "GET download-study, POST download-study, GET download-series, POST download-series",
+    ),
     ("run", "study-complete", "POST complete-study"),
     ("delete", "study-protect", "PUT protect-study"),
     ("delete", "study-delete", "DELETE get-study, DELETE delete-series"),

@@ -125,6 +125,9 @@ RIGHTS: dict[str, Right | None] = {
     "GET studies/{study_uid}/series/{series_uid}/thumbnail": Right.VIEW,
     "POST studies/{study_uid}/complete": Right.RUN,
     "GET studies/{study_uid}/download": Right.DOWNLOAD,
+    "POST studies/{study_uid}/download": Right.DOWNLOAD,
+    "GET studies/{study_uid}/series/{series_uid}/download": Right.DOWNLOAD,
+    "POST studies/{study_uid}/series/{series_uid}/download": Right.DOWNLOAD,
     "GET studies/{study_uid}/outputs/{output_id}": Right.VIEW,
     "PUT studies/{study_uid}/protection": Right.DELETE,
     "DELETE studies/{study_uid}": Right.DELETE,
@@ -136,7 +139,11 @@ RIGHTS: dict[str, Right | None] = {
 
 
 #: They need `view-identified` besides.
-WITH_IDENTITY = ("studies/{study_uid}/download", "quarantine/{item_id}/export")
+WITH_IDENTITY = (
+    "studies/{study_uid}/download",
+    "studies/{study_uid}/series/{series_uid}/download",
+    "quarantine/{item_id}/export",
+)
 
 
 def operations() -> Iterator[tuple[str, str, Right | None]]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import re
-import zipfile
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -425,25 +423,6 @@ def test_protecting_and_deleting(study: Study, as_role: Look) -> None:
     assert "The study is deleted" in body(client.post(delete, follow=True))
     assert not Study.objects.exists()
     assert client.get(delete).status_code == 405
-
-
-def test_the_zip_holds_the_files_as_they_are(study: Study, intake: Intake, as_role: Look) -> None:
-    url = reverse("study-download", args=[STUDY])
-    for role in ("student", "researcher"):
-        assert as_role(role).get(url).status_code == 403
-    missing = Instance.objects.order_by("instance_number")[1]
-    (intake.layout.archive / missing.path).unlink()
-    answer = as_role("physician").get(url)
-    assert answer.headers["Content-Disposition"] == f'attachment; filename="{STUDY}.zip"'
-    with zipfile.ZipFile(io.BytesIO(b"".join(answer.streaming_content))) as archive:
-        names = archive.namelist()
-        assert archive.testzip() is None
-        assert archive.read("MISSING.txt").decode() == f"{missing.path}\n"
-        first = intake.layout.archive / names[0]
-        assert archive.read(names[0]) == first.read_bytes()
-    assert len(names) == 3
-    (event,) = Event.objects.filter(kind="STUDY_DOWNLOADED")
-    assert (event.actor, event.detail["instances"]) == ("a-physician", 3)
 
 
 def test_a_thumbnail_is_served_once(study: Study, as_role: Look) -> None:

@@ -16,6 +16,7 @@ from isocenter.apps.api.schemas import PageOf, with_problems
 from isocenter.apps.api.study_schemas import (
     Completed,
     Deleted,
+    Download,
     InstanceFilter,
     InstanceRow,
     Protection,
@@ -33,7 +34,6 @@ from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.audit.services import record, record_view
 from isocenter.core.errors import NotFound
 from isocenter.runtime.web.sealed import seal, unseal
-from isocenter.runtime.web.streaming import streamed
 
 router = Router(tags=["studies"])
 
@@ -111,27 +111,63 @@ def complete_study(request: HttpRequest, study_uid: str) -> Any:
     }
 
 
+_ZIP: dict[str, Any] = {"responses": {200: {"content": {"application/zip": {}}}}}
+_TO_DOWNLOAD = needs(Right.DOWNLOAD)
+
+
 @router.get(
     "/studies/{study_uid}/download",
     response=with_problems(bytes),
-    auth=needs(Right.DOWNLOAD),
-    openapi_extra={"responses": {200: {"content": {"application/zip": {}}}}},
+    auth=_TO_DOWNLOAD,
+    openapi_extra=_ZIP,
 )
-def download_study(request: HttpRequest, study_uid: str) -> Any:
+def download_study(request: HttpRequest, study_uid: str, dicomdir: bool = False) -> Any:
     """All instances of a study as they are stored, those that runs made too, as a ZIP. They name
-    the patient: `view-identified` is needed."""
+    the patient: `view-identified` is needed. With `dicomdir` under names of a DICOM medium, with a
+    DICOMDIR. An archive without its end was broken off: something went wrong on the way."""
+    return _zip(request, study_uid, "", Download(dicomdir=dicomdir))
+
+
+@router.post(
+    "/studies/{study_uid}/download",
+    response=with_problems(bytes),
+    auth=_TO_DOWNLOAD,
+    openapi_extra=_ZIP,
+)
+def download_study_as(request: HttpRequest, study_uid: str, how: Download) -> Any:
+    """The same with a `password`: encrypted with AES-256 as WinZip and 7-Zip do it. Names of files
+    stay readable; they are UIDs."""
+    return _zip(request, study_uid, "", how)
+
+
+@router.get(
+    "/studies/{study_uid}/series/{series_uid}/download",
+    response=with_problems(bytes),
+    auth=_TO_DOWNLOAD,
+    openapi_extra=_ZIP,
+)
+def download_series(
+    request: HttpRequest, study_uid: str, series_uid: str, dicomdir: bool = False
+) -> Any:
+    """One series as a ZIP, like a study."""
+    return _zip(request, study_uid, series_uid, Download(dicomdir=dicomdir))
+
+
+@router.post(
+    "/studies/{study_uid}/series/{series_uid}/download",
+    response=with_problems(bytes),
+    auth=_TO_DOWNLOAD,
+    openapi_extra=_ZIP,
+)
+def download_series_as(request: HttpRequest, study_uid: str, series_uid: str, how: Download) -> Any:
+    """The same with a `password`."""
+    return _zip(request, study_uid, series_uid, how)
+
+
+def _zip(request: HttpRequest, study_uid: str, series_uid: str, how: Download) -> Any:
     principal_of(request).require(Right.VIEW_IDENTIFIED)
-    files = services.zip_files(queries.study(study_uid))
-    _downloaded(
-        request,
-        study_uid,
-        what="study",
-        instances=len(files),
-        bytes=sum(file.size for file in files),
-    )
-    response = streamed(request, services.zip_pieces(files), content_type="application/zip")
-    response.headers["Content-Disposition"] = f'attachment; filename="{_file_name(study_uid)}.zip"'
-    return response
+    options = services.ZipOptions(dicomdir=how.dicomdir, password=how.password)
+    return services.zip_answer(request, study_uid, series_uid, options)
 
 
 @router.get(
@@ -186,11 +222,6 @@ def delete_series(request: HttpRequest, study_uid: str, series_uid: str) -> Any:
 
 def _downloaded(request: HttpRequest, study_uid: str, **detail: Any) -> None:
     record(Kind.STUDY_DOWNLOADED, study_uid=study_uid, actor=actor(request), **detail)
-
-
-def _file_name(study_uid: str) -> str:
-    """UIDs come from outside, and some are none."""
-    return "".join(letter for letter in study_uid if letter in "0123456789.") or "study"
 
 
 def _search(request: HttpRequest, given: StudyFilter) -> dict[str, Any]:

@@ -154,6 +154,15 @@ class Protection(Command):
     protected: bool
 
 
+class Download(Command):
+    """How a ZIP is made."""
+
+    dicomdir: bool = Field(False, description="names of a DICOM medium, and a DICOMDIR")
+    password: str = Field(
+        "", max_length=128, description="not empty: AES-256; 8 to 128 ASCII characters"
+    )
+
+
 class Deleted(Row):
     """What was deleted."""
 

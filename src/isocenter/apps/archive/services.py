@@ -23,8 +23,9 @@ from isocenter.apps.archive.receive_policy import write_receive_policy
 from isocenter.apps.archive.retention import Rounds as RetentionRounds
 from isocenter.apps.archive.retention import sweep as sweep_retention
 from isocenter.apps.archive.revisions import ensure_revision
-from isocenter.apps.archive.study_zip import zip_files, zip_pieces
+from isocenter.apps.archive.study_zip import ZipOptions
 from isocenter.apps.archive.uploads import Upload, take_upload
+from isocenter.apps.archive.zip_answer import zip_answer
 from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.audit.services import record
 from isocenter.core.errors import NotFound
@@ -34,6 +35,7 @@ __all__ = [
     "RetentionRounds",
     "Upload",
     "Verdict",
+    "ZipOptions",
     "delete_series",
     "delete_study",
     "finish_deletions",
@@ -44,8 +46,7 @@ __all__ = [
     "take_in",
     "take_upload",
     "write_receive_policy",
-    "zip_files",
-    "zip_pieces",
+    "zip_answer",
 ]
 
 _AT_ONCE = 256

@@ -38,6 +38,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{_STUDY}protect/", views.study_protect, name="study-protect"),
     path(f"{_STUDY}delete/", views.study_delete, name="study-delete"),
     path(f"{_STUDY}download/", views.study_download, name="study-download"),
+    path(
+        f"{_STUDY}series/<uid:series_uid>/download/", views.study_download, name="series-download"
+    ),
     path(f"{_STUDY}outputs/<int:output_id>/", views.study_output, name="study-output"),
     path(f"{_STUDY}previews/<uuid:run_id>/", views.study_previews, name="study-previews"),
     path(f"{_STUDY}reports/<uuid:run_id>.<str:suffix>", views.study_report, name="study-report"),

@@ -10,7 +10,11 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpRespons
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import (
+    require_http_methods,
+    require_POST,
+    require_safe,
+)
 
 from isocenter.apps.accounts.access import needs, principal_of, refused
 from isocenter.apps.accounts.rights import Right
@@ -18,7 +22,8 @@ from isocenter.apps.archive import downloads, queries, services, study_page, thu
 from isocenter.apps.archive.forms import RunForm
 from isocenter.apps.archive.models import Study
 from isocenter.apps.archive.study_stamp import stamp_of
-from isocenter.apps.archive.study_zip import zip_files, zip_pieces
+from isocenter.apps.archive.study_zip import ZipOptions
+from isocenter.apps.archive.zip_answer import zip_answer
 from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.audit.services import record, record_view
 from isocenter.core.errors import IsocenterError, NotFound
@@ -177,23 +182,18 @@ def study_delete(request: HttpRequest, study_uid: str) -> HttpResponse:
 
 
 @needs(Right.DOWNLOAD, Right.VIEW_IDENTIFIED)
-@require_safe
-def study_download(request: HttpRequest, study_uid: str) -> HttpResponseBase:
-    """A study as a ZIP of its files as they are; they name the patient."""
-    files = zip_files(queries.study(study_uid))
-    if request.method == "HEAD":
-        return HttpResponse(content_type="application/zip")
-    record(
-        Kind.STUDY_DOWNLOADED,
-        study_uid=study_uid,
-        actor=principal_of(request).name,
-        what="study",
-        instances=len(files),
-        bytes=sum(file.size for file in files),
+@require_http_methods(["GET", "HEAD", "POST"])
+def study_download(request: HttpRequest, study_uid: str, series_uid: str = "") -> HttpResponseBase:
+    """A study or a series as a ZIP of its files as they are; they name the patient.
+
+    A password comes in a form's body only: addresses are written down on their way.
+    """
+    asked = request.POST if request.method == "POST" else request.GET
+    options = ZipOptions(
+        dicomdir=asked.get("dicomdir", "") in ("1", "true", "on"),
+        password=request.POST.get("password", ""),
     )
-    response = streamed(request, zip_pieces(files), content_type="application/zip")
-    response.headers["Content-Disposition"] = downloads.disposition(f"{study_uid}.zip")
-    return response
+    return zip_answer(request, study_uid, series_uid, options)
 
 
 @needs(Right.VIEW)
