@@ -16,7 +16,9 @@ _COLUMNS = (
     "ae_title",
     "host",
     "port",
+    "url",
     "folder",
+    "allows",
     "max_associations",
     "enabled",
     "health",
@@ -38,6 +40,22 @@ RateMbSOption = Annotated[
 TimeoutSOption = Annotated[float | None, typer.Option(help="Longest silence of the peer.")]
 CanQueryOption = Annotated[
     bool, typer.Option(help="It answers C-FIND, so completion compares counts.")
+]
+AllowOption = Annotated[
+    str,
+    typer.Option(help="What it may ask of us: store, query, retrieve, commit; with commas."),
+]
+DemandOption = Annotated[
+    str, typer.Option(help="What it has to show when it calls: tls, or certificate.")
+]
+CommitOption = Annotated[
+    bool, typer.Option(help="Ask it for Storage Commitment after each delivery.")
+]
+UrlOption = Annotated[str, typer.Option(help="A DICOMweb service: what /studies is added to.")]
+UsernameOption = Annotated[str, typer.Option(help="Of the DICOMweb service; empty: a token.")]
+SecretFileOption = Annotated[
+    typer.FileText | None,
+    typer.Option(encoding="utf-8", help="File with its password or token, - for standard input."),
 ]
 TlsOption = Annotated[bool, typer.Option(help="Talk TLS.")]
 TlsCaOption = Annotated[Path | None, typer.Option(help="PEM file with its CA.")]
@@ -71,6 +89,12 @@ def add(
     rate_mb_s: RateMbSOption = None,
     timeout_s: TimeoutSOption = None,
     can_query: CanQueryOption = False,
+    allow: AllowOption = "store",
+    demand: DemandOption = "",
+    commit: CommitOption = False,
+    url: UrlOption = "",
+    username: UsernameOption = "",
+    secret_file: SecretFileOption = None,
     tls: TlsOption = False,
     tls_ca: TlsCaOption = None,
     tls_certificate: TlsCertificateOption = None,
@@ -84,7 +108,7 @@ def add(
     """Add a node, or set an existing one to exactly these values."""
     values: dict[str, Any] = {
         "name": name,
-        "kind": "folder" if folder else "dimse",
+        "kind": "folder" if folder else "dicomweb" if url else "dimse",
         "folder": str(folder.expanduser().absolute()) if folder else "",
         "host": host,
         "port": port,
@@ -94,9 +118,15 @@ def add(
         "rate_mb_s": rate_mb_s,
         "timeout_s": timeout_s,
         "can_query": can_query,
+        "allows": [part.strip() for part in allow.split(",") if part.strip()],
+        "demands": demand,
+        "wants_commitment": commit,
+        "url": url,
+        "username": username,
+        "secret": secret_file.read().rstrip("\r\n") if secret_file else None,
         "enabled": not disabled,
     }
-    if tls or tls_ca or tls_certificate:
+    if tls or tls_ca or tls_certificate or url.startswith("https:"):
         files = {"ca": tls_ca, "certificate": tls_certificate, "key": tls_key}
         tls_values = {key: str(path.absolute()) if path else "" for key, path in files.items()}
         values["tls"] = {**tls_values, "verify": tls_verify}

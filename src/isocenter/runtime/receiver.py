@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from isocenter.apps.archive.spool import EventJournal, Spool
 from isocenter.apps.archive.spool.sink import SpoolSinks
 from isocenter.core.errors import ConfigurationError, IsocenterError
 from isocenter.core.network.acceptor import Acceptor, AcceptorConfig
+from isocenter.core.network.callers import STORE, KnownNode
 from isocenter.core.network.policy import ReceivePolicy
 from isocenter.core.network.services import NetworkEvent
 from isocenter.core.network.storage import StorageService
@@ -37,7 +38,9 @@ _POLICY_KEYS = frozenset(
         "allowed_networks",
         "check_called_ae_title",
         "denied_sop_classes",
+        "nodes",
         "paused",
+        "unknown_callers",
     )
 )
 
@@ -141,6 +144,7 @@ def policy_of_settings(receiver: Receiver) -> ReceivePolicy:
         ),
         check_called_ae_title=receiver.check_called_ae_title,
         denied_sop_classes=frozenset(receiver.denied_sop_classes),
+        unknown_may_store=receiver.unknown_callers == "store",
     )
 
 
@@ -163,9 +167,32 @@ def policy_of_snapshot(snapshot: Mapping[str, Any]) -> ReceivePolicy:
             check_called_ae_title=bool(snapshot.get("check_called_ae_title", False)),
             denied_sop_classes=frozenset(map(str, snapshot.get("denied_sop_classes", ()))),
             paused=None if paused is None else str(paused),
+            nodes=_nodes_of_snapshot(snapshot.get("nodes", ())),
+            unknown_may_store=_may_store(snapshot.get("unknown_callers", "store")),
         )
-    except (TypeError, ValueError) as error:
-        raise ConfigurationError(f"receive policy: {error}") from error
+    except (TypeError, ValueError, KeyError) as error:
+        raise ConfigurationError(f"receive policy: {error!r}") from error
+
+
+def _may_store(text: object) -> bool:
+    if text not in ("store", "refuse"):
+        raise ValueError(f"unknown_callers is {text!r}; store and refuse are possible")
+    return text == "store"
+
+
+def _nodes_of_snapshot(rows: Iterable[Mapping[str, Any]]) -> dict[str, tuple[KnownNode, ...]]:
+    found: dict[str, tuple[KnownNode, ...]] = {}
+    for row in rows:
+        node = KnownNode(
+            name=str(row["name"]),
+            ae_title=str(row["ae_title"]),
+            addresses=frozenset(map(str, row["addresses"])),
+            allows=frozenset((STORE,) if row["may_store"] else ()),
+            needs_tls=row["demands"] in ("tls", "certificate"),
+            needs_certificate=row["demands"] == "certificate",
+        )
+        found[node.ae_title] = (*found.get(node.ae_title, ()), node)
+    return found
 
 
 class PolicySnapshot:

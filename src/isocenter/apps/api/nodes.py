@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from django.http import HttpRequest
 from ninja import Router, Status
@@ -31,7 +31,7 @@ class NodeRow(Row):
     """A node, with what its last test showed."""
 
     name: str
-    kind: str = Field(description="`dimse` or `folder`")
+    kind: str = Field(description="`dimse`, `dicomweb` or `folder`")
     ae_title: str
     host: str
     port: int | None
@@ -42,6 +42,16 @@ class NodeRow(Row):
     rate_mb_s: float | None = Field(description="megabytes per second; null: no limit")
     timeout_s: float | None
     can_query: bool = Field(description="it answers C-FIND")
+    allows: list[str] = Field(
+        description="what it may ask of us: `store`, `query`, `retrieve`, `commit`"
+    )
+    demands: str = Field(
+        description="what it shows beside AE title and address: empty, `tls`, `certificate`"
+    )
+    wants_commitment: bool = Field(description="it is asked for Storage Commitment")
+    url: str = Field(description="base of a DICOMweb service")
+    username: str = Field(description="empty: its secret is a token")
+    has_secret: bool = Field(description="the secret itself is never shown")
     enabled: bool
     health: str = Field(description="`ok`, `fails` or `unknown`")
     health_message: str
@@ -55,7 +65,7 @@ class NodeRow(Row):
 class NodeChange(Command):
     """A node as it shall be; what is left out gets its default."""
 
-    kind: str = Field(description="`dimse` or `folder`")
+    kind: str = Field(description="`dimse`, `dicomweb` or `folder`")
     ae_title: str = ""
     host: str = ""
     port: int | None = None
@@ -66,6 +76,16 @@ class NodeChange(Command):
     rate_mb_s: float | None = None
     timeout_s: float | None = None
     can_query: bool = False
+    allows: list[Literal["store", "query", "retrieve", "commit"]] | None = Field(
+        None, description="left out: `store` for a DICOM system"
+    )
+    demands: Literal["", "tls", "certificate"] = ""
+    wants_commitment: bool = False
+    url: str = ""
+    username: str = ""
+    secret: str | None = Field(
+        None, max_length=4096, description="left out: what is kept stays; empty: it is removed"
+    )
     enabled: bool = True
 
     def values(self) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.audit.services import record
 
 _FILE = "receive-policy.json"
+_NAMES_S = 0.2  # ingest waits so long for name servers; what they say later is in the next one
 _RESUME_MARGIN = 1.05  # so that reception does not flutter at the edge of the reserve
 
 
@@ -30,7 +31,7 @@ def write_receive_policy() -> str | None:
     before = _read(path)
     was_paused = before.get("paused")
     paused = _reason_to_pause(is_paused=bool(was_paused))
-    policy = _policy(paused)
+    policy = _policy(paused, before)
     if policy != before:
         _write(path, policy)
     with contextlib.suppress(OSError):  # a full disk must pause reception, whatever else it stops
@@ -41,7 +42,9 @@ def write_receive_policy() -> str | None:
     return paused
 
 
-def _policy(paused: str | None) -> dict[str, Any]:
+def _policy(paused: str | None, before: dict[str, Any]) -> dict[str, Any]:
+    from isocenter.apps.transfers.queries import callers_snapshot
+
     receiver = settings.ISOCENTER.receiver
     return {
         "allowed_calling_ae_titles": list(receiver.allowed_calling_ae_titles),
@@ -49,6 +52,8 @@ def _policy(paused: str | None) -> dict[str, Any]:
         "check_called_ae_title": receiver.check_called_ae_title,
         "denied_sop_classes": list(receiver.denied_sop_classes),
         "paused": paused,
+        "unknown_callers": receiver.unknown_callers,
+        "nodes": callers_snapshot(before.get("nodes"), within_s=_NAMES_S),
     }
 
 

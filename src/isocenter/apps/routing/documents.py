@@ -60,7 +60,7 @@ class NodeDocument(Document):
     """A node."""
 
     name: Name
-    kind: Literal["dimse", "folder"]
+    kind: Literal["dimse", "folder", "dicomweb"]
     ae_title: AeTitle = ""
     host: str = Field("", max_length=255)
     port: int | None = Field(None, ge=1, le=65535)
@@ -71,6 +71,12 @@ class NodeDocument(Document):
     rate_mb_s: float | None = Field(None, ge=0.1, le=100_000)
     timeout_s: float | None = Field(None, gt=0)
     can_query: bool = False
+    allows: tuple[Literal["store", "query", "retrieve", "commit"], ...] | None = None
+    demands: Literal["", "tls", "certificate"] = ""
+    wants_commitment: bool = False
+    url: str = Field("", max_length=2048)
+    username: str = Field("", max_length=255)
+    secret: str | None = Field(None, max_length=4096)
     enabled: bool = True
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from isocenter.apps.accounts.rights import DimseRight
@@ -48,16 +48,21 @@ def rights_of(
     return found[0].name, frozenset(known_rights[name] for name in names if name in known_rights)
 
 
-def snapshot(before: Iterable[Mapping[str, Any]], *, within_s: float) -> list[dict[str, Any]]:
+def snapshot(before: object, *, within_s: float) -> list[dict[str, Any]]:
     """DICOM nodes for the receiver, which has no database and asks no name server.
 
     Args:
-        before: what the last snapshot said: addresses stay where a host has none just now.
+        before: these rows as the last snapshot had them, as they were read: where a host has
+            no address just now, what it had stays.
         within_s: longest wait for name servers.
     """
     rows = list(Node.objects.filter(kind=Node.Kind.DIMSE).order_by("name"))
     addresses = book.addresses((row.host for row in rows), within_s)
-    last = {(item.get("name"), item.get("host")): item.get("addresses", []) for item in before}
+    last = {
+        (item.get("name"), item.get("host")): item.get("addresses", [])
+        for item in (before if isinstance(before, list) else ())
+        if isinstance(item, dict)
+    }
     found = []
     for row in rows:
         node = known(row, addresses.get(row.host, frozenset()))

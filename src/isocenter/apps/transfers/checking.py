@@ -8,9 +8,11 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 
+from isocenter.apps.accounts.rights import DimseRight
 from isocenter.apps.transfers.models import Node
 from isocenter.core.errors import ConfigurationError
 from isocenter.core.network.tls import ClientTls, client_context
@@ -46,18 +48,19 @@ def problems_of(values: Mapping[str, Any]) -> dict[str, str]:
     Folders and files are those of this machine.
     """
     found = {"name": name_problem(values.get("name", ""))}
-    if values.get("kind") == Node.Kind.FOLDER:
+    kind = values.get("kind")
+    if kind == Node.Kind.FOLDER:
         found["folder"] = folder_problem(values.get("folder") or "")
-    elif values.get("kind") == Node.Kind.DIMSE:
-        found["ae_title"] = ae_title_problem(values.get("ae_title") or "")
-        found["host"] = host_problem(values.get("host") or "")
-        port = values.get("port")
-        if port is None or not 1 <= port <= 65535:
-            found["port"] = "a DICOM node has a port from 1 to 65535; 104 and 11112 are common"
-        if values.get("tls"):
-            found |= tls_problems(values["tls"])
+    elif kind == Node.Kind.DIMSE:
+        found |= _dimse_problems(values)
+    elif kind == Node.Kind.DICOMWEB:
+        found |= web_problems(values)
     else:
-        found["kind"] = "a node is dimse or folder"
+        found["kind"] = "a node is dimse, dicomweb or folder"
+    if kind != Node.Kind.FOLDER and values.get("tls"):
+        found |= tls_problems(values["tls"])
+    if kind != Node.Kind.DIMSE and values.get("wants_commitment"):
+        found["wants_commitment"] = "only DICOM systems know Storage Commitment"
     if values.get("calling_ae_title"):
         found["calling_ae_title"] = ae_title_problem(values["calling_ae_title"])
     for field, (low, high) in _BOUNDS.items():
@@ -65,6 +68,21 @@ def problems_of(values: Mapping[str, Any]) -> dict[str, str]:
         if number is not None and not low <= number <= high:
             found[field] = f"from {low:g} to {high:g}"
     return {field: text for field, text in found.items() if text}
+
+
+def _dimse_problems(values: Mapping[str, Any]) -> dict[str, str]:
+    found = {
+        "ae_title": ae_title_problem(values.get("ae_title") or ""),
+        "host": host_problem(values.get("host") or ""),
+        "demands": demands_problem(values.get("demands") or ""),
+    }
+    port = values.get("port")
+    if port is None or not 1 <= port <= 65535:
+        found["port"] = "a DICOM node has a port from 1 to 65535; 104 and 11112 are common"
+    unknown = sorted(set(values.get("allows") or ()) - set(map(str, DimseRight)))
+    if unknown:
+        found["allows"] = f"{unknown[0]} is none of {', '.join(DimseRight)}"
+    return found
 
 
 _BOUNDS = {
@@ -109,6 +127,54 @@ def host_problem(host: str) -> str:
     if len(host) > 253 or not all(_LABEL.fullmatch(part) for part in host.rstrip(".").split(".")):
         return "this is no host name and no address"
     return ""
+
+
+def demands_problem(demands: str) -> str:
+    """What is wrong with what a caller has to show; empty when nothing."""
+    if demands not in Node.Demand.values:
+        return "a node demands tls, certificate, or nothing"
+    ours = settings.ISOCENTER.receiver.tls
+    if demands and ours.certificate is None:
+        return "our receiver talks no TLS, so nobody could: set receiver.tls.certificate"
+    if demands == Node.Demand.CERTIFICATE and ours.ca is None:
+        return "no CA is named that signs certificates of callers: set receiver.tls.ca"
+    return ""
+
+
+def web_problems(values: Mapping[str, Any]) -> dict[str, str]:
+    """What is wrong with a DICOMweb service, by field. It is not asked."""
+    username = values.get("username") or ""
+    is_name = ":" not in username and _is_printable(username)  # RFC 7617 2
+    is_line = _is_printable(values.get("secret") or "")
+    return {
+        "url": url_problem(values.get("url") or ""),
+        "username": "" if is_name else "no colon and no control characters",
+        "secret": "" if is_line else "one line without control characters",
+    }
+
+
+def url_problem(text: str) -> str:
+    """What is wrong with the address of a DICOMweb service (PS3.18 8.2); empty when nothing."""
+    if not text:
+        return "a DICOMweb service has an address, for example https://pacs.example/dicom-web"
+    if len(text) > 2048 or not text.isascii() or not _is_printable(text) or " " in text:
+        return "at most 2048 ASCII characters without spaces"
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return "this is no address of the web"
+    if parts.scheme not in ("http", "https") or not host:
+        return "an address that begins with https:// or http:// and names a host"
+    if parts.username is not None or parts.password is not None:
+        return "without name and password; these have fields of their own"
+    if parts.query or parts.fragment:
+        return "without ? and #: the base that /studies is added to"
+    return host_problem(host) and "the host in it is no name and no address"
+
+
+def _is_printable(text: str) -> bool:
+    return all(char.isprintable() for char in text)
 
 
 def folder_problem(text: str) -> str:

@@ -6,16 +6,48 @@ from typing import Any
 
 from django import forms
 
+from isocenter.apps.accounts.rights import DimseRight
 from isocenter.apps.transfers import queries
 from isocenter.apps.transfers.checking import problems_of
 from isocenter.apps.transfers.models import Node
 
-_KINDS = ((Node.Kind.DIMSE, "DICOM system"), (Node.Kind.FOLDER, "Folder"))
+_KINDS = (
+    (Node.Kind.DIMSE, "DICOM system"),
+    (Node.Kind.DICOMWEB, "DICOMweb service"),
+    (Node.Kind.FOLDER, "Folder"),
+)
+_ALLOWS = (
+    (DimseRight.STORE, "send to us (C-STORE)"),
+    (DimseRight.QUERY, "search our archive (C-FIND)"),
+    (DimseRight.RETRIEVE, "fetch from it (C-GET, C-MOVE)"),
+    (DimseRight.COMMIT, "ask whether we keep what it sent (Storage Commitment)"),
+)
+_DEMANDS = (
+    (Node.Demand.NOTHING, "Its AE title and address"),
+    (Node.Demand.TLS, "TLS besides"),
+    (Node.Demand.CERTIFICATE, "TLS and a certificate of its own"),
+)
 _TLS = {"tls_ca": "ca", "tls_certificate": "certificate", "tls_key": "key"}
 
 
 def _plain(**attributes: str) -> dict[str, str]:
     return {"autocomplete": "off", "spellcheck": "false", **attributes}
+
+
+# Which kind a field belongs to, and what the others have there.
+_OF_KIND: dict[str, tuple[Node.Kind, Any]] = {
+    "folder": (Node.Kind.FOLDER, ""),
+    "ae_title": (Node.Kind.DIMSE, ""),
+    "host": (Node.Kind.DIMSE, ""),
+    "port": (Node.Kind.DIMSE, None),
+    "calling_ae_title": (Node.Kind.DIMSE, ""),
+    "can_query": (Node.Kind.DIMSE, False),
+    "wants_commitment": (Node.Kind.DIMSE, False),
+    "allows": (Node.Kind.DIMSE, []),
+    "demands": (Node.Kind.DIMSE, ""),
+    "url": (Node.Kind.DICOMWEB, ""),
+    "username": (Node.Kind.DICOMWEB, ""),
+}
 
 
 class NodeForm(forms.Form):
@@ -60,6 +92,51 @@ class NodeForm(forms.Form):
         label="It answers C-FIND",
         help_text="Then a study from there is complete when we have as many instances as it says.",
     )
+
+    wants_commitment = forms.BooleanField(
+        required=False,
+        label="Ask it for Storage Commitment",
+        help_text="Then a delivery is done when it says that it keeps every instance; what it "
+        "does not keep is sent again.",
+    )
+    allows = forms.MultipleChoiceField(
+        required=False,
+        choices=_ALLOWS,
+        initial=[DimseRight.STORE],
+        widget=forms.CheckboxSelectMultiple,
+        label="It may",
+        help_text="C-ECHO is free to everybody.",
+    )
+    demands = forms.ChoiceField(
+        required=False,
+        choices=_DEMANDS,
+        label="We know it by",
+        help_text="A caller without these is a stranger.",
+    )
+
+    url = forms.CharField(
+        required=False,
+        max_length=2048,
+        label="Address",
+        help_text="What /studies is added to, for example https://pacs.example/dicom-web.",
+        widget=forms.TextInput(attrs=_plain(dir="ltr", inputmode="url")),
+    )
+    username = forms.CharField(
+        required=False,
+        max_length=255,
+        label="User name",
+        help_text="Empty: the secret is a token.",
+        widget=forms.TextInput(attrs=_plain()),
+    )
+    secret = forms.CharField(
+        required=False,
+        max_length=4096,
+        strip=False,
+        label="Password or token",
+        help_text="Empty: what is kept stays. It is sealed and never shown.",
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
+    drop_secret = forms.BooleanField(required=False, label="Forget the password or token")
 
     tls = forms.BooleanField(required=False, label="Talk TLS")
     tls_ca = forms.CharField(
@@ -131,7 +208,7 @@ class NodeForm(forms.Form):
     def values(self) -> dict[str, Any]:
         """The node as `services.set_node` takes it."""
         given = self.cleaned_data
-        is_folder = given.get("kind") == Node.Kind.FOLDER
+        kind = given.get("kind")
         common = (
             "name",
             "kind",
@@ -141,13 +218,24 @@ class NodeForm(forms.Form):
             "timeout_s",
         )
         values: dict[str, Any] = {key: given.get(key) for key in common}
-        values["folder"] = given.get("folder", "") if is_folder else ""
-        for key in ("ae_title", "host", "calling_ae_title"):
-            values[key] = "" if is_folder else given.get(key, "")
-        values["port"] = None if is_folder else given.get("port")
-        values["can_query"] = False if is_folder else given.get("can_query", False)
-        values["tls"] = {} if is_folder or not given.get("tls") else self._tls()
+        for field, (own, without) in _OF_KIND.items():
+            values[field] = given.get(field, without) if kind == own else without
+        values["secret"] = self._secret()
+        values["tls"] = self._tls() if self._has_tls() else {}
         return values
+
+    def _has_tls(self) -> bool:
+        """Asked for with DICOM; with DICOMweb the address says so."""
+        given = self.cleaned_data
+        if given.get("kind") == Node.Kind.DICOMWEB:
+            return str(given.get("url", "")).startswith("https:")
+        return given.get("kind") == Node.Kind.DIMSE and bool(given.get("tls"))
+
+    def _secret(self) -> str | None:
+        given = self.cleaned_data
+        if given.get("kind") != Node.Kind.DICOMWEB or given.get("drop_secret"):
+            return ""
+        return given.get("secret") or None
 
     def _tls(self) -> dict[str, Any]:
         given = self.cleaned_data

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from django.conf import settings
 
 from isocenter.apps.accounts.rights import DimseRight
-from isocenter.apps.transfers.calling import known_nodes, rights_of
+from isocenter.apps.transfers.calling import known_nodes, rights_of, snapshot
 from isocenter.apps.transfers.models import Node, NodeHealth
 from isocenter.core.errors import NotFound
 from isocenter.core.network.callers import Calling
@@ -103,6 +103,11 @@ def caller(
         unknown_may_store=settings.ISOCENTER.receiver.unknown_callers == "store",
     )
     return Caller(name, allows)
+
+
+def callers_snapshot(before: object, *, within_s: float) -> list[dict[str, Any]]:
+    """DICOM nodes as the receiver's policy file has them; see `calling.snapshot`."""
+    return snapshot(before, within_s=within_s)
 
 
 def node_by_ae_title(title: str) -> Node | None:

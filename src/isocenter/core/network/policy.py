@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from .callers import STORE, Calling, KnownNode, who_calls
 from .pdu import APPLICATION_CONTEXT, AssociateRequest
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -34,6 +36,9 @@ class ReceivePolicy:
         check_called_ae_title: True refuses peers that call us by another name.
         denied_sop_classes: answered with 0x0122.
         paused: why nothing is taken now (answered with 0xA700); None: reception goes on.
+        nodes: the systems that we know, by AE title; one that lacks the right ``store`` is
+            answered with 0x0124.
+        unknown_may_store: False answers callers that are none of them likewise.
     """
 
     allowed_calling_ae_titles: frozenset[str] = frozenset()
@@ -41,6 +46,8 @@ class ReceivePolicy:
     check_called_ae_title: bool = False
     denied_sop_classes: frozenset[str] = frozenset()
     paused: str | None = None
+    nodes: Mapping[str, tuple[KnownNode, ...]] = field(default_factory=dict)
+    unknown_may_store: bool = True
 
     def refusal(
         self, request: AssociateRequest, address: str, own_ae_title: str
@@ -58,6 +65,16 @@ class ReceivePolicy:
         if self.check_called_ae_title and request.called_ae_title != own_ae_title:
             return Rejection(1, 1, 7, "the called AE title is not ours")
         return None
+
+    def refusal_to_store(self, calling: Calling) -> str | None:
+        """Why this caller may store nothing, or None when it may; holds nothing of the caller."""
+        same_title = self.nodes.get(calling.ae_title.strip(" "), ())
+        found = who_calls(same_title, calling)
+        if not found:
+            return None if self.unknown_may_store else "AE title and address are no known node"
+        if any(STORE in node.allows for node in found):
+            return None
+        return "this node lacks the right store"
 
     def allows_address(self, address: str) -> bool:
         """True when the address is in an allowed network."""

@@ -67,9 +67,7 @@ class AssociationInfo:
     @property
     def calling(self) -> Calling:
         """What is seen of the caller."""
-        return Calling(
-            self.calling_ae_title, self.address, self.is_encrypted, self.has_certificate
-        )
+        return Calling(self.calling_ae_title, self.address, self.is_encrypted, self.has_certificate)
 
 
 class Channel(Protocol):

@@ -16,6 +16,7 @@ from .command import (
     C_STORE_RQ,
     CANNOT_UNDERSTAND,
     DATA_SET_DOES_NOT_MATCH,
+    NOT_AUTHORISED,
     OUT_OF_RESOURCES,
     SOP_CLASS_NOT_SUPPORTED,
     SUCCESS,
@@ -113,6 +114,7 @@ class _Refused(Exception):
 class _StorageSession:
     def __init__(self, info: AssociationInfo, sink: StorageSink, max_bytes: int) -> None:
         self._info = info
+        self._calling = info.calling
         self._sink = sink
         self._max_bytes = max_bytes
 
@@ -146,6 +148,9 @@ class _StorageSession:
         command = message.command
         policy = channel.policy()
         context = self._info.contexts[message.context_id]
+        refusal = policy.refusal_to_store(self._calling)
+        if refusal is not None:
+            raise _Refused(NOT_AUTHORISED, refusal)
         if command.affected_sop_class in policy.denied_sop_classes:
             raise _Refused(SOP_CLASS_NOT_SUPPORTED, "this SOP class is on the deny list")
         if policy.paused is not None:

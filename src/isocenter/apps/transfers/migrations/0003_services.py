@@ -4,6 +4,11 @@ import isocenter.apps.transfers.models
 from django.db import migrations, models
 
 
+def only_dicom_systems_call(apps, _):
+    node = apps.get_model("transfers", "Node")
+    node.objects.exclude(kind="dimse").update(allows=[])
+
+
 class Migration(migrations.Migration):
 
     dependencies = [("transfers", "0002_node_health")]
@@ -22,6 +27,7 @@ class Migration(migrations.Migration):
             name="allows",
             field=models.JSONField(blank=True, default=isocenter.apps.transfers.models.only_store),
         ),
+        migrations.RunPython(only_dicom_systems_call, migrations.RunPython.noop),
         migrations.AddField(
             model_name="node",
             name="demands",
