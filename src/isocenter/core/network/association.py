@@ -219,7 +219,14 @@ class Association:
         agreed = negotiate(request, self._services)
         extended = answer_extended(request.user.extended, agreed.contexts.values())
         self._info = AssociationInfo(
-            self._id, self._calling, self._called, self._address, agreed.contexts, extended
+            self._id,
+            self._calling,
+            self._called,
+            self._address,
+            agreed.contexts,
+            extended,
+            is_encrypted=self._connection.is_encrypted,
+            has_certificate=self._connection.has_certificate,
         )
         self._open_sessions(agreed.chosen)
         self._send_accept(request, agreed)
