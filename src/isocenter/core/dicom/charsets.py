@@ -40,13 +40,16 @@ class TextDecoder:
 
     def decode(self, value: bytes) -> str:
         """Text without padding, NUL and lone surrogates; what cannot be decoded becomes U+FFFD."""
-        value = value.strip(_PADDING)
+        return self.decode_whole(value.strip(_PADDING)).strip(" ")
+
+    def decode_whole(self, value: bytes) -> str:
+        """The same with the spaces at both ends, which count in long text (PS3.5 6.2: LT, UT)."""
         first = self.encodings[0]
         if _ESC not in value:
             text = value.decode(first, "replace")
         else:
             text = "".join(self._decode_fragment(part) for part in _FRAGMENT.findall(value))
-        return text.replace("\0", "").strip(" ")
+        return text.replace("\0", "")
 
     def _decode_fragment(self, fragment: bytes) -> str:
         first = self.encodings[0]

@@ -1,0 +1,5 @@
+"""DICOM JSON Model (PS3.18 annex F), Native DICOM Model (PS3.19 A.1) and places of bulk data."""
+
+from isocenter.core.dicom.json_model.document import MARK, Document, dataset_json, minimal_json
+
+__all__ = ["MARK", "Document", "dataset_json", "minimal_json"]
