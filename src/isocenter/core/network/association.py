@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import uuid
 from collections.abc import Callable, Sequence
@@ -29,6 +30,10 @@ from .policy import ReceivePolicy, Rejection
 from .services import AssociationInfo, EventHandler, NetworkEvent, Service, Session
 
 _LINGER_S = 1.0
+
+
+class _ReleaseAsked(AssociationAborted):
+    """The peer wants to go while an operation is going on; it may."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +110,8 @@ class Association:
         try:
             if self._establish():
                 self._serve()
+        except _ReleaseAsked:
+            self._release()
         except AssociationAborted as error:
             if not self._connection.is_silent:  # a look whether the port is open is no association
                 self._ended("ASSOCIATION_ABORTED", str(error), abort=(2, 0))
@@ -112,6 +119,8 @@ class Association:
             self._ended("ASSOCIATION_ABORTED", str(error), abort=(2, 0))
         except ProtocolError as error:
             self._ended("ASSOCIATION_ABORTED", str(error), abort=(2, 6))
+        except NetworkError as error:  # what it was to be sent went away in the middle
+            self._ended("ASSOCIATION_ABORTED", str(error), abort=(2, 0))
         except Exception as error:  # a service that fails must not take the acceptor with it
             self._ended("ASSOCIATION_ABORTED", f"internal error: {error!r}"[:500], abort=(2, 0))
             raise
@@ -158,6 +167,10 @@ class Association:
                 raise ProtocolError("a message came in the middle of an operation, window 1")
             self._note_cancel(arrived)
         return self._cancelled_id == message.command.message_id
+
+    def is_peer_talking(self) -> bool:
+        """True when something of the peer waits to be read; looks, and never waits."""
+        return self._reader.has_bytes()
 
     def response(self, message_id: int, field: int) -> Command:
         """Wait for the response to a request of ours; a C-CANCEL in between is remembered."""
@@ -264,11 +277,15 @@ class Association:
                 raise AssociationAborted("the receiver is stopping")
             message = self._next_message()
             if message is None:
-                self._connection.send(RELEASE_RP_BYTES)
-                self.emit("ASSOCIATION_RELEASED")
-                self._connection.linger(_LINGER_S)
+                self._release()
                 return
             self._handle(message)
+
+    def _release(self) -> None:
+        with contextlib.suppress(NetworkError):  # who does not wait for it is gone
+            self._connection.send(RELEASE_RP_BYTES)
+        self.emit("ASSOCIATION_RELEASED")
+        self._connection.linger(_LINGER_S)
 
     def _next_message(self) -> Message | None:
         try:
@@ -283,7 +300,7 @@ class Association:
         """The next message in the middle of an operation, without its data set."""
         message = self._reader.next_message()
         if message is None:
-            raise AssociationAborted("the peer asked for release in the middle of an operation")
+            raise _ReleaseAsked("the peer asked for release in the middle of an operation")
         message.drain()
         return message
 

@@ -12,12 +12,19 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from isocenter.core.dicom.part10 import read_file_meta
 from isocenter.core.errors import DicomError, NetworkError
 
-from .client import ClientAssociation
-from .command import C_STORE_RSP, SOP_CLASS_NOT_SUPPORTED, encode_store_request
+from .command import (
+    C_STORE_RSP,
+    SOP_CLASS_NOT_SUPPORTED,
+    Command,
+    MoveOriginator,
+    encode_store_request,
+)
+from .connection import Buffer
 from .conversion import Conversion, Converter
 from .messages import encode_message, fragments
 from .outcomes import ItemResult, answered
@@ -34,6 +41,23 @@ class Refused(DicomError):
 
 class SourceLost(NetworkError):
     """A file went away or became shorter inside its message, which ends the association."""
+
+
+class StoreLine(Protocol):
+    """An association on which we may store: one that we asked for, or that of a C-GET."""
+
+    @property
+    def max_pdu(self) -> int:
+        """Largest P-DATA-TF that the peer takes; 0 is no limit."""
+        ...
+
+    def send(self, *buffers: Buffer) -> None:
+        """Write PDUs."""
+        ...
+
+    def response(self, message_id: int, field: int) -> Command:
+        """Wait for the response to a request of ours."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +127,7 @@ class Desk:
             with path.open("rb") as stream:
                 offset = read_file_meta(stream)[1]
             note = f"sent as {route.syntax}, the peer does not accept {item.transfer_syntax_uid}"
-        head, size = _read_head(path, offset, buffer)
+        head, size = read_head(path, offset, buffer)
         return Prepared(item, route.context_id, path, offset, head, size, note)
 
 
@@ -113,10 +137,14 @@ class Carrier:
     Attributes:
         stirred_at: when bytes were last moved, in time.monotonic() seconds.
         slowest_s: the longest time from an instance's first byte to its answer.
+
+    Args:
+        originator: who asked for this by C-MOVE.
     """
 
-    def __init__(self, association: ClientAssociation) -> None:
+    def __init__(self, association: StoreLine, originator: MoveOriginator | None = None) -> None:
         self._association = association
+        self._originator = originator
         self._message_id = 0
         self._began = 0.0
         # One is enough: what was sent is with the kernel when the next file is read.
@@ -136,7 +164,12 @@ class Carrier:
         self._message_id = self._message_id % 0xFFFF + 1
         self._began = self.stirred_at = time.monotonic()
         item, limit = ready.item, self._association.max_pdu
-        request = encode_store_request(self._message_id, item.sop_class_uid, item.sop_instance_uid)
+        request = encode_store_request(
+            self._message_id,
+            item.sop_class_uid,
+            item.sop_instance_uid,
+            originator=self._originator,
+        )
         is_whole = len(ready.head) == ready.size
         self._association.send(
             *encode_message(ready.context_id, request, max_pdu=limit),
@@ -195,7 +228,7 @@ def _route(item: SendItem, batch: Batch, accepted: Mapping[int, str]) -> _Route 
     return None if syntax is None else _Route(fallback, syntax)
 
 
-def _read_head(path: Path, offset: int, buffer: memoryview) -> tuple[memoryview, int]:
+def read_head(path: Path, offset: int, buffer: memoryview) -> tuple[memoryview, int]:
     """The data set's beginning, as much as the buffer takes; and bytes of all of it."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:

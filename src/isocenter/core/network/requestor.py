@@ -9,7 +9,7 @@ from pathlib import Path
 from isocenter.core.errors import DicomError, NetworkError
 
 from .client import ClientAssociation, Peer
-from .command import C_ECHO_RSP, SUCCESS, encode_echo_request
+from .command import C_ECHO_RSP, SUCCESS, MoveOriginator, encode_echo_request
 from .messages import encode_message
 from .outcomes import ItemResult, OnResult, Outcome, SendReport, not_sent
 from .pdu import ProposedContext
@@ -58,6 +58,7 @@ def send(
     associations: int = 1,
     on_result: OnResult | None = None,
     is_cancelled: Callable[[], bool] = lambda: False,
+    originator: MoveOriginator | None = None,
 ) -> SendReport:
     """Store files at a peer.
 
@@ -75,6 +76,7 @@ def send(
         associations: how many at once, at most; 1 to 8.
         on_result: called for each file when its outcome is known, always in this thread.
         is_cancelled: asked before each instance, in any thread.
+        originator: who asked for this by C-MOVE (PS3.7 9.1.1.1); the peer is told.
     """
     if not 1 <= associations <= MAX_ASSOCIATIONS:
         raise ValueError(f"{associations} associations; 1 to {MAX_ASSOCIATIONS} are possible")
@@ -89,6 +91,7 @@ def send(
             associations=associations,
             tell=tell,
             is_cancelled=is_cancelled,
+            originator=originator,
         )
         report.associations += carried.associations
         report.bytes_sent += carried.bytes_sent

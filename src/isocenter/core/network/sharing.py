@@ -21,6 +21,7 @@ from isocenter.core.errors import DicomError, IsocenterError, NetworkError
 
 from .carrying import Carrier, Desk, Prepared, Refused, SourceLost
 from .client import ClientAssociation, Line, Peer
+from .command import MoveOriginator
 from .load import Load
 from .outcomes import OnResult, failed, not_sent
 from .proposals import Batch
@@ -67,6 +68,7 @@ def carry(
     associations: int,
     tell: OnResult,
     is_cancelled: Callable[[], bool],
+    originator: MoveOriginator | None = None,
 ) -> Carried:
     """Send a batch; every instance of it gets one result.
 
@@ -74,6 +76,7 @@ def carry(
         associations: how many at most.
         tell: called in the calling thread.
         is_cancelled: called in any thread.
+        originator: who asked for this by C-MOVE.
     """
     load = Load(batch.items)
     try:
@@ -83,7 +86,7 @@ def carry(
             tell(not_sent(item, error))
         return Carried(error, 0, 0, has_peer=False)
     with tempfile.TemporaryDirectory(prefix="isocenter-send-") as folder:
-        crew = _Crew(batch, peer, load, first, Path(folder), tell, is_cancelled)
+        crew = _Crew(batch, peer, load, first, Path(folder), tell, is_cancelled, originator)
         crew.work(associations)
     for item in load.left():
         tell(not_sent(item, load.error))
@@ -104,11 +107,12 @@ class _Hand:
         load: Load,
         desk: Desk,
         association: ClientAssociation,
+        carrier: Carrier,
         *,
         is_trusted: bool,
         pulse: Callable[[bool], None],
     ) -> None:
-        self.carrier = Carrier(association)
+        self.carrier = carrier
         self.is_broken = False
         self._load = load
         self._desk = desk
@@ -244,7 +248,9 @@ class _Crew:
         folder: Path,
         tell: OnResult,
         is_cancelled: Callable[[], bool],
+        originator: MoveOriginator | None,
     ) -> None:
+        self._originator = originator
         self._batch = batch
         self._peer = peer
         self._load = load
@@ -254,7 +260,8 @@ class _Crew:
         self._is_cancelled = is_cancelled
         self._helpers: list[_Helper] = []
         load.enter()
-        own = _Hand(load, self._desk, first, is_trusted=True, pulse=self._pulse)
+        carrier = Carrier(first, originator)
+        own = _Hand(load, self._desk, first, carrier, is_trusted=True, pulse=self._pulse)
         self._hands = [own]
 
     @property
@@ -300,7 +307,12 @@ class _Crew:
         if association.accepted != self._accepted or not self._load.enter():
             return None
         hand = _Hand(
-            self._load, self._desk, association, is_trusted=False, pulse=lambda _: self._check()
+            self._load,
+            self._desk,
+            association,
+            Carrier(association, self._originator),
+            is_trusted=False,
+            pulse=lambda _: self._check(),
         )
         self._hands.append(hand)
         return hand

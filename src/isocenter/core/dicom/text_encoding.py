@@ -1,0 +1,93 @@
+"""Encoding text by Specific Character Set (0008,0005), PS3.5 6.1 and PS3.3 C.12.1.1.2.
+
+The other way of :mod:`.charsets`. A peer is answered in the character set that it asked in, where
+that can hold the text; whether it can is found by decoding what was encoded.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Sequence
+from functools import lru_cache
+
+from isocenter.core.dicom.charsets import text_decoder
+
+UTF_8 = "ISO_IR 192"
+_DEFAULT_REPERTOIRES = frozenset(("", "ISO_IR 6", "ISO 2022 IR 6"))
+_DELIMITERS = re.compile(r"([\\^=\r\n\f\t])")
+_MAX_TERMS = 16
+_LATIN_1 = "iso8859"  # pydicom reads the default repertoire so, to be kind
+
+
+def encode_text(text: str, character_set: str) -> bytes | None:
+    """Text in a character set; None where that cannot hold it, or is not known.
+
+    Args:
+        character_set: value of (0008,0005), several terms separated by a backslash.
+    """
+    if text.isascii():
+        return text.encode("ascii")
+    if character_set.strip() in _DEFAULT_REPERTOIRES:
+        return None
+    codecs = _codecs(character_set)
+    if not codecs:
+        return None
+    try:
+        encoded = text.encode(codecs[0]) if len(codecs) == 1 else _with_extensions(text, codecs)
+    except (UnicodeError, LookupError, ValueError):
+        return None
+    decoded = text_decoder(character_set.encode("latin-1", "replace")).decode(encoded)
+    return encoded if decoded == text.strip(" ") else None
+
+
+def common_character_set(texts: Sequence[str], wanted: str) -> str:
+    """The character set of a data set with these texts: the wanted one, or UTF-8.
+
+    What is ASCII alone needs none; the wanted one is named then, where it is known.
+    """
+    if all(encode_text(text, wanted) is not None for text in texts):
+        return wanted if wanted.strip() in _DEFAULT_REPERTOIRES or _codecs(wanted) else ""
+    return UTF_8
+
+
+def _with_extensions(text: str, codecs: Sequence[str]) -> bytes:
+    """With escape sequences; delimiters bring the first character set back (PS3.5 6.1.2.5.3)."""
+    from pydicom.charset import encode_string
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # pydicom warns, and writes question marks
+        try:
+            return b"".join(
+                part.encode("ascii")
+                if part.isascii()
+                else _in_first(part, codecs[0]) or encode_string(part, list(codecs))
+                for part in _DELIMITERS.split(text)
+            )
+        except UserWarning as error:
+            raise ValueError(str(error)) from None
+
+
+def _in_first(text: str, codec: str) -> bytes | None:
+    """In the first character set where that is of single bytes and needs no escape sequence."""
+    try:
+        encoded = text.encode(codec)
+    except UnicodeError:
+        return None
+    return None if b"\x1b" in encoded else encoded
+
+
+@lru_cache(maxsize=256)
+def _codecs(character_set: str) -> tuple[str, ...]:
+    """Python's codecs of known terms; empty where one is not known."""
+    from pydicom.charset import STAND_ALONE_ENCODINGS, python_encoding
+
+    terms = [term.strip() for term in character_set.split("\\")]
+    if len(terms) > _MAX_TERMS or any(term not in python_encoding for term in terms):
+        return ()
+    if terms[0] in STAND_ALONE_ENCODINGS:
+        return (str(python_encoding[terms[0]]),)
+    codecs = [str(python_encoding[term]) for term in terms]
+    if codecs[0] == _LATIN_1:  # of the default repertoire, which is ASCII
+        codecs[0] = "ascii"
+    return tuple(codecs)
