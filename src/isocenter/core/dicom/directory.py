@@ -169,7 +169,7 @@ def _encode_record(kind: str, keys: Dataset, reference: FileReference | None) ->
         write_dataset(encoded, keys)
     except Exception as error:  # whatever a file's odd values make pydicom raise
         raise DataSetError(f"a record of {kind} cannot be written") from error
-    return out.getvalue() + encoded.getvalue()
+    return out.getvalue() + bytes(encoded.getvalue())
 
 
 def _uid(element: int, uid: str) -> bytes:
