@@ -31,7 +31,7 @@ _SAMPLE_MS = 50
 _START_S = 60.0
 _CONTROL_S = 15.0
 #: Threads of linear algebra would be lost in the fork, and fight for the processors.
-_ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 class Answer(NamedTuple):
