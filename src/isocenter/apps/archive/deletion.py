@@ -83,6 +83,35 @@ def delete_series(study_uid: str, series_uid: str, *, actor: str) -> dict[str, i
     return counts
 
 
+def delete_instance(study_uid: str, series_uid: str, sop_uid: str, *, actor: str) -> dict[str, int]:
+    """Delete one instance. With the last one of its series that goes too, and with the last
+    series the study. Revisions and runs stay, as with `delete_series`.
+
+    Returns:
+        how many instances and bytes there were.
+
+    Raises:
+        NotFound: no such study, series or instance.
+        Refused: the study is protected, or a run or a delivery of it is at work.
+    """
+    with transaction.atomic():
+        study = locked(study_uid)
+        series = Series.objects.filter(study=study, series_uid=series_uid).first()
+        found = Instance.objects.filter(study=study, series=series, sop_uid=sop_uid)
+        if series is None or not found.exists():
+            raise NotFound(f"there is no instance {sop_uid} in that study and series")
+        is_last = not Instance.objects.filter(series=series).exclude(sop_uid=sop_uid).exists()
+        if not is_last:
+            _refuse(study)
+            tombstone, counts = bury_instances(study, found)
+            detail = {"series_uid": series_uid, "sop_uid": sop_uid, **counts}
+            record_many([Entry(Kind.INSTANCE_DELETED, study_uid, actor, detail)])
+    if is_last:
+        return delete_series(study_uid, series_uid, actor=actor)
+    remove_files(tombstone)
+    return counts
+
+
 def protect(study_uid: str, on: bool, *, actor: str) -> Study:
     """Keep a study from being deleted, by anybody and by retention; or stop that.
 

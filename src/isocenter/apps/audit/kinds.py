@@ -53,6 +53,7 @@ class Kind(StrEnum):
     RETENTION_DELETED = auto()
     STUDY_DELETED = auto()
     SERIES_DELETED = auto()
+    INSTANCE_DELETED = auto()
     STUDY_PROTECTED = auto()
     STUDY_UNPROTECTED = auto()
 
@@ -71,6 +72,7 @@ class Kind(StrEnum):
     STUDY_QUERIED = auto()
     STUDY_DOWNLOADED = auto()
     STUDY_UPLOADED = auto()
+    STOWED = auto()  # STOW-RS: how many instances of a study, how many failed
     QUERY = auto()  # C-FIND, QIDO-RS: which keys were asked, how many answers there were
     RETRIEVED = auto()  # C-GET, C-MOVE, WADO: counts of what went out
 
@@ -129,6 +131,7 @@ GROUPS: dict[str, tuple[Kind, ...]] = {
         Kind.STUDY_UNPROTECTED,
         Kind.STUDY_DELETED,
         Kind.SERIES_DELETED,
+        Kind.INSTANCE_DELETED,
         Kind.RETENTION_DELETED,
     ),
     "Access": (
@@ -136,6 +139,7 @@ GROUPS: dict[str, tuple[Kind, ...]] = {
         Kind.STUDY_QUERIED,
         Kind.STUDY_DOWNLOADED,
         Kind.STUDY_UPLOADED,
+        Kind.STOWED,
         Kind.QUERY,
         Kind.RETRIEVED,
         Kind.EVENTS_EXPORTED,

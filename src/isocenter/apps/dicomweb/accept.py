@@ -96,6 +96,7 @@ class Chosen:
     offer: Offer
     transfer_syntax: str = ""
     parameters: Mapping[str, str] = field(default_factory=dict)
+    quality: float = 1.0
 
     @property
     def media_type(self) -> str:
@@ -139,7 +140,7 @@ def acceptable(ranges: Iterable[MediaRange], offered: Sequence[Offer]) -> list[C
             if rank and (known is None or rank > known[0]):
                 best[each.transfer_syntax] = (rank, each.quality, place, each)
         found += [
-            (-quality, place, number, Chosen(offer, syntax, each.parameters))
+            (-quality, place, number, Chosen(offer, syntax, each.parameters, quality))
             for syntax, (_, quality, place, each) in best.items()
             if quality > 0
         ]

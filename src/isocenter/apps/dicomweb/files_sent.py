@@ -24,8 +24,8 @@ from isocenter.core.errors import IsocenterError
 log = structlog.get_logger(__name__)
 
 PIECE_BYTES = 1 << 20
-_THREADS = 8
-_reading = ThreadPoolExecutor(_THREADS, "dicomweb-read")
+_reading = ThreadPoolExecutor(8, "dicomweb-read")
+_making = ThreadPoolExecutor(4, "dicomweb-make")  # what takes long must not keep files waiting
 
 
 class TransferBroken(IsocenterError):
@@ -107,6 +107,7 @@ def streamed(
     *,
     content_type: str,
     length: int | None = None,
+    is_slow: bool = False,
 ) -> HttpResponseBase:
     """An answer of pieces that are made while it is sent; each in a thread, one ahead.
 
@@ -114,11 +115,14 @@ def streamed(
 
     Args:
         length: bytes in all, where that is known; None: the answer is chunked.
+        is_slow: a piece takes more than reading it.
     """
     if request.method == "HEAD":
         response: HttpResponseBase = HttpResponse(content_type=content_type)
     elif isinstance(request, ASGIRequest):
-        response = StreamingHttpResponse(_ahead(pieces), content_type=content_type)
+        response = StreamingHttpResponse(
+            _ahead(pieces, _making if is_slow else _reading), content_type=content_type
+        )
     else:
         response = StreamingHttpResponse(pieces, content_type=content_type)
     if length is not None:
@@ -126,7 +130,7 @@ def streamed(
     return response
 
 
-async def _ahead(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+async def _ahead(pieces: Iterator[bytes], executor: ThreadPoolExecutor) -> AsyncIterator[bytes]:
     """While one piece is sent, the next is made. A reader that is slow is waited for."""
     await sync_to_async(_give_back)()
     loop = asyncio.get_running_loop()
@@ -134,26 +138,28 @@ async def _ahead(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
     def following() -> bytes | None:
         return next(pieces, None)
 
-    coming = loop.run_in_executor(_reading, following)
+    coming = loop.run_in_executor(executor, following)
     try:
         while (piece := await coming) is not None:
-            coming = loop.run_in_executor(_reading, following)
+            coming = loop.run_in_executor(executor, following)
             yield piece
     except (IsocenterError, OSError) as error:
         log.error("transfer_broken", reason=str(error.args[0]) if error.args else "")
         raise TransferBroken("the transfer ends here") from None
     finally:
         # Whoever left before the end: what is at work ends before its files are closed.
-        await asyncio.shield(_ended(coming, pieces))
+        await asyncio.shield(_ended(coming, pieces, executor))
 
 
-async def _ended(coming: asyncio.Future[bytes | None], pieces: Iterator[bytes]) -> None:
+async def _ended(
+    coming: asyncio.Future[bytes | None], pieces: Iterator[bytes], executor: ThreadPoolExecutor
+) -> None:
     await asyncio.wait([coming])
     if not coming.cancelled():
         coming.exception()  # taken note of
     close = getattr(pieces, "close", None)
     if close is not None:
-        await asyncio.get_running_loop().run_in_executor(_reading, close)
+        await asyncio.get_running_loop().run_in_executor(executor, close)
 
 
 def _give_back() -> None:

@@ -35,7 +35,7 @@ class Part:
 
 
 def multipart_answer(
-    request: HttpRequest, parts: Iterable[Part], media_type: str, *, parameters: str = ""
+    request: HttpRequest, parts: Iterable[Part], media_type: str, *, is_slow: bool = False
 ) -> HttpResponseBase:
     """An answer of parts, made while it is sent.
 
@@ -45,15 +45,16 @@ def multipart_answer(
 
     Args:
         media_type: of the parts, for the answer's parameter ``type``.
-        parameters: more of them, as ``; transfer-syntax=…``.
+        is_slow: making a part takes more than reading it.
     """
     boundary = secrets.token_hex(20)
     length = _length(parts, boundary) if isinstance(parts, Sequence) else None
     return streamed(
         request,
         pieces_of(_contents(parts, boundary)),
-        content_type=f'multipart/related; type="{media_type}"{parameters}; boundary={boundary}',
+        content_type=f'multipart/related; type="{media_type}"; boundary={boundary}',
         length=length,
+        is_slow=is_slow,
     )
 
 

@@ -1,23 +1,138 @@
-"""Studies, series and instances as they are stored, or in another transfer syntax."""
+"""Studies, series and instances as they are stored, or in another transfer syntax: WADO-RS
+(PS3.18 10.4)."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
+
 from django.http import HttpRequest, HttpResponseBase
 
+from isocenter.apps.accounts.access import principal_of
 from isocenter.apps.accounts.rights import Right
+from isocenter.apps.archive import queries, services
+from isocenter.apps.archive.queries import StoredInstance
+from isocenter.apps.audit.kinds import Kind
+from isocenter.apps.audit.services import record
+from isocenter.apps.dicomweb.accept import (
+    DICOM,
+    OCTETS,
+    ZIP,
+    Chosen,
+    Offer,
+    acceptable,
+    parse_accept,
+    refusal,
+)
+from isocenter.apps.dicomweb.addresses import base_url
+from isocenter.apps.dicomweb.errors import NotAcceptable
+from isocenter.apps.dicomweb.files_sent import whole_file
 from isocenter.apps.dicomweb.guard import needs
+from isocenter.apps.dicomweb.instance_parts import as_octets, as_parts, dicom_type
+from isocenter.apps.dicomweb.multipart_answers import multipart_answer
+from isocenter.apps.dicomweb.single_answers import ASK_AGAIN, etag_of, not_modified, single_answer
+from isocenter.apps.dicomweb.syntaxes import Outgoing, outgoing
 from isocenter.core.errors import NotFound
+
+_MANY = (Offer(DICOM, is_multipart=True), Offer(ZIP), Offer(OCTETS, is_multipart=True))
+_ONE = (Offer(DICOM, is_multipart=True), Offer(DICOM), Offer(OCTETS, is_multipart=True))
 
 
 @needs(Right.DOWNLOAD, Right.VIEW_IDENTIFIED)
 def instances(request: HttpRequest, study_uid: str, series_uid: str = "") -> HttpResponseBase:
-    """All instances of a study or series."""
-    raise NotFound(f"no study {study_uid} is here")
+    """All instances of a study or series: in parts, or as a ZIP."""
+    taken = _taken(request, _MANY)
+    if taken[0].media_type == ZIP:
+        return services.zip_answer(request, study_uid, series_uid)
+    found = list(queries.stored(study_uid=study_uid, series_uid=series_uid))
+    if not found:
+        what = f"series {series_uid} of study {study_uid}" if series_uid else f"study {study_uid}"
+        raise NotFound(f"no {what} is here")
+    return _in_parts(request, found, taken)
 
 
 @needs(Right.DOWNLOAD, Right.VIEW_IDENTIFIED)
 def instance(
     request: HttpRequest, study_uid: str, series_uid: str, sop_uid: str
 ) -> HttpResponseBase:
-    """One instance."""
-    raise NotFound(f"no instance {sop_uid} is here")
+    """One instance: as the only part, or by itself."""
+    taken = _taken(request, _ONE)
+    found = list(queries.stored(study_uid=study_uid, series_uid=series_uid, sop_uid=sop_uid))
+    if not found:
+        raise NotFound(f"no instance {sop_uid} is here in that study and series")
+    if taken[0].is_multipart:
+        return _in_parts(request, found, taken)
+    return by_itself(request, outgoing(found, taken)[0])
+
+
+def by_itself(request: HttpRequest, going: Outgoing) -> HttpResponseBase:
+    """One instance as a file; ranges of it may be asked for."""
+    row = going.instance
+    etag = etag_of(row.digest[:32], row.size, going.syntax)
+    if same := not_modified(request, etag):
+        return same
+    if going.is_as_stored:
+        _note(request, [row])
+        content = whole_file(row.path, row.size)
+        return single_answer(request, [content], dicom_type(going.syntax), etag=etag)
+    with services.transcoded([row], going.syntax) as made:
+        _, path, reason = next(iter(made))
+        if path is None:
+            raise NotAcceptable(f"this instance cannot be given in {going.syntax}: {reason}")
+        data = path.read_bytes()
+    _note(request, [row])
+    return single_answer(request, [data], dicom_type(going.syntax), etag=etag)
+
+
+def _taken(request: HttpRequest, offered: Sequence[Offer]) -> list[Chosen]:
+    """What the client takes of the form that it likes best.
+
+    Raises:
+        NotAcceptable: nothing that there is.
+    """
+    ranges = parse_accept(request.headers.get("Accept"), request.GET.get("accept"))
+    found = acceptable(ranges, offered)
+    if not found:
+        raise refusal(offered)
+    return [each for each in found if each.offer == found[0].offer]
+
+
+def _in_parts(
+    request: HttpRequest, found: list[StoredInstance], taken: list[Chosen]
+) -> HttpResponseBase:
+    base = base_url(request)
+    form = taken[0].media_type
+    going = outgoing(found, taken) if form == DICOM else []
+    etag = _etag(found, [form, *(each.syntax for each in going)])
+    if same := not_modified(request, etag):
+        return same
+    parts = as_octets(found, base) if form == OCTETS else as_parts(going, base)
+    _note(request, found)
+    response = multipart_answer(request, parts, form, is_slow=not isinstance(parts, list))
+    response.headers["ETag"] = etag
+    response.headers["Cache-Control"] = ASK_AGAIN
+    response.headers["Vary"] = "Accept"
+    return response
+
+
+def _etag(found: list[StoredInstance], forms: list[str]) -> str:
+    """Weak: the boundary is another each time."""
+    content = hashlib.sha256()
+    for each in found:
+        content.update(f"{each.sop_uid} {each.digest} {each.size}\n".encode())
+    content.update(" ".join(dict.fromkeys(forms)).encode())
+    return etag_of(content.hexdigest()[:32], is_weak=True)
+
+
+def _note(request: HttpRequest, found: list[StoredInstance]) -> None:
+    if request.method == "HEAD":
+        return
+    record(
+        Kind.RETRIEVED,
+        study_uid=found[0].study_uid,
+        actor=principal_of(request).name,
+        by="WADO",
+        series=len({each.series_uid for each in found}),
+        instances=len(found),
+        bytes=sum(each.size for each in found),
+    )

@@ -14,8 +14,6 @@ from isocenter.apps.dicomweb import (
     deletion,
     metadata,
     nothing,
-    qido,
-    retrieve,
 )
 from isocenter.apps.dicomweb.guard import View, by_method
 from isocenter.apps.dicomweb.later import later
@@ -30,31 +28,52 @@ def _picture(place: str) -> View:
     return by_method(GET=later(place, Right.VIEW))
 
 
+_FILES = (Right.DOWNLOAD, Right.VIEW_IDENTIFIED)
 _store = later("stow.views:store", Right.UPLOAD)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", capabilities.capabilities, name="dicomweb-capabilities"),
     # Search (10.6)
-    path("studies", by_method(GET=qido.studies, POST=_store), name="dicomweb-studies"),
-    path("series", by_method(GET=qido.series), name="dicomweb-all-series"),
-    path("instances", by_method(GET=qido.instances), name="dicomweb-all-instances"),
-    path(f"{_STUDY}/series", by_method(GET=qido.series), name="dicomweb-study-series"),
-    path(f"{_STUDY}/instances", by_method(GET=qido.instances), name="dicomweb-study-instances"),
-    path(f"{_SERIES}/instances", by_method(GET=qido.instances), name="dicomweb-series-instances"),
+    path(
+        "studies",
+        by_method(GET=later("qido:studies", Right.VIEW), POST=_store),
+        name="dicomweb-studies",
+    ),
+    path("series", by_method(GET=later("qido:series", Right.VIEW)), name="dicomweb-all-series"),
+    path(
+        "instances",
+        by_method(GET=later("qido:instances", Right.VIEW)),
+        name="dicomweb-all-instances",
+    ),
+    path(
+        f"{_STUDY}/series",
+        by_method(GET=later("qido:series", Right.VIEW)),
+        name="dicomweb-study-series",
+    ),
+    path(
+        f"{_STUDY}/instances",
+        by_method(GET=later("qido:instances", Right.VIEW)),
+        name="dicomweb-study-instances",
+    ),
+    path(
+        f"{_SERIES}/instances",
+        by_method(GET=later("qido:instances", Right.VIEW)),
+        name="dicomweb-series-instances",
+    ),
     # Retrieve (10.4), delete, store (10.5)
     path(
         _STUDY,
-        by_method(GET=retrieve.instances, POST=_store, DELETE=deletion.study),
+        by_method(GET=later("retrieve:instances", *_FILES), POST=_store, DELETE=deletion.study),
         name="dicomweb-study",
     ),
     path(
         _SERIES,
-        by_method(GET=retrieve.instances, DELETE=deletion.series),
+        by_method(GET=later("retrieve:instances", *_FILES), DELETE=deletion.series),
         name="dicomweb-one-series",
     ),
     path(
         _INSTANCE,
-        by_method(GET=retrieve.instance, DELETE=deletion.instance),
+        by_method(GET=later("retrieve:instance", *_FILES), DELETE=deletion.instance),
         name="dicomweb-instance",
     ),
     path(f"{_STUDY}/metadata", by_method(GET=metadata.metadata), name="dicomweb-study-metadata"),
