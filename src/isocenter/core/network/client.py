@@ -20,7 +20,7 @@ from isocenter.core.errors import (
 
 from .command import Command
 from .connection import Buffer, Connection
-from .messages import MessageReader
+from .messages import Message, MessageReader
 from .pdu import (
     ABORT,
     APPLICATION_CONTEXT,
@@ -120,6 +120,7 @@ class ClientAssociation:
 
     Args:
         line: lets another thread end it.
+        roles: (SCU, SCP) that we want to be, by SOP class; SCU where nothing is said.
 
     Raises (on construction):
         AssociationRejected: the peer said no; carries result, source and reason.
@@ -127,9 +128,15 @@ class ClientAssociation:
     """
 
     def __init__(
-        self, peer: Peer, contexts: Sequence[ProposedContext], *, line: Line | None = None
+        self,
+        peer: Peer,
+        contexts: Sequence[ProposedContext],
+        *,
+        line: Line | None = None,
+        roles: Mapping[str, tuple[bool, bool]] | None = None,
     ) -> None:
         self.peer = peer
+        self._roles = dict(roles or {})
         self._connection = Connection(_connect(peer, line or Line()), peer.timeout_s)
         self._reader = MessageReader(
             self._connection,
@@ -187,6 +194,25 @@ class ClientAssociation:
             )
         return command
 
+    def next_message(self, timeout_s: float) -> Message | None:
+        """Whatever the peer sends next; None when it asked for release, which it was given.
+
+        Raises:
+            NetworkTimeout: nothing came in so many seconds.
+            AssociationAborted, ProtocolError: it ended badly.
+        """
+        self._connection.quick_ack()
+        self._connection.set_timeout(timeout_s)
+        try:
+            message = self._reader.next_message()
+        finally:
+            self._connection.set_timeout(self.peer.timeout_s)
+        if message is None:
+            self._is_open = False
+            with contextlib.suppress(NetworkError):
+                self._connection.send(RELEASE_RP_BYTES)
+        return message
+
     def release(self) -> None:
         """End in good order; a peer that does not answer in time is left."""
         if not self._is_open:
@@ -236,7 +262,7 @@ class ClientAssociation:
                     calling_ae_title=peer.calling_ae_title,
                     application_context=APPLICATION_CONTEXT,
                     contexts=tuple(contexts),
-                    user=own_user_information(peer.max_pdu),
+                    user=own_user_information(peer.max_pdu, roles=self._roles),
                 )
             )
         )

@@ -12,6 +12,8 @@ MAX_COMMAND_BYTES = 64 * 1024
 C_STORE_RQ, C_STORE_RSP = 0x0001, 0x8001
 C_GET_RQ, C_FIND_RQ, C_MOVE_RQ = 0x0010, 0x0020, 0x0021
 C_ECHO_RQ, C_ECHO_RSP = 0x0030, 0x8030
+N_EVENT_REPORT_RQ, N_EVENT_REPORT_RSP = 0x0100, 0x8100
+N_ACTION_RQ, N_ACTION_RSP = 0x0130, 0x8130
 C_CANCEL_RQ = 0x0FFF
 RESPONSE_BIT = 0x8000
 
@@ -19,9 +21,16 @@ NO_DATA_SET = 0x0101
 HAS_DATA_SET = 0x0001
 
 SUCCESS = 0x0000
+PROCESSING_FAILURE = 0x0110
+NO_SUCH_INSTANCE = 0x0112
+NO_SUCH_EVENT = 0x0113
+INVALID_ARGUMENT = 0x0115
+CLASS_INSTANCE_CONFLICT = 0x0119
 SOP_CLASS_NOT_SUPPORTED = 0x0122
+NO_SUCH_ACTION = 0x0123
 NOT_AUTHORISED = 0x0124
 UNRECOGNISED_OPERATION = 0x0211
+RESOURCE_LIMITATION = 0x0213
 OUT_OF_RESOURCES = 0xA700
 DATA_SET_DOES_NOT_MATCH = 0xA900
 CANNOT_UNDERSTAND = 0xC000
@@ -30,7 +39,8 @@ _GROUP_LENGTH, _AFFECTED_CLASS, _REQUESTED_CLASS = 0x0000, 0x0002, 0x0003
 _COMMAND_FIELD, _MESSAGE_ID, _RESPONDED_ID = 0x0100, 0x0110, 0x0120
 _PRIORITY, _DATA_SET_TYPE, _STATUS, _COMMENT = 0x0700, 0x0800, 0x0900, 0x0902
 _MOVE_DESTINATION = 0x0600
-_AFFECTED_INSTANCE = 0x1000
+_AFFECTED_INSTANCE, _REQUESTED_INSTANCE = 0x1000, 0x1001
+_EVENT_TYPE, _ACTION_TYPE = 0x1002, 0x1008
 _REMAINING, _COMPLETED, _FAILED, _WARNING = 0x1020, 0x1021, 0x1022, 0x1023
 _MOVE_ORIGINATOR, _MOVE_ORIGINATOR_ID = 0x1030, 0x1031
 
@@ -51,6 +61,8 @@ class Command:
     status: int = 0
     comment: str = ""
     move_destination: str = ""
+    event_type: int = 0
+    action_type: int = 0
 
     @property
     def has_data_set(self) -> bool:
@@ -86,11 +98,14 @@ def decode_command(raw: bytes | bytearray) -> Command:
         message_id=_number(values, _MESSAGE_ID, 0),
         responded_id=_number(values, _RESPONDED_ID, 0),
         affected_sop_class=_text(values, _AFFECTED_CLASS) or _text(values, _REQUESTED_CLASS),
-        affected_sop_instance=_text(values, _AFFECTED_INSTANCE),
+        affected_sop_instance=_text(values, _AFFECTED_INSTANCE)
+        or _text(values, _REQUESTED_INSTANCE),
         data_set_type=_number(values, _DATA_SET_TYPE, NO_DATA_SET),
         status=_number(values, _STATUS, 0),
         comment=_text(values, _COMMENT),
         move_destination=_text(values, _MOVE_DESTINATION),
+        event_type=_number(values, _EVENT_TYPE, 0),
+        action_type=_number(values, _ACTION_TYPE, 0),
     )
 
 
@@ -148,6 +163,34 @@ def encode_echo_request(message_id: int, sop_class: str) -> bytes:
         + _SHORT.pack(0, _COMMAND_FIELD, 2, C_ECHO_RQ)
         + _SHORT.pack(0, _MESSAGE_ID, 2, message_id)
         + _SHORT.pack(0, _DATA_SET_TYPE, 2, NO_DATA_SET)
+    )
+
+
+def encode_action_request(
+    message_id: int, sop_class: str, sop_instance: str, action_type: int
+) -> bytes:
+    """N-ACTION-RQ with action information (PS3.7 10.3.4.1)."""
+    return _with_length(
+        _uid(_REQUESTED_CLASS, sop_class)
+        + _SHORT.pack(0, _COMMAND_FIELD, 2, N_ACTION_RQ)
+        + _SHORT.pack(0, _MESSAGE_ID, 2, message_id)
+        + _SHORT.pack(0, _DATA_SET_TYPE, 2, HAS_DATA_SET)
+        + _uid(_REQUESTED_INSTANCE, sop_instance)
+        + _SHORT.pack(0, _ACTION_TYPE, 2, action_type)
+    )
+
+
+def encode_event_request(
+    message_id: int, sop_class: str, sop_instance: str, event_type: int
+) -> bytes:
+    """N-EVENT-REPORT-RQ with event information (PS3.7 10.3.1.1)."""
+    return _with_length(
+        _uid(_AFFECTED_CLASS, sop_class)
+        + _SHORT.pack(0, _COMMAND_FIELD, 2, N_EVENT_REPORT_RQ)
+        + _SHORT.pack(0, _MESSAGE_ID, 2, message_id)
+        + _SHORT.pack(0, _DATA_SET_TYPE, 2, HAS_DATA_SET)
+        + _uid(_AFFECTED_INSTANCE, sop_instance)
+        + _SHORT.pack(0, _EVENT_TYPE, 2, event_type)
     )
 
 

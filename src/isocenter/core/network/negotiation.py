@@ -11,6 +11,7 @@ from .sop_classes import (
     FIND_CLASSES,
     GET_CLASSES,
     MOVE_CLASSES,
+    STORAGE_COMMITMENT,
     choose_syntax_to_send,
     choose_transfer_syntax,
     is_storage,
@@ -49,7 +50,8 @@ def negotiate(request: AssociateRequest, services: Sequence[Service]) -> Agreeme
         roles = None
         if uid in request.user.roles:
             is_scu, is_scp = request.user.roles[uid]
-            roles = (is_scu, is_scp and may_get and is_storage(uid))
+            may_be_scp = uid == STORAGE_COMMITMENT or (may_get and is_storage(uid))
+            roles = (is_scu, is_scp and may_be_scp)
         _answer(context, roles, find_service(services, uid), agreed)
     return agreed
 
@@ -75,7 +77,7 @@ def _answer(
     agreed.contexts[number] = AcceptedContext(number, uid, syntax, is_scu, is_scp)
     if roles is not None:
         agreed.roles[uid] = roles
-    if is_scu:
+    if is_scu or uid == STORAGE_COMMITMENT:  # its SCP reports to us (PS3.4 J.3.3)
         agreed.chosen[number] = service
 
 

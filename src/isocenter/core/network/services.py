@@ -114,6 +114,10 @@ class Channel(Protocol):
         """
         ...
 
+    def is_peer_talking(self) -> bool:
+        """True when something of the peer waits to be read; looks, and never waits."""
+        ...
+
     def response(self, message_id: int, field: int) -> Command:
         """Wait for the response to a request of ours; a C-CANCEL in between is remembered.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .registry import NON_STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES
 
 VERIFICATION = "1.2.840.10008.1.1"
+STORAGE_COMMITMENT = "1.2.840.10008.1.20.1"  # the push model
 
 PATIENT_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.1.1"
 PATIENT_ROOT_MOVE = "1.2.840.10008.5.1.4.1.2.1.2"
