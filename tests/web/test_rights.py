@@ -122,6 +122,20 @@ ACTIONS: tuple[tuple[str, str, str], ...] = (
     ("manage-people", "group-nodes", "PUT grant-node"),
     ("manage-people", "group-remove", "DELETE get-group"),
 )
+# DICOMweb: what is needed, methods and addresses.
+DICOMWEB: tuple[tuple[str, str], ...] = (
+    ("everybody", "GET nothing"),
+    ("view", "GET capabilities, OPTIONS capabilities, GET wado-uri"),
+    ("view", "GET studies, GET all-series, GET all-instances"),
+    ("view", "GET study-series, GET study-instances, GET series-instances"),
+    ("view", "GET study-metadata, GET series-metadata, GET instance-metadata"),
+    ("view", "GET study-rendered, GET series-rendered, GET instance-rendered"),
+    ("view", "GET study-thumbnail, GET series-thumbnail, GET instance-thumbnail"),
+    ("view", "GET frames, GET frames-rendered, GET frames-thumbnail, GET bulk-data"),
+    ("download + view-identified", "GET study, GET one-series, GET instance"),
+    ("upload", "POST studies, POST study"),
+    ("delete", "DELETE study, DELETE one-series, DELETE instance"),
+)
 SAMPLES: dict[str, Any] = {"int": 10**9, "uid": "1.2.3.4", "uuid": uuid.UUID(int=7)}
 
 
@@ -159,7 +173,8 @@ class Address:
 
     @property
     def is_api(self) -> bool:
-        return self.name.startswith("api-") and self.name not in ("api-docs", "api-openapi")
+        is_program = self.name.startswith(("api-", "dicomweb-"))
+        return is_program and self.name not in ("api-docs", "api-openapi")
 
 
 def patterns(found: list[Any] | None = None) -> Iterator[URLPattern]:
@@ -183,6 +198,12 @@ def expectations() -> dict[str, dict[str, Expectation]]:
             methods = table.setdefault(f"api-{name}", {})
             assert method not in methods, f"{operation} stands in two rows"
             methods[method] = expected
+    for needed, operations in DICOMWEB:
+        for operation in operations.split(", "):
+            method, name = operation.split(" ")
+            methods = table.setdefault(f"dicomweb-{name}", {})
+            assert method not in methods, f"{operation} stands in two rows"
+            methods[method] = Expectation.of(needed)
     return table
 
 
@@ -196,7 +217,7 @@ def addresses() -> list[Address]:
             key: SAMPLES.get(type(converter).__name__.removesuffix("Converter").lower(), "nil")
             for key, converter in pattern.pattern.converters.items()
         }
-        if pattern.name == "api-nothing":
+        if pattern.name in ("api-nothing", "dicomweb-nothing"):
             given = {"path": "no/such/thing"}
         for method, expected in TABLE.get(pattern.name, {}).items():
             path = reverse(pattern.name, kwargs=given)

@@ -71,6 +71,9 @@ class Receiver(Section):
     unknown_callers: Literal["store", "refuse"] = Field(
         "store", description="C-STORE of callers that are no node: taken, or answered with 0x0124"
     )
+    max_answers: int = Field(
+        100_000, ge=1, description="of one C-FIND; then 0xA700 says that there are more"
+    )
     tls: Tls = Tls()
 
 
@@ -126,6 +129,9 @@ class Web(Section):
         (),
         description="origins whose pages may ask DICOMweb, as https://viewer.example; *: any, with "
         "a token",
+    )
+    search_limit: int = Field(
+        5000, ge=1, le=100_000, description="answers of one DICOMweb search; offset pages on"
     )
 
     @field_validator("cors_origins")
@@ -246,6 +252,9 @@ class Limits(Section):
     max_depth: int = Field(32, ge=1, description="nesting of sequences")
     max_elements: int = Field(1_000_000, ge=1)
     max_instance_mb: int = Field(8192, ge=1)
+    max_request_mb: int = Field(
+        65_536, ge=1, description="one STOW-RS request, all its instances together"
+    )
     max_pixels: int = Field(1 << 32, ge=1, description="rows x columns x frames")
 
 

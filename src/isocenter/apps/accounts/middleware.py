@@ -5,6 +5,7 @@ Somebody whose password was given to them sees nothing before they have chosen t
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Callable
 from urllib.parse import urlencode
 
@@ -18,7 +19,8 @@ from isocenter.apps.accounts.services import principal_of_token
 from isocenter.apps.accounts.sessions import keep_alive
 
 # Addresses that answer programs: as JSON, and never with another page.
-_FOR_PROGRAMS = ("/api/", "/dicom-web/", "/wado")
+_OF_DICOMWEB = ("/dicom-web/", "/wado")
+_FOR_PROGRAMS = ("/api/", *_OF_DICOMWEB)
 
 
 class Authentication:
@@ -46,15 +48,40 @@ class Authentication:
                 headers={"WWW-Authenticate": "Bearer"},
             )
         request.principal = principal  # type: ignore[attr-defined]
-        # Nothing but the header proves who asks, and no browser adds it by itself.
-        request._dont_enforce_csrf_checks = True  # type: ignore[attr-defined]
+        if not _may_come_from_a_page(request):
+            request._dont_enforce_csrf_checks = True  # type: ignore[attr-defined]
         return self.get_response(request)
 
 
 def token_in(request: HttpRequest) -> str | None:
-    """The token of ``Authorization: Bearer …`` or ``Token …``; None where there is neither."""
+    """The token of ``Authorization: Bearer …`` or ``Token …``; None where there is neither.
+
+    Some DICOMweb clients can only send a name and a password (``Basic``): there a token may stand
+    in the password's place, whatever the name. A person's password is none: it would be tried
+    with every request, past the limits of the sign-in.
+    """
     kind, _, value = request.headers.get("Authorization", "").partition(" ")
+    if kind.lower() == "basic" and request.path.startswith(_OF_DICOMWEB):
+        return _password_in(value)
     return value.strip() if kind.lower() in ("bearer", "token") else None
+
+
+def _password_in(text: str) -> str:
+    """The password of ``Basic`` (RFC 7617); empty, which is no token, where there is none."""
+    try:
+        return b64decode(text.strip(), validate=True).decode().partition(":")[2].strip()
+    except ValueError:
+        return ""
+
+
+def _may_come_from_a_page(request: HttpRequest) -> bool:
+    """Whether a browser may have added the header by itself for a page of another site.
+
+    It does so for ``Basic`` alone, where somebody has typed a name and a password.
+    """
+    if not request.headers["Authorization"].lower().startswith("basic"):
+        return False
+    return "Origin" in request.headers or "Sec-Fetch-Site" in request.headers
 
 
 def _of_session(request: HttpRequest) -> Principal:

@@ -23,7 +23,6 @@ from isocenter.apps.dicomweb.qido_answers import RETRIEVE_URL, as_json, attribut
 from isocenter.apps.dicomweb.qido_fields import all_of, belong, laid_under
 from isocenter.apps.dicomweb.qido_parameters import Asked, name_of, read_parameters
 from isocenter.apps.dicomweb.viewing import note_view
-from isocenter.core.dicom.json_model import native_xml
 
 OFFERED = (Offer(JSON), Offer(PLAIN_JSON), Offer(XML, is_multipart=True))
 _STUDY_UID, _SERIES_UID = 0x0020000D, 0x0020000E
@@ -72,6 +71,8 @@ def _search(request: HttpRequest, level: Level, places: dict[int, str]) -> HttpR
         return _warned(request, HttpResponse(status=204), warnings)
     found = _answers(matches, asked, level, base_url(request), identified=identified)
     if chosen.is_multipart:
+        from isocenter.core.dicom.json_model import native_xml
+
         parts = [Part(XML, (native_xml(each),)) for each in found]
         return _warned(request, multipart_answer(request, parts, XML), warnings)
     content = as_json(found)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from django.urls import include, path
 
+from isocenter.apps.accounts.rights import Right
+from isocenter.apps.dicomweb.guard import by_method
+from isocenter.apps.dicomweb.later import later
 from isocenter.runtime.web import views
 
 urlpatterns = [
@@ -14,6 +17,7 @@ urlpatterns = [
     path("", include("isocenter.apps.accounts.urls")),
     path("", include("isocenter.apps.archive.urls")),
     path("dicom-web/", include("isocenter.apps.dicomweb.urls")),
+    path("wado", by_method(GET=later("wado_uri:wado", Right.VIEW)), name="dicomweb-wado-uri"),
     path("", include("isocenter.apps.routing.urls")),
     path("", include("isocenter.apps.transfers.urls")),
     path("", include("isocenter.apps.deid.urls")),
