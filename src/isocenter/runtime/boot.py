@@ -148,6 +148,7 @@ _APPS = [
     "isocenter.apps.accounts",
     "isocenter.apps.web",
     "isocenter.apps.api",
+    "isocenter.apps.dimse",
     "isocenter.apps.dicomweb",
     "ninja",  # the files of its description's page
 ]

@@ -1,4 +1,7 @@
-"""The receiver process: DIMSE into the spool. Needs no database and no Django."""
+"""The receiver process: DIMSE into the spool, and questions to the archive.
+
+Taking instances needs no database and no Django; see `receiver_archive` for what does.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +23,16 @@ from isocenter.apps.archive.spool.sink import SpoolSinks
 from isocenter.core.errors import ConfigurationError, IsocenterError
 from isocenter.core.network.acceptor import Acceptor, AcceptorConfig
 from isocenter.core.network.callers import STORE, KnownNode
+from isocenter.core.network.find import FindService
+from isocenter.core.network.get import GetService
+from isocenter.core.network.move import MoveService
 from isocenter.core.network.policy import ReceivePolicy
 from isocenter.core.network.services import NetworkEvent
 from isocenter.core.network.storage import StorageService
 from isocenter.core.network.tls import server_context
 from isocenter.core.network.verification import VerificationService
 from isocenter.runtime.layout import Layout
+from isocenter.runtime.receiver_archive import ArchiveBoot, LazyArchive
 from isocenter.runtime.settings import Receiver, Settings
 from isocenter.runtime.state_files import process_identity, write_state
 
@@ -105,6 +112,7 @@ def build_acceptor(
             require_client_certificate=tls.require_client_certificate,
         )
     policy = PolicySnapshot(policy_file, policy_of_settings(receiver))
+    archive = LazyArchive(ArchiveBoot(settings))
 
     def tell(event: NetworkEvent) -> None:
         try:
@@ -126,6 +134,9 @@ def build_acceptor(
         ),
         services=[
             VerificationService(),
+            FindService(archive),
+            MoveService(archive),
+            GetService(archive),
             StorageService(
                 SpoolSinks(spool), max_instance_bytes=settings.limits.max_instance_mb << 20
             ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -158,6 +158,15 @@ def peer_of(row: Node) -> Peer:
         timeout_s=row.timeout_s or ours.delivery.timeout_s,
         tls=_tls(row.tls),
     )
+
+
+def paced_peer_of(row: Node) -> Peer:
+    """How to reach a DICOM node, no faster than its rate limit."""
+    from isocenter.apps.transfers.pacing import pace_of
+
+    pace = pace_of(row)
+    peer = peer_of(row)
+    return peer if pace is None else replace(peer, pace=pace.wait)
 
 
 def node_row(row: Node) -> dict[str, Any]:

@@ -130,9 +130,8 @@ class _FindSession:
             raise QueryRefused(DATA_SET_DOES_NOT_MATCH, "no identifier")
         raw = message.read(MAX_IDENTIFIER_BYTES)
         identifier = decode_identifier(raw, context.transfer_syntax)
-        extended = self._info.extended.get(context.abstract_syntax, b"")
-        is_fuzzy = len(extended) > 2 and bool(extended[2])
-        return read_query(context.abstract_syntax, identifier, is_fuzzy=is_fuzzy)
+        agreed = self._info.extended.get(context.abstract_syntax, b"")
+        return read_query(context.abstract_syntax, identifier, agreed)
 
     def _answer(self, query: Query, message: Message, channel: Channel) -> tuple[int, int]:
         """Send what is found; how many, and the status of the end."""

@@ -77,12 +77,14 @@ class Query:
 
     Attributes:
         is_fuzzy: fuzzy matching of names was negotiated.
+        is_combined: matching of a date and a time as one moment was negotiated.
     """
 
     sop_class: str
     level: QueryLevel
     identifier: Identifier
     is_fuzzy: bool = False
+    is_combined: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,15 +103,19 @@ class Retrieval:
     sop_uids: tuple[str, ...] = ()
 
 
-def read_query(sop_class: str, identifier: Identifier, *, is_fuzzy: bool = False) -> Query:
+def read_query(sop_class: str, identifier: Identifier, agreed: bytes = b"") -> Query:
     """Look at the identifier of a C-FIND (PS3.4 C.4.1.2.1).
+
+    Args:
+        agreed: extended negotiation of the SOP class (PS3.4 C.5.1.1).
 
     Raises:
         QueryRefused: the level is none of the model, or a unique key above it is missing.
     """
     level = _level(sop_class, identifier)
     _check_above(sop_class, level, identifier)
-    return Query(sop_class, level, identifier, is_fuzzy)
+    _, is_combined, is_fuzzy = (agreed + bytes(3))[:3]
+    return Query(sop_class, level, identifier, bool(is_fuzzy), bool(is_combined))
 
 
 def read_retrieval(sop_class: str, identifier: Identifier) -> Retrieval:
