@@ -87,13 +87,13 @@ def test_a_record_that_is_given_up_leaves_the_others(spool: Spool) -> None:
 
 def test_more_than_the_segments_that_are_held_open(spool: Spool) -> None:
     names = [f"n{number}" for number in range(60)]
-    before = len(os.listdir("/proc/self/fd"))
+    before = sum(1 for _ in Path("/proc/self/fd").iterdir())
     with spool.batch() as batch:
         for name in names:
             record = batch.begin({"name": name})
             record.write(b"y" * (SEGMENT // 2))
             record.finish()
-        assert len(os.listdir("/proc/self/fd")) - before <= 16
+        assert sum(1 for _ in Path("/proc/self/fd").iterdir()) - before <= 16
         batch.commit()
     assert [name for name, _ in stored(spool)] == names
     spool.close()

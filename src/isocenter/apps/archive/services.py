@@ -11,11 +11,13 @@ from django.utils import timezone
 
 from isocenter.apps.archive import facts, rows, thumbnails
 from isocenter.apps.archive.deletion import (
+    delete_instance,
     delete_series,
     delete_study,
     finish_deletions,
     protect,
 )
+from isocenter.apps.archive.deposits import Deposit, Deposited, Failure, Reception
 from isocenter.apps.archive.incoming import FilePayload, Incoming, Origin, Verdict
 from isocenter.apps.archive.ingest import ingest_records
 from isocenter.apps.archive.models import Revision, Source, Study
@@ -23,28 +25,47 @@ from isocenter.apps.archive.receive_policy import write_receive_policy
 from isocenter.apps.archive.retention import Rounds as RetentionRounds
 from isocenter.apps.archive.retention import sweep as sweep_retention
 from isocenter.apps.archive.revisions import ensure_revision
+from isocenter.apps.archive.search.filling import fill_search
 from isocenter.apps.archive.study_zip import ZipOptions
-from isocenter.apps.archive.uploads import Upload, take_upload
+from isocenter.apps.archive.transcoding import TARGETS, transcoded
+from isocenter.apps.archive.uploads import (
+    Upload,
+    has_room_for,
+    open_deposit,
+    reception,
+    take_upload,
+)
 from isocenter.apps.archive.zip_answer import zip_answer
 from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.audit.services import record
 from isocenter.core.errors import NotFound
 
 __all__ = [
+    "TARGETS",
+    "Deposit",
+    "Deposited",
     "DerivedFile",
+    "Failure",
+    "Reception",
     "RetentionRounds",
     "Upload",
     "Verdict",
     "ZipOptions",
+    "delete_instance",
     "delete_series",
     "delete_study",
+    "fill_search",
     "finish_deletions",
     "force_complete",
+    "has_room_for",
+    "open_deposit",
     "protect",
+    "reception",
     "store_derived",
     "sweep_retention",
     "take_in",
     "take_upload",
+    "transcoded",
     "write_receive_policy",
     "zip_answer",
 ]

@@ -21,6 +21,7 @@ from typing import Any, BinaryIO
 
 from django.conf import settings
 
+from isocenter.apps.archive.deposits import Deposit, Reception
 from isocenter.apps.archive.import_sources import (
     Candidate,
     ImportBounds,
@@ -201,6 +202,30 @@ def _spool() -> Spool:
             )
             _spools[folder] = (os.getpid(), spool)
     return spool
+
+
+def open_deposit(actor: str, study_uid: str = "") -> Deposit:
+    """Room in the spool for the instances of one request.
+
+    Args:
+        study_uid: the only study that is taken; empty: any.
+    """
+    return Deposit(_spool(), actor=actor, study_uid=study_uid, reception=reception)
+
+
+def has_room_for(size: int) -> bool:
+    """Whether so many bytes can come and the reserve of the disk is still free."""
+    free = shutil.disk_usage(settings.LAYOUT.spool).free
+    return free - size > int(settings.ISOCENTER.storage.reserve_mb) << 20
+
+
+def reception() -> Reception:
+    """What is taken now."""
+    policy = read_state(settings.LAYOUT.run / "receive-policy.json")
+    denied = policy.get("denied_sop_classes")
+    if not isinstance(denied, list):
+        denied = settings.ISOCENTER.receiver.denied_sop_classes
+    return Reception(str(policy.get("paused") or ""), frozenset(map(str, denied)))
 
 
 def close_spool() -> None:

@@ -12,10 +12,11 @@ import asyncio
 import contextlib
 import io
 import json
+import re
 import shutil
 import tempfile
 import time
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
@@ -29,9 +30,12 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from isocenter.apps.accounts.access import principal_of
 from isocenter.apps.accounts.middleware import Authentication, token_in
 from isocenter.apps.accounts.rights import Principal, Right
+from isocenter.runtime.web.streamed_bodies import Lingering, StreamedBody
 
 #: Beginnings of the addresses that take files.
 UPLOADS = ("/uploads/files", "/api/v1/uploads")
+#: Where the view reads the body while it comes, and judges by itself: STOW-RS.
+STREAMED = re.compile(r"/dicom-web/studies(?:/[^/]{1,255})?/?")
 #: Everything else is forms, JSON and YAML.
 MAX_FORM_BYTES = 16 << 20
 _ENVELOPE_BYTES = 1 << 20  # a multipart body is a little longer than its file
@@ -59,6 +63,9 @@ class BoundedHandler(ASGIHandler):
         return await sync_to_async(self.get_response, thread_sensitive=True)(request)
 
     async def handle(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["method"] == "POST" and STREAMED.fullmatch(scope["path"]):
+            await self._stream(scope, receive, send)
+            return
         is_upload = scope["method"] == "POST" and scope["path"].startswith(UPLOADS)
         most = _longest_upload() if is_upload else MAX_FORM_BYTES
         if _declared(scope) > most:
@@ -76,7 +83,19 @@ class BoundedHandler(ASGIHandler):
         except _TooLong:
             await _refuse(send, 413, _too_long(most))
 
+    async def _stream(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        most = longest_request()
+        if _declared(scope) > most:
+            await _refuse(send, 413, f"a request has at most {most >> 20} MB; send several")
+            return
+        body = StreamedBody(receive)
+        waits = any(name == b"expect" for name, _ in scope["headers"])
+        await super().handle(scope, body.listen, Lingering(send, body, waits_for_continue=waits))
+
     async def read_body(self, receive: Any) -> IO[bytes]:
+        streamed = getattr(receive, "__self__", None)
+        if isinstance(streamed, StreamedBody):
+            return cast(IO[bytes], streamed)
         body = tempfile.SpooledTemporaryFile(  # noqa: SIM115 (Django closes it)
             max_size=_IN_MEMORY_BYTES, mode="w+b", dir=str(settings.LAYOUT.uploads)
         )
@@ -128,6 +147,11 @@ def clear_leftovers() -> None:
 def longest_upload() -> int:
     """Bytes of the longest file that can be uploaded."""
     return int(settings.ISOCENTER.limits.max_instance_mb) << 20
+
+
+def longest_request() -> int:
+    """Bytes of the longest body that a view reads while it comes."""
+    return int(settings.ISOCENTER.limits.max_request_mb) << 20
 
 
 def _longest_upload() -> int:

@@ -57,9 +57,7 @@ def asked_of(request: HttpRequest) -> Asked:
     boundary, content = _content_of(request)
     pause = services.reception().paused
     if pause:
-        raise refuse(
-            503, f"nothing is taken in now: {pause}", "try again later", Retry_After="60"
-        )
+        raise refuse(503, f"nothing is taken in now: {pause}", "try again later", Retry_After="60")
     length = request.headers.get("Content-Length") or "0"
     declared = int(length) if length.isdigit() and len(length) < 20 else 0
     if not services.has_room_for(declared):

@@ -19,7 +19,6 @@ from isocenter.apps.archive.services import Deposit, Deposited
 from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.audit.services import Entry, record_many
 from isocenter.apps.dicomweb.addresses import base_url
-from isocenter.apps.dicomweb.errors import problem
 from isocenter.apps.dicomweb.stow.answer import answer_of
 from isocenter.apps.dicomweb.stow.asked import Asked, Refusal, asked_of, refuse
 from isocenter.apps.dicomweb.stow.body import Body, PartsBody, SingleBody
