@@ -33,6 +33,21 @@ django_configuration.ISOCENTER = Settings(data_dir=_HOME)
 django_configuration.LAYOUT = Layout(_HOME)
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    """Where peers are required, a test that is skipped for want of one has failed."""
+    from required_peers import VARIABLE, are_required, is_missing_peer
+
+    outcome = yield
+    report = outcome.get_result()
+    if not report.skipped or not isinstance(report.longrepr, tuple):
+        return
+    reason = report.longrepr[2]
+    if is_missing_peer(reason) and are_required(os.environ):
+        report.outcome = "failed"
+        report.longrepr = f"{reason}: required here, see make peers ({VARIABLE}=0 skips it)"
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """With ``--dist loadfile``: our order of the files."""
