@@ -22,7 +22,9 @@ from django.utils import timezone
 
 from isocenter.apps.archive import rows, thumbnails
 from isocenter.apps.archive.filing import sync_folder
+from isocenter.apps.archive.metadata.store import relative_folder
 from isocenter.apps.archive.models import Instance, Series, Study, Tombstone
+from isocenter.apps.archive.search import search_rows
 from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.audit.services import Entry, record, record_many
 from isocenter.core.dicom.uids import safe_path_component
@@ -168,7 +170,7 @@ def bury(study: Study, *, actor: str) -> tuple[Tombstone, dict[str, int]]:
     tombstone = Tombstone.objects.create(
         study_uid=study.study_uid,
         instances=list(instances.values_list("path", flat=True)),
-        paths=list(leavings.paths),
+        paths=[*leavings.paths, relative_folder(study.study_uid)],
         reports=list(leavings.reports),
         at=timezone.now(),
     )
@@ -185,6 +187,7 @@ def bury_instances(study: Study, instances: Any) -> tuple[Tombstone, dict[str, i
     tombstone = Tombstone.objects.create(
         study_uid=study.study_uid,
         instances=list(instances.values_list("path", flat=True)),
+        paths=[relative_folder(study.study_uid)],
         at=timezone.now(),
     )
     instances.delete()
@@ -193,6 +196,7 @@ def bury_instances(study: Study, instances: Any) -> tuple[Tombstone, dict[str, i
     if study.instance_count == 0:  # nothing that could still become complete
         study.state, study.due_at, study.waiting_for = Study.State.COMPLETE, None, []
     study.save()
+    search_rows.refresh([study], None)
     transaction.on_commit(lambda: thumbnails.forget(tombstone.study_uid))
     return tombstone, counts
 

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from isocenter.apps.archive import facts, rows, thumbnails
 from isocenter.apps.archive.completion import Outcome, Plan, Rule, SourceCount, Waiter, plan
+from isocenter.apps.archive.metadata import building as metadata_building
 from isocenter.apps.archive.models import Revision, Source, Study
 from isocenter.apps.archive.revisions import ensure_revision
 from isocenter.apps.audit.kinds import Kind
@@ -92,6 +93,7 @@ def look_at(
         record(Kind.STUDY_HELD, study_uid=study_uid, waiting_for=study.waiting_for)
     if was_coming_in and study.state != Study.State.RECEIVING:
         thumbnails.want(study_uid)
+        metadata_building.want(study_uid)
 
 
 def _waiters(
@@ -226,6 +228,12 @@ def render_thumbnails(study_uid: str) -> None:
     from isocenter.apps.archive.thumbnail_rendering import render
 
     render(study_uid)
+
+
+@app.task(queue=THUMBNAILS, name="archive.build_metadata")
+def build_metadata(study_uid: str) -> None:
+    """Make the metadata documents that a study lacks."""
+    metadata_building.build_study(study_uid)
 
 
 def answered(study_uid: str, node_name: str, counted: int | None) -> None:
