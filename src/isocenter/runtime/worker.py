@@ -138,7 +138,7 @@ def _give_back() -> None:
 
 def _sweep() -> Callable[[], None]:
     """What the apps want done every few seconds, on a connection that is alive."""
-    from isocenter.apps.archive.services import RetentionRounds, finish_deletions
+    from isocenter.apps.archive.services import RetentionRounds, fill_search, finish_deletions
     from isocenter.apps.audit.services import seal_events
     from isocenter.apps.routing.jobs import sweep as sweep_routing
 
@@ -151,6 +151,7 @@ def _sweep() -> Callable[[], None]:
                 sweep_routing,
                 seal_events,
                 finish_deletions,
+                fill_search,
                 retention.sweep_when_due,
             ):
                 try:

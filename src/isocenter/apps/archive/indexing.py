@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from isocenter.core.dicom.folding import fold
 from isocenter.core.dicom.uids import derive_uid, is_valid_uid
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ STUDY_FIELDS: Mapping[str, int] = {
     "study_time": 32,
     "accession_number": 255,
     "study_id": 255,
+    "timezone_offset_from_utc": 32,
     "study_description": 1024,
     "referring_physician_name": 1024,
 }
@@ -37,9 +39,29 @@ SERIES_FIELDS: Mapping[str, int] = {
     "series_description": 1024,
     "body_part_examined": 255,
     "frame_of_reference_uid": 255,
+    "series_date": 32,
+    "series_time": 32,
+    "laterality": 32,
+    "protocol_name": 255,
+    "manufacturer": 255,
+    "manufacturer_model_name": 255,
+    "station_name": 255,
+    "institution_name": 255,
+    "performed_procedure_step_start_date": 32,
+    "performed_procedure_step_start_time": 32,
 }
+#: Those of them that are searched without case and accents.
+FOLDED_SERIES_FIELDS = (
+    "series_description",
+    "protocol_name",
+    "manufacturer",
+    "manufacturer_model_name",
+    "station_name",
+    "institution_name",
+)
+_REQUEST_LENGTH = 255
 SERIES_NUMBERS = ("series_number",)
-INSTANCE_NUMBERS = ("instance_number", "rows", "columns", "number_of_frames")
+INSTANCE_NUMBERS = ("instance_number", "rows", "columns", "number_of_frames", "bits_allocated")
 _INT_MAX = (1 << 31) - 1
 
 
@@ -95,6 +117,8 @@ def entry_of(header: Header, *, command_sop_uid: str = "", sop_class_uid: str = 
         name: _cut(header, name, length, flags) for name, length in SERIES_FIELDS.items()
     }
     series |= {name: _number(getattr(header, name)) for name in SERIES_NUMBERS}
+    series["request_attributes"] = _requests(header)
+    series["folded"] = _folded(series)
     return Entry(
         study_uid=study_uid,
         series_uid=series_uid,
@@ -152,6 +176,24 @@ def _cut(header: Header, name: str, length: int, flags: list[Flag]) -> str:
         Flag("long-value", f"{name} is longer than {length} characters; the index holds its start")
     )
     return text[:length]
+
+
+def _requests(header: Header) -> list[dict[str, str]]:
+    """Items of the Request Attributes Sequence, as far as they can be searched."""
+    return [
+        {keyword: clean(text)[:_REQUEST_LENGTH] for keyword, text in item}
+        for item in header.request_attributes
+    ]
+
+
+def _folded(series: Mapping[str, Any]) -> dict[str, str]:
+    """Folded texts of a series, where the database's own lower() is not enough."""
+    found = {name: fold(series[name]) for name in FOLDED_SERIES_FIELDS}
+    return {
+        name: text
+        for name, text in found.items()
+        if text != series[name].lower() or not text.isascii()
+    }
 
 
 def _number(value: int | None) -> int | None:

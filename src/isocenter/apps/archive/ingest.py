@@ -23,6 +23,7 @@ from isocenter.apps.archive.incoming import Incoming, Origin, Outcome, Verdict
 from isocenter.apps.archive.indexing import Entry
 from isocenter.apps.archive.judging import Judge, Judgement, Known
 from isocenter.apps.archive.models import Instance, Series, Source, SpoolCursor, Study
+from isocenter.apps.archive.search import search_rows
 from isocenter.apps.archive.staging import Staged, StagingArea
 from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.audit.services import Entry as Event
@@ -232,6 +233,10 @@ class _Batch:
                     Event(Kind.STUDY_FLAGGED, study.study_uid, detail={"flags": codes})
                 )
             study.save()
+        new_classes: dict[int, set[str]] = {}
+        for _, entry in kept:
+            new_classes.setdefault(study_of[entry.study_uid].pk, set()).add(entry.sop_class_uid)
+        search_rows.refresh([study_of[uid] for uid in filled], new_classes)
 
     def _studies(
         self,

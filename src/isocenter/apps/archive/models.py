@@ -49,6 +49,7 @@ class Study(models.Model):
     study_time = models.CharField(max_length=32, default="")
     accession_number = models.CharField(max_length=255, default="")
     study_id = models.CharField(max_length=255, default="")
+    timezone_offset_from_utc = models.CharField(max_length=32, default="")
     study_description = models.CharField(max_length=1024, default="")
     referring_physician_name = models.CharField(max_length=1024, default="")
     modalities = ArrayField(models.CharField(max_length=32), default=list)
@@ -87,6 +88,48 @@ class Study(models.Model):
         ]
 
 
+class StudySearch(models.Model):
+    """What is searched of a study, as it is compared; written only when that changes.
+
+    Texts have collation C, so that beginnings are found by an index whatever the database's is.
+    Derived series count here: who asks by DICOM sees all that is stored.
+    """
+
+    study = models.OneToOneField(
+        Study, on_delete=models.CASCADE, primary_key=True, related_name="search"
+    )
+    patient_key = models.TextField(db_collation="C")  # the same for studies of one patient
+    patient_id = models.TextField(db_collation="C")
+    issuer_of_patient_id = models.TextField(db_collation="C")
+    patient_name = models.TextField(db_collation="C")  # folded, component groups joined by =
+    patient_birth_date = models.TextField(db_collation="C")  # 8 digits or empty, as all dates
+    patient_sex = models.TextField(db_collation="C")
+    study_date = models.TextField(db_collation="C")
+    study_time = models.TextField(db_collation="C")  # 12 digits or empty
+    accession_number = models.TextField(db_collation="C")
+    study_identifier = models.TextField(db_collation="C")
+    study_description = models.TextField(db_collation="C")  # folded
+    referring_physician_name = models.TextField(db_collation="C")  # folded
+    modalities = ArrayField(models.TextField(db_collation="C"))
+    sop_classes = ArrayField(models.TextField(db_collation="C"))
+    pieces = ArrayField(models.IntegerField())  # of words and whole values: `search.tokens`
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["study_date", "study"], name="search_date"),
+            models.Index(fields=["patient_key", "study"], name="search_patient"),
+            models.Index(fields=["patient_id"], name="search_patient_id"),
+            models.Index(fields=["accession_number"], name="search_accession"),
+        ]
+
+
+class SearchFilling(models.Model):
+    """How far studies that were here before their rows of `StudySearch` have got theirs."""
+
+    version = models.IntegerField(unique=True)  # of what the rows hold: `search.search_rows`
+    next_study = models.BigIntegerField()  # this one and those of smaller numbers lack theirs
+
+
 class Series(models.Model):
     study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="series")
     series_uid = models.CharField(max_length=255)
@@ -95,6 +138,18 @@ class Series(models.Model):
     series_description = models.CharField(max_length=1024, default="")
     body_part_examined = models.CharField(max_length=255, default="")
     frame_of_reference_uid = models.CharField(max_length=255, default="")
+    series_date = models.CharField(max_length=32, default="")
+    series_time = models.CharField(max_length=32, default="")
+    laterality = models.CharField(max_length=32, default="")
+    protocol_name = models.CharField(max_length=255, default="")
+    manufacturer = models.CharField(max_length=255, default="")
+    manufacturer_model_name = models.CharField(max_length=255, default="")
+    station_name = models.CharField(max_length=255, default="")
+    institution_name = models.CharField(max_length=255, default="")
+    performed_procedure_step_start_date = models.CharField(max_length=32, default="")
+    performed_procedure_step_start_time = models.CharField(max_length=32, default="")
+    request_attributes = models.JSONField(default=list)  # [{keyword: value}], one per item
+    folded = models.JSONField(default=dict)  # column → folded text, where it is not lower() of it
     instance_count = models.IntegerField(default=0)
     is_derived = models.BooleanField(default=False)  # made by a run of ours
 
@@ -118,6 +173,7 @@ class Instance(models.Model):
     rows = models.IntegerField(null=True)
     columns = models.IntegerField(null=True)
     number_of_frames = models.IntegerField(null=True)
+    bits_allocated = models.IntegerField(null=True)
     path = models.CharField(max_length=1024)  # relative to the archive folder
     size = models.BigIntegerField()
     digest = models.CharField(max_length=64)  # SHA-256 of the data set, without file meta

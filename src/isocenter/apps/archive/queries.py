@@ -25,6 +25,26 @@ from isocenter.apps.archive.metadata import (
 from isocenter.apps.archive.models import Instance, Revision, Series, Source, Study
 from isocenter.apps.archive.retention import Candidate as RetentionCandidate
 from isocenter.apps.archive.retention import plan as retention_plan
+from isocenter.apps.archive.search.answers import ANSWERED
+from isocenter.apps.archive.search.attributes import ALL as ALL_ATTRIBUTES
+from isocenter.apps.archive.search.attributes import (
+    SEARCHABLE,
+    Attribute,
+    Level,
+    Matching,
+)
+from isocenter.apps.archive.search.attributes import identifying as identifying_attributes
+from isocenter.apps.archive.search.engine import search
+from isocenter.apps.archive.search.filling import studies_to_fill
+from isocenter.apps.archive.search.question import (
+    IndexNotReady,
+    Match,
+    Question,
+    QuestionError,
+    Value,
+    unsupported,
+)
+from isocenter.apps.archive.search.stored import StoredInstance, stored
 from isocenter.apps.archive.thumbnails import thumbnail, thumbnails
 from isocenter.apps.archive.worklist import (
     IDENTIFYING,
@@ -39,21 +59,34 @@ from isocenter.apps.archive.worklist import (
 from isocenter.core.errors import NotFound
 
 __all__ = [
+    "ALL_ATTRIBUTES",
+    "ANSWERED",
     "IDENTIFYING",
+    "SEARCHABLE",
     "SORTS",
+    "Attribute",
     "BulkData",
     "BulkPart",
     "Cursor",
     "DiskState",
+    "IndexNotReady",
     "InstanceInfo",
+    "Level",
+    "Match",
+    "Matching",
     "Metadata",
     "OutputFile",
+    "Question",
+    "QuestionError",
     "RetentionCandidate",
+    "StoredInstance",
+    "Value",
     "WorklistFilter",
     "WorklistPage",
     "bulk_data",
     "disk_state",
     "further_attributes",
+    "identifying_attributes",
     "inputs",
     "metadata",
     "new_since",
@@ -61,14 +94,18 @@ __all__ = [
     "report",
     "retention_plan",
     "rows_now",
+    "search",
     "series_rows",
+    "stored",
     "studies",
+    "studies_to_fill",
     "study",
     "study_detail",
     "study_facts",
     "study_row",
     "thumbnail",
     "thumbnails",
+    "unsupported",
     "worklist",
 ]
 

@@ -27,9 +27,13 @@ def lock_studies(study_uids: Iterable[str]) -> None:
     """Hold the locks of studies to the end of the transaction; in one order, so none waits for
     another in a circle."""
     keys = sorted({zlib.crc32(uid.encode()) - (1 << 31) for uid in study_uids})
+    if not keys:
+        return
     with connection.cursor() as cursor:
-        for key in keys:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_STUDY_LOCKS, key])
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(%s, key) FROM unnest(%s::int[]) AS keys(key)",
+            [_STUDY_LOCKS, keys],
+        )
 
 
 def sources(origins: Collection[Origin]) -> dict[Origin, Source]:

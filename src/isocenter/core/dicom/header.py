@@ -13,6 +13,9 @@ class Header:
     characters are gone; several values keep their backslash. An absent or empty attribute is an
     empty string, or None where the field is a number. Nothing is checked against the standard: a
     ``study_uid`` may be no UID, a date no date.
+
+    ``request_attributes`` has one entry per item of the Request Attributes Sequence: pairs of
+    keyword and text, of those in `REQUEST_ITEMS` that have a value.
     """
 
     specific_character_set: str = ""
@@ -53,6 +56,12 @@ class Header:
     number_of_frames: int | None = None
     rows: int | None = None
     columns: int | None = None
+    timezone_offset_from_utc: str = ""
+    laterality: str = ""
+    bits_allocated: int | None = None
+    performed_procedure_step_start_date: str = ""
+    performed_procedure_step_start_time: str = ""
+    request_attributes: tuple[tuple[tuple[str, str], ...], ...] = ()
 
 
 #: Text that the character set applies to (PS3.5 6.1.2.3): LO, SH.
@@ -65,6 +74,14 @@ ASCII = "ascii"
 DIGITS = "digits"
 #: US, two bytes.
 SHORT = "short"
+#: SQ, whose items hold the attributes of `REQUEST_ITEMS`.
+REQUESTS = "requests"
+
+#: Wanted of an item of the Request Attributes Sequence: tag → keyword.
+REQUEST_ITEMS: dict[int, str] = {
+    0x00400009: "ScheduledProcedureStepID",
+    0x00401001: "RequestedProcedureID",
+}
 
 #: Tag → (field of Header, how it is decoded); in ascending order of tags.
 INDEXED: dict[int, tuple[str, str]] = {
@@ -85,6 +102,7 @@ INDEXED: dict[int, tuple[str, str]] = {
     0x00080070: ("manufacturer", TEXT),
     0x00080080: ("institution_name", TEXT),
     0x00080090: ("referring_physician_name", NAME),
+    0x00080201: ("timezone_offset_from_utc", ASCII),
     0x00081010: ("station_name", TEXT),
     0x00081030: ("study_description", TEXT),
     0x0008103E: ("series_description", TEXT),
@@ -103,10 +121,19 @@ INDEXED: dict[int, tuple[str, str]] = {
     0x00200012: ("acquisition_number", DIGITS),
     0x00200013: ("instance_number", DIGITS),
     0x00200052: ("frame_of_reference_uid", ASCII),
+    0x00200060: ("laterality", ASCII),
     0x00280008: ("number_of_frames", DIGITS),
     0x00280010: ("rows", SHORT),
     0x00280011: ("columns", SHORT),
+    0x00280100: ("bits_allocated", SHORT),
+    0x00400244: ("performed_procedure_step_start_date", ASCII),
+    0x00400245: ("performed_procedure_step_start_time", ASCII),
+    0x00400275: ("request_attributes", REQUESTS),
 }
+
+#: The last tag that every data set should be read to. What stands behind it is taken along where
+#: it can be read.
+LAST_NEEDED = 0x00280011
 
 if {name for name, _ in INDEXED.values()} != {field.name for field in fields(Header)}:
     raise AssertionError("INDEXED and Header must have the same fields")

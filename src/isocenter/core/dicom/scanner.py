@@ -16,7 +16,17 @@ from typing import Any, BinaryIO
 from isocenter.core.dicom.bounds import DEFAULT_BOUNDS, Bounds
 from isocenter.core.dicom.bytesource import BufferSource, ByteSource, FileSource, InflatingSource
 from isocenter.core.dicom.charsets import text_decoder
-from isocenter.core.dicom.header import ASCII, DIGITS, INDEXED, NAME, TEXT, Header
+from isocenter.core.dicom.header import (
+    ASCII,
+    DIGITS,
+    INDEXED,
+    LAST_NEEDED,
+    NAME,
+    REQUEST_ITEMS,
+    REQUESTS,
+    TEXT,
+    Header,
+)
 from isocenter.core.dicom.part10 import (
     DEFLATED_LITTLE,
     EXPLICIT_BIG,
@@ -31,7 +41,12 @@ _UNDEFINED = 0xFFFFFFFF
 _ITEM = 0xFFFEE000
 _ITEM_END = 0xFFFEE00D
 _SEQUENCE_END = 0xFFFEE0DD
+_NEEDED = {tag: kind for tag, kind in INDEXED.items() if tag <= LAST_NEEDED}
+_BEHIND = {tag: kind for tag, kind in INDEXED.items() if tag > LAST_NEEDED}
 _LAST = max(INDEXED)
+_MOST_BEHIND = 2_000  # elements that are passed in search of what is only taken along
+_MAX_ITEMS = 64  # of the Request Attributes Sequence
+_MAX_SEQUENCE_BYTES = 1 << 16
 _REQUIRED = frozenset((0x00080016, 0x00080018, 0x0020000D, 0x0020000E))
 _SHORT_VRS = VRS - LONG_VRS
 _BEYOND = 2  # elements behind the last wanted one in a row: a single one may be out of order
@@ -48,9 +63,10 @@ def scan_header(
 ) -> Header:
     """Read the indexed attributes of a data set.
 
-    Elements are expected in ascending order (PS3.5 7.1). The scan ends after the last indexed
-    tag; where SOP class, SOP instance, study or series UID is missing by then, it goes on to the
-    end in search of it.
+    Elements are expected in ascending order (PS3.5 7.1). The scan ends after ``LAST_NEEDED``;
+    where SOP class, SOP instance, study or series UID is missing by then, it goes on to the end
+    in search of it. Indexed tags behind ``LAST_NEEDED`` are taken along as far as the data set can
+    be read there.
 
     Args:
         source: bytes in memory, or an open file (or its descriptor), whose position is not moved.
@@ -68,8 +84,10 @@ def scan_header(
     if transfer_syntax_uid == DEFLATED_LITTLE:
         data = InflatingSource(data, bounds.max_instance_bytes)
     walker = Walker(data, encoding_of(transfer_syntax_uid), bounds)
-    raw = walker.top_level(INDEXED, _LAST, _REQUIRED)
-    return _decode(raw, ">" if walker.encoding.big_endian else "<")
+    raw = walker.top_level(_NEEDED, LAST_NEEDED, _REQUIRED)
+    # All of it, when it was there already: a needed tag may stand far behind.
+    walker.take_along(_BEHIND, _LAST, raw)
+    return _decode(raw, walker.encoding, bounds)
 
 
 def open_source(
@@ -112,14 +130,25 @@ class Walker:
         self._bounds = bounds
         self.elements = 0
         self._base = 0
+        self._behind = -1  # where the first element behind the last wanted one is
         self._window = source.read(0, _WINDOW)
         if is_explicit_start(self._window) == encoding.implicit and len(self._window) >= 8:
             encoding = Encoding(not encoding.implicit, encoding.big_endian)
+        self._set_encoding(encoding)
+
+    def _set_encoding(self, encoding: Encoding) -> None:
         self.encoding = encoding
         order = ">" if encoding.big_endian else "<"
         self._tag_length = struct.Struct(f"{order}HHL").unpack_from
         self._tag_vr_length = struct.Struct(f"{order}HH2sH").unpack_from
         self._length = struct.Struct(f"{order}L").unpack_from
+
+    @classmethod
+    def of_value(cls, value: bytes, encoding: Encoding, bounds: Bounds) -> Walker:
+        """A walker through the value of a sequence."""
+        walker = cls(BufferSource(memoryview(value), 0), encoding, bounds)
+        walker._set_encoding(encoding)
+        return walker
 
     def top_level(
         self, wanted: dict[int, Any], last: int, required: frozenset[int]
@@ -142,6 +171,8 @@ class Walker:
                 break
             tag, _, length, start = head
             beyond = beyond + 1 if tag > last else 0
+            if beyond == 1:
+                self._behind = position
             if beyond >= _BEYOND and required <= found.keys():
                 break
             self.elements += 1
@@ -164,6 +195,67 @@ class Walker:
         if head is None and position and not self._source.read(position - 1, 1):
             raise DataSetError(f"the data set ends inside {tag_text(tag)}")
         return found
+
+    def take_along(self, wanted: dict[int, Any], last: int, found: dict[int, bytes]) -> None:
+        """Add raw values that stand behind what `top_level` read, up to ``last``.
+
+        Whatever cannot be read there ends it: nobody needs these values.
+        """
+        position, most = self._behind, self.elements + _MOST_BEHIND
+        if position < 0:
+            return
+        read_head = self._implicit_head if self.encoding.implicit else self._explicit_head
+        try:
+            while self.elements < most:
+                if not self.encoding.implicit:
+                    position = self._skip_unwanted(position, wanted, last)
+                head = read_head(position)
+                if head is None or head[0] > last or head[0] >> 16 == 0xFFFE:
+                    return
+                tag, _, length, start = head
+                self.elements += 1
+                is_open = length == _UNDEFINED
+                position = self._skip_undefined(tag, start) if is_open else start + length
+                if tag in wanted and position - start <= _MAX_SEQUENCE_BYTES:
+                    found[tag] = self._value(tag, start, position - start)
+        except (DataSetError, BoundsError):
+            return
+
+    def items(self) -> list[bytes]:
+        """The items of a sequence's value, which is all of the source; their data sets, without
+        the delimiters.
+
+        Raises:
+            DataSetError: it is no sequence.
+        """
+        found: list[bytes] = []
+        position = 0
+        while len(found) < _MAX_ITEMS:
+            head = self._implicit_head(position)
+            if head is None or head[0] != _ITEM:
+                return found
+            _, _, length, start = head
+            end = start + length
+            if length == _UNDEFINED:
+                end = self._end_of_item(start)
+            found.append(self._value(_ITEM, start, end - start))
+            position = end + 8 if length == _UNDEFINED else end
+        return found
+
+    def _end_of_item(self, start: int) -> int:
+        """Where the delimiter of an item of undefined length is."""
+        read_head = self._implicit_head if self.encoding.implicit else self._explicit_head
+        position = start
+        for _ in range(_MOST_BEHIND):
+            head = read_head(position)
+            if head is None:
+                break
+            tag, _, length, after = head
+            if tag == _ITEM_END:
+                return position
+            is_open = length == _UNDEFINED
+            position = self._skip_undefined(tag, after) if is_open else after + length
+        raise DataSetError("an item of a sequence does not end")
 
     def _skip_unwanted(self, position: int, wanted: dict[int, Any], last: int) -> int:
         """Past elements of the window with short explicit VR that nobody asked for.
@@ -299,8 +391,10 @@ def tag_text(tag: int) -> str:
     return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
 
 
-def _decode(raw: dict[int, bytes], order: str) -> Header:
-    decode_text = text_decoder(raw.get(0x00080005, b"")).decode
+def _decode(raw: dict[int, bytes], encoding: Encoding, bounds: Bounds) -> Header:
+    order = ">" if encoding.big_endian else "<"
+    charset = raw.get(0x00080005, b"")
+    decode_text = text_decoder(charset).decode
     values: dict[str, Any] = {}
     for tag, value in raw.items():
         name, kind = INDEXED[tag]
@@ -310,9 +404,29 @@ def _decode(raw: dict[int, bytes], order: str) -> Header:
             values[name] = decode_text(value)
         elif kind == NAME:
             values[name] = decode_text(value).rstrip("=")  # empty component groups
+        elif kind == REQUESTS:
+            values[name] = _requests(value, encoding, bounds, charset)
         else:
             values[name] = _DIGITS_OR_SHORT[kind == DIGITS](value, order)
     return Header(**values)
+
+
+def _requests(
+    value: bytes, encoding: Encoding, bounds: Bounds, charset: bytes
+) -> tuple[tuple[tuple[str, str], ...], ...]:
+    """Items of the Request Attributes Sequence; none where it cannot be read."""
+    wanted = {0x00080005: "", **REQUEST_ITEMS}
+    found = []
+    try:
+        for item in Walker.of_value(value, encoding, bounds).items():
+            walker = Walker(BufferSource(memoryview(item), 0), encoding, bounds)
+            raw = walker.top_level(wanted, max(wanted), frozenset())
+            decode = text_decoder(raw.get(0x00080005, charset)).decode
+            texts = ((REQUEST_ITEMS[tag], decode(raw[tag])) for tag in REQUEST_ITEMS if tag in raw)
+            found.append(tuple((keyword, text) for keyword, text in texts if text))
+    except (DataSetError, BoundsError):
+        return ()
+    return tuple(item for item in found if item)
 
 
 def _digits(value: bytes, order: str) -> int | None:

@@ -1,0 +1,111 @@
+"""Stored instances of patients, studies, series: what is sent (PS3.4 C.4.2, PS3.18 10.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.conf import settings
+from django.db.models import F
+
+from isocenter.apps.archive.models import Instance, Series
+
+_AT_ONCE = 500
+
+
+@dataclass(frozen=True)
+class StoredInstance:
+    """An instance and where it is.
+
+    Attributes:
+        path: absolute.
+        size: of the file, in bytes.
+        digest: SHA-256 of the data set, without file meta information; hexadecimal.
+    """
+
+    study_uid: str
+    series_uid: str
+    sop_uid: str
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    path: Path
+    size: int
+    digest: str
+    modality: str
+    number_of_frames: int | None
+    instance_number: int | None
+    patient_id: str
+
+
+def stored(
+    *,
+    study_uid: str = "",
+    series_uid: str = "",
+    sop_uid: str = "",
+    study_uids: Sequence[str] = (),
+    series_uids: Sequence[str] = (),
+    sop_uids: Sequence[str] = (),
+    patient_id: str | None = None,
+) -> Iterator[StoredInstance]:
+    """Instances that fulfil everything that is given, by numbers of series and instances.
+
+    They come from the database some hundred at a time, whatever thread asks for the next one;
+    those that are deleted meanwhile are left out.
+
+    Args:
+        patient_id: exact; of all issuers.
+
+    Raises:
+        ValueError: nothing is given, so everything would be meant.
+    """
+    studies = [*([study_uid] if study_uid else ()), *study_uids]
+    series = [*([series_uid] if series_uid else ()), *series_uids]
+    instances = [*([sop_uid] if sop_uid else ()), *sop_uids]
+    if not (studies or series or instances or patient_id):
+        raise ValueError("name a patient, studies, series or instances")
+    wanted = Series.objects.all()
+    if studies:
+        wanted = wanted.filter(study__study_uid__in=studies)
+    if series:
+        wanted = wanted.filter(series_uid__in=series)
+    if patient_id:
+        wanted = wanted.filter(study__patient_id=patient_id)
+    if instances:
+        named = Instance.objects.filter(sop_uid__in=instances)
+        wanted = wanted.filter(pk__in=named.values("series"))
+    in_order = wanted.order_by("study", F("series_number").asc(nulls_last=True), "id")
+    return _stream(list(in_order.values_list("pk", flat=True)), instances)
+
+
+def _stream(series: Sequence[int], sop_uids: Sequence[str]) -> Iterator[StoredInstance]:
+    archive: Path = settings.LAYOUT.archive
+    for number in series:
+        found = Instance.objects.filter(series=number)
+        if sop_uids:
+            found = found.filter(sop_uid__in=sop_uids)
+        order = found.order_by(F("instance_number").asc(nulls_last=True), "id")
+        numbers = list(order.values_list("pk", flat=True))
+        for first in range(0, len(numbers), _AT_ONCE):
+            yield from _read(numbers[first : first + _AT_ONCE], archive)
+
+
+def _read(numbers: Sequence[int], archive: Path) -> Iterator[StoredInstance]:
+    rows = Instance.objects.select_related("series", "study").in_bulk(list(numbers))
+    for number in numbers:
+        row = rows.get(number)
+        if row is not None:
+            yield StoredInstance(
+                study_uid=row.study.study_uid,
+                series_uid=row.series.series_uid,
+                sop_uid=row.sop_uid,
+                sop_class_uid=row.sop_class_uid,
+                transfer_syntax_uid=row.transfer_syntax_uid,
+                path=archive / row.path,
+                size=row.size,
+                digest=row.digest,
+                modality=row.modality,
+                number_of_frames=row.number_of_frames,
+                instance_number=row.instance_number,
+                patient_id=row.study.patient_id,
+            )
