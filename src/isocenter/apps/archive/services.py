@@ -20,6 +20,7 @@ from isocenter.apps.archive.deletion import (
 from isocenter.apps.archive.deposits import Deposit, Deposited, Failure, Reception
 from isocenter.apps.archive.incoming import FilePayload, Incoming, Origin, Verdict
 from isocenter.apps.archive.ingest import ingest_records
+from isocenter.apps.archive.metadata import building as metadata_building
 from isocenter.apps.archive.models import Revision, Source, Study
 from isocenter.apps.archive.receive_policy import write_receive_policy
 from isocenter.apps.archive.retention import Rounds as RetentionRounds
@@ -104,6 +105,7 @@ def store_derived(files: Sequence[DerivedFile], study: Study) -> list[Verdict]:
     for first in range(0, len(incoming), _AT_ONCE):
         verdicts += ingest_records(incoming[first : first + _AT_ONCE])
     thumbnails.want(study.study_uid)
+    metadata_building.want(study.study_uid)
     return verdicts
 
 
@@ -160,5 +162,6 @@ def force_complete(study_uid: str, *, actor: str = "") -> Revision:
             missing=missing,
         )
         thumbnails.want(study_uid)
+        metadata_building.want(study_uid)
         evaluate(revision)
     return revision
