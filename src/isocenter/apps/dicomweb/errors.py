@@ -12,8 +12,10 @@ from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 
+from isocenter.apps.archive import queries
 from isocenter.core.errors import (
     BoundsError,
+    ChildBusy,
     ChildError,
     ChildTimeout,
     DicomError,
@@ -52,6 +54,7 @@ _STATUS: tuple[tuple[type[IsocenterError], int], ...] = (
     (Refused, 409),
     (BeyondRange, 416),
     (BadRequest, 400),
+    (ChildBusy, 503),
     (ChildTimeout, 503),
     (SpoolError, 503),
     (PixelError, 422),  # what is stored cannot be shown so; the request itself was well
@@ -77,6 +80,8 @@ def problem(status: int, error: str, hint: str = "", **headers: str) -> HttpResp
 
 def answer_to(request: HttpRequest, error: Exception) -> HttpResponse:
     """What is answered to a request whose view raised."""
+    if isinstance(error, queries.IndexNotReady):
+        return problem(503, str(error.args[0]), error.hint, Retry_After="30")
     if isinstance(error, IsocenterError):
         return _of_ours(error)
     if isinstance(error, Http404):

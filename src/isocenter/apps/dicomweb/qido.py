@@ -110,7 +110,7 @@ def _question(
         level=level,
         keys={**asked.keys, **places},
         sequence_keys=asked.sequence_keys,
-        returns=queries.ALL if asked.all_fields else frozenset(wanted & table.keys()),
+        returns=queries.ALL_ATTRIBUTES if asked.all_fields else frozenset(wanted & table.keys()),
         fuzzy=asked.fuzzy,
         identified=identified,
         limit=limit,
