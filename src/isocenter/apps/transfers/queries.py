@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from django.conf import settings
 
@@ -16,6 +16,9 @@ from isocenter.core.errors import NotFound
 from isocenter.core.network.callers import Calling
 from isocenter.core.network.requestor import Peer
 from isocenter.core.network.tls import ClientTls
+
+if TYPE_CHECKING:
+    from isocenter.core.network.dicomweb import WebPeer
 
 
 class SourceLike(Protocol):
@@ -71,10 +74,12 @@ class Caller:
     Attributes:
         node_name: None: nobody that we know.
         allows: what it may ask for.
+        node_names: all names of this system; it may have several nodes.
     """
 
     node_name: str | None = None
     allows: frozenset[DimseRight] = frozenset()
+    node_names: tuple[str, ...] = ()
 
 
 def caller(
@@ -97,12 +102,12 @@ def caller(
     may store at most.
     """
     title = calling_ae_title.strip(" ")
-    name, allows = rights_of(
+    names, allows = rights_of(
         known_nodes(ae_title=title) if title else [],
         Calling(title, address, is_encrypted, has_certificate),
         unknown_may_store=settings.ISOCENTER.receiver.unknown_callers == "store",
     )
-    return Caller(name, allows)
+    return Caller(names[0] if names else None, allows, names)
 
 
 def callers_snapshot(before: object, *, within_s: float) -> list[dict[str, Any]]:
@@ -157,6 +162,24 @@ def peer_of(row: Node) -> Peer:
         calling_ae_title=calling,
         timeout_s=row.timeout_s or ours.delivery.timeout_s,
         tls=_tls(row.tls),
+    )
+
+
+def web_peer_of(row: Node) -> WebPeer:
+    """How to reach a DICOMweb service.
+
+    Raises:
+        ConfigurationError: the secret does not open with the keys.
+    """
+    from isocenter.core.network.dicomweb import WebPeer
+
+    shown = credentials_of(row) or Credentials("", "")
+    return WebPeer(
+        url=row.url,
+        timeout_s=row.timeout_s or settings.ISOCENTER.delivery.timeout_s,
+        tls=_tls(row.tls),
+        username=shown.username,
+        secret=shown.secret,
     )
 
 

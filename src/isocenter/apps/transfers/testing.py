@@ -35,7 +35,8 @@ class NodeTest:
 
 
 def test_node(name: str) -> NodeTest:
-    """C-ECHO to a DICOM node; write and remove a file in a folder node. The answer is kept.
+    """C-ECHO to a DICOM node, a search for one study at a DICOMweb service, write and remove a
+    file in a folder node. The answer is kept.
 
     Raises:
         NotFound: there is none.
@@ -93,6 +94,9 @@ def attempt(node: Node, *, timeout_s: float | None = None) -> NodeTest:
         if node.kind == Node.Kind.FOLDER:
             _try_folder(Path(node.folder).expanduser())
             message = f"{node.folder} can be written"
+        elif node.kind == Node.Kind.DICOMWEB:
+            _ask_service(node, timeout_s)
+            message = f"{node.url} answers"
         else:
             peer = queries.peer_of(node)
             if timeout_s is not None:
@@ -127,6 +131,15 @@ def keep(results: Mapping[int, NodeTest]) -> None:
             if has_changed and not (before is None and result.is_ok):
                 kind = Kind.NODE_ANSWERS if result.is_ok else Kind.NODE_SILENT
                 record(kind, node=node.name, reason=result.message)
+
+
+def _ask_service(node: Node, timeout_s: float | None) -> None:
+    from isocenter.core.network.dicomweb import check
+
+    peer = queries.web_peer_of(node)
+    if timeout_s is not None:
+        peer = dataclasses.replace(peer, timeout_s=min(peer.timeout_s, timeout_s))
+    check(peer)
 
 
 def _try_folder(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Files on their way to a node, DICOM or folder, with a receipt for each."""
+"""Files on their way to a node, DICOM, DICOMweb or folder, with a receipt for each."""
 
 from __future__ import annotations
 
@@ -69,6 +69,8 @@ def send(
     """
     if node.kind == Node.Kind.FOLDER:
         _to_folder(node, parcels, on_receipt, must_stop)
+    elif node.kind == Node.Kind.DICOMWEB:
+        _to_service(node, parcels, on_receipt, must_stop)
     else:
         _to_peer(node, parcels, on_receipt, must_stop, associations)
 
@@ -101,10 +103,7 @@ def _to_peer(
     must_stop: Callable[[], bool],
     associations: int,
 ) -> None:
-    there = {parcel.path: parcel for parcel in parcels if parcel.path.is_file()}
-    for parcel in parcels:
-        if parcel.path not in there:
-            on_receipt(parcel, Receipt(False, True, None, "the file is gone"))
+    there = _present(parcels, on_receipt)
 
     def told(result: ItemResult) -> None:
         if result.outcome is not Outcome.NOT_SENT:
@@ -126,6 +125,39 @@ def _to_peer(
     )
     if report.error is not None and not must_stop():
         raise report.error
+
+
+def _to_service(
+    node: Node,
+    parcels: Sequence[Parcel],
+    on_receipt: OnReceipt,
+    must_stop: Callable[[], bool],
+) -> None:
+    from isocenter.core.network.dicomweb import store as store_files
+
+    there = _present(parcels, on_receipt)
+
+    def told(result: ItemResult) -> None:
+        if result.outcome is not Outcome.NOT_SENT:
+            on_receipt(there[result.path], judge(result.status, result.note, is_final=True))
+
+    peer = queries.web_peer_of(node)
+    pace = pace_of(node)
+    if pace is not None:
+        limit = pace
+        peer = dataclasses.replace(peer, pace=lambda size: limit.wait(size, must_stop))
+    report = store_files(list(there), peer, on_result=told, is_cancelled=must_stop)
+    if report.error is not None and not must_stop():
+        raise report.error
+
+
+def _present(parcels: Sequence[Parcel], on_receipt: OnReceipt) -> dict[Path, Parcel]:
+    """Those whose file is there; the others fail."""
+    there = {parcel.path: parcel for parcel in parcels if parcel.path.is_file()}
+    for parcel in parcels:
+        if parcel.path not in there:
+            on_receipt(parcel, Receipt(False, True, None, "the file is gone"))
+    return there
 
 
 def _joined(text: str, note: str) -> str:

@@ -75,7 +75,7 @@ class SendReport:
 
 def answered(item: SendItem, answer: Command, note: str) -> ItemResult:
     """What the peer's answer means for an instance; ``note`` comes before what it says."""
-    texts = [note, _meaning(answer.status), answer.comment]
+    texts = [note, meaning_of(answer.status), answer.comment]
     outcome = Outcome.STORED if _is_stored(answer.status) else Outcome.FAILED
     joined = "; ".join(text for text in texts if text)
     return ItemResult(item.path, outcome, answer.status, joined, item.sop_instance_uid)
@@ -97,7 +97,8 @@ def _is_stored(status: int) -> bool:
     return status in (SUCCESS, 0x0001, 0x0107, 0x0116) or status >> 12 == 0xB
 
 
-def _meaning(status: int) -> str:
+def meaning_of(status: int) -> str:
+    """A C-STORE status or Failure Reason in words; empty for success."""
     known = {
         0x0000: "",
         0xB000: "stored, the peer coerced data elements",
