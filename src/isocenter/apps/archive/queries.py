@@ -23,6 +23,7 @@ from isocenter.apps.archive.metadata import (
     metadata,
 )
 from isocenter.apps.archive.models import Instance, Revision, Series, Source, Study
+from isocenter.apps.archive.picture_rules import NO_PICTURE, may_name_patient
 from isocenter.apps.archive.retention import Candidate as RetentionCandidate
 from isocenter.apps.archive.retention import plan as retention_plan
 from isocenter.apps.archive.search.answers import ANSWERED
@@ -62,6 +63,7 @@ __all__ = [
     "ALL_ATTRIBUTES",
     "ANSWERED",
     "IDENTIFYING",
+    "NO_PICTURE",
     "SEARCHABLE",
     "SORTS",
     "Attribute",
@@ -88,6 +90,7 @@ __all__ = [
     "further_attributes",
     "identifying_attributes",
     "inputs",
+    "may_name_patient",
     "metadata",
     "new_since",
     "output",

@@ -20,14 +20,14 @@ from django.db.models import Max, Q
 from procrastinate.exceptions import AlreadyEnqueued
 
 from isocenter.apps.archive.models import Instance, Series, Study
+from isocenter.apps.archive.picture_rules import (
+    NO_PICTURE,
+    SECONDARY_CAPTURE,
+    may_name_patient,
+)
 from isocenter.apps.archive.thumbnail_files import Index, file_of, folder_of, read_index
 from isocenter.core.dicom.uids import safe_path_component
 from isocenter.core.errors import NotFound
-
-#: Modalities whose images often name the patient in their pixels.
-_OFTEN_BURNED_IN = frozenset({"US", "IVUS", "SC", "XA", "RF", "ES", "OT"})
-_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # and its multi-frame kinds, below it
-_NO_PICTURE = frozenset({"RTSTRUCT", "RTPLAN", "SR", "KO", "PR", "REG", "ECG", "DOC", "PLAN"})
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def due(study: Study) -> list[dict[str, Any]]:
 
 def _series(study: Study) -> Any:
     """Series with what is asked of them: newest receipt, images, Secondary Capture."""
-    is_capture = Q(instances__sop_class_uid__startswith=_SECONDARY_CAPTURE)
+    is_capture = Q(instances__sop_class_uid__startswith=SECONDARY_CAPTURE)
     return Series.objects.filter(study=study).annotate(
         newest=Max("instances__received_at"),
         height=Max("instances__rows"),
@@ -152,7 +152,7 @@ def _version(entry: Mapping[str, Any]) -> str:
 
 
 def _has_image(row: Any) -> bool:
-    return bool(row.height) and row.modality not in _NO_PICTURE
+    return bool(row.height) and row.modality not in NO_PICTURE
 
 
 def _is_due(row: Any, index: Index) -> bool:
@@ -164,11 +164,8 @@ def _is_due(row: Any, index: Index) -> bool:
 
 def _may_name_patient(row: Any, index: Index) -> bool:
     entry = index.get(row.series_uid)
-    return (
-        row.modality in _OFTEN_BURNED_IN
-        or bool(row.capture)
-        or bool(entry is not None and entry["burned_in"])
-    )
+    by_kind = may_name_patient(row.modality, row.capture or "")
+    return by_kind or bool(entry is not None and entry["burned_in"])
 
 
 def _candidates(row: Series) -> list[str]:
