@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +16,21 @@ from dimse_tools import Receiving, Shelf
 
 from isocenter.core.network.acceptor import Acceptor, AcceptorConfig
 from isocenter.core.network.policy import ReceivePolicy
-from isocenter.core.network.services import NetworkEvent
+from isocenter.core.network.services import NetworkEvent, Service
 from isocenter.core.network.storage import StorageService
 from isocenter.core.network.verification import VerificationService
 
 
 @pytest.fixture
 def receive() -> Iterator[Callable[..., Receiving]]:
-    """Start an acceptor; keywords go to AcceptorConfig, ``policy`` and ``max_instance_bytes``."""
+    """Start an acceptor, with more ``services``; other keywords go to AcceptorConfig."""
     running: list[Receiving] = []
 
     def start(
-        policy: ReceivePolicy | None = None, max_instance_bytes: int = 1 << 30, **config: Any
+        policy: ReceivePolicy | None = None,
+        max_instance_bytes: int = 1 << 30,
+        services: Sequence[Service] = (),
+        **config: Any,
     ) -> Receiving:
         shelf = Shelf()
         events: list[NetworkEvent] = []
@@ -35,7 +38,11 @@ def receive() -> Iterator[Callable[..., Receiving]]:
         settings = {"acse_timeout_s": 5, "network_timeout_s": 5, **config}
         acceptor = Acceptor(
             AcceptorConfig(**settings),
-            [VerificationService(), StorageService(shelf, max_instance_bytes=max_instance_bytes)],
+            [
+                VerificationService(),
+                *services,
+                StorageService(shelf, max_instance_bytes=max_instance_bytes),
+            ],
             lambda: policies[0],
             events.append,
         )

@@ -77,6 +77,12 @@ class Keeper:
     def leave(self) -> None:
         self.told.append("left")
 
+    def prepare(self) -> None:
+        """Nothing to get ready."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
 
 @dataclass
 class Running:

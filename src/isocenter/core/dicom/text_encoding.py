@@ -17,6 +17,9 @@ UTF_8 = "ISO_IR 192"
 _DEFAULT_REPERTOIRES = frozenset(("", "ISO_IR 6", "ISO 2022 IR 6"))
 _DELIMITERS = re.compile(r"([\\^=\r\n\f\t])")
 _MAX_TERMS = 16
+# Japanese sets of two bytes take ASCII's place, which has to be brought back (PS3.5 6.1.2.5.3).
+_OF_G0 = (b"\x1b$B", b"\x1b$@", b"\x1b$(D")
+_TO_ASCII = b"\x1b(B"
 _LATIN_1 = "iso8859"  # pydicom reads the default repertoire so, to be kind
 
 
@@ -53,19 +56,27 @@ def common_character_set(texts: Sequence[str], wanted: str) -> str:
 
 def _with_extensions(text: str, codecs: Sequence[str]) -> bytes:
     """With escape sequences; delimiters bring the first character set back (PS3.5 6.1.2.5.3)."""
-    from pydicom.charset import encode_string
-
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # pydicom warns, and writes question marks
         try:
             return b"".join(
                 part.encode("ascii")
                 if part.isascii()
-                else _in_first(part, codecs[0]) or encode_string(part, list(codecs))
+                else _in_first(part, codecs[0]) or _escaped(part, codecs)
                 for part in _DELIMITERS.split(text)
             )
         except UserWarning as error:
             raise ValueError(str(error)) from None
+
+
+def _escaped(part: str, codecs: Sequence[str]) -> bytes:
+    from pydicom.charset import encode_string
+
+    encoded = encode_string(part, list(codecs))
+    is_in_g0 = any(escape in encoded for escape in _OF_G0)
+    if is_in_g0 and codecs[0] == "ascii" and not encoded.endswith(_TO_ASCII):
+        encoded += _TO_ASCII
+    return encoded
 
 
 def _in_first(text: str, codec: str) -> bytes | None:
