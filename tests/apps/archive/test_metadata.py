@@ -16,7 +16,7 @@ from isocenter.apps.archive import deletion, jobs
 from isocenter.apps.archive.metadata import building, store
 from isocenter.apps.archive.metadata.stamps import series_now
 from isocenter.apps.archive.models import Instance
-from isocenter.apps.archive.queries import further_attributes, metadata
+from isocenter.apps.archive.queries import bulk_data, further_attributes, metadata
 from isocenter.core.errors import NotFound
 
 from .conftest import MARK, SERIES, STUDY, Intake, after, image, the_study
@@ -188,3 +188,44 @@ def test_a_question_asks_documents_that_are_there(intake: Intake) -> None:
     (whole,) = further_attributes(keys[:1], None, identified=True)
     assert sop(whole) == f"{SERIES}.1"
     assert further_attributes([], None, identified=True) == []
+
+
+def test_a_link_of_the_metadata_leads_to_the_bytes(intake: Intake) -> None:
+    item = Dataset()
+    item.add_new(0x00282000, "OB", b"p" * 3000)
+    intake.take(image(1, OpticalPathSequence=Sequence([item])))
+    (dataset,) = answer(STUDY)
+    uri = dataset["00480105"]["Value"][0]["00282000"]["BulkDataURI"]
+    assert uri.endswith(f"/instances/{SERIES}.1/bulkdata/00480105/0/00282000")
+    found = bulk_data(STUDY, SERIES, f"{SERIES}.1", "00480105/0/00282000")
+    assert not found.is_pixel_data
+    (part,) = found.parts
+    assert b"".join(part.pieces()) == b"p" * 3000
+    assert b"".join(part.pieces(2990, 9999)) == b"p" * 10
+    pixels = bulk_data(STUDY, SERIES, f"{SERIES}.1", "7fe00010")
+    assert pixels.is_pixel_data
+    assert b"".join(pixels.parts[0].pieces()) == bytes([1] * 32)
+    assert pixels.content_type == "application/octet-stream"
+
+
+def test_compressed_frames_are_parts_of_their_own(intake: Intake, shared_data: Path) -> None:
+    path = shared_data / "transfer_syntaxes" / "pydicom" / "SC_rgb_rle_2frame.dcm"
+    intake.take(path.read_bytes())
+    row = Instance.objects.select_related("series", "study").get()
+    uids = (row.study.study_uid, row.series.series_uid, row.sop_uid)
+    found = bulk_data(*uids, "7FE00010")
+    assert len(found.parts) == row.number_of_frames
+    assert found.content_type == "image/dicom-rle"
+    assert found.transfer_syntax_uid == row.transfer_syntax_uid
+    assert all(part.length == sum(map(len, part.pieces())) for part in found.parts)
+
+
+def test_bulk_data_that_is_not_there(intake: Intake) -> None:
+    intake.take(image(1))
+    uids = (STUDY, SERIES, f"{SERIES}.1")
+    for place in ("00281201", "00100010/0/7FE00010", "nonsense", "00080050/../7FE00010"):
+        with pytest.raises(NotFound):
+            bulk_data(*uids, place)
+    for wrong in (("1.2", SERIES, uids[2]), (STUDY, "1.2", uids[2]), (STUDY, SERIES, "1.2")):
+        with pytest.raises(NotFound):
+            bulk_data(*wrong, "7FE00010")

@@ -83,7 +83,7 @@ def _read(
 ) -> dict[str, dict[str, Any]]:
     if set(sop_uids) == {""}:  # the first block holds the first instance alone
         return {"": _chosen(document.block(0, identified=identified), names)}
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     number, block = -1, b""
     for position, place in enumerate(document.places()):
         own = [uid for uid in (place.sop_uid, *([""] * (not position))) if uid in sop_uids]

@@ -227,10 +227,11 @@ class Elements:
         implicit = implicit or head.vr == "UN"
         for item in self.items(head, implicit, depth + 1):
             if item.end is None:
-                self.after_item = self._skip_data_set(item, depth + 1)
+                self.after_item = self.skip_item(item, depth + 1)
         return self.after_item
 
-    def _skip_data_set(self, item: Item, depth: int) -> int:
+    def skip_item(self, item: Item, depth: int) -> int:
+        """Where an item of undefined length ends."""
         position = item.start
         while True:
             head = self.head(position, item.implicit)
