@@ -12,6 +12,8 @@ from collections.abc import Callable
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
+from isocenter.apps.dicomweb.empty import empty_answer
+
 #: Beginnings of the addresses that answer pages of other origins.
 OPEN = ("/dicom-web/", "/wado")
 _METHODS = "GET, HEAD, POST, DELETE, OPTIONS"
@@ -62,7 +64,7 @@ def headers_for(origin: str) -> dict[str, str]:
 
 
 def _preflight(headers: dict[str, str]) -> HttpResponse:
-    response = HttpResponse(status=204, headers=headers)
+    response = empty_answer(204, headers)
     if "Access-Control-Allow-Origin" in headers:
         response.headers["Access-Control-Allow-Methods"] = _METHODS
         response.headers["Access-Control-Allow-Headers"] = _HEADERS

@@ -18,6 +18,7 @@ from isocenter.apps.accounts.access import principal_of
 from isocenter.apps.accounts.rights import Right
 from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.audit.services import record
+from isocenter.apps.dicomweb.empty import empty_answer
 from isocenter.apps.dicomweb.errors import BadRequest, NotSignedIn, answer_to, problem
 from isocenter.core.errors import NotAllowed
 
@@ -51,7 +52,7 @@ def by_method(**views: View) -> View:
     def dispatch(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         method = "GET" if request.method == "HEAD" else request.method or ""
         if method == "OPTIONS" and method not in views:
-            return HttpResponse(status=204, headers={"Allow": allowed})
+            return empty_answer(204, {"Allow": allowed})
         if method not in views:
             return problem(405, f"no {request.method} here", f"there is: {allowed}", Allow=allowed)
         return views[method](request, *args, **kwargs)
@@ -115,7 +116,7 @@ def _is_forged(request: HttpRequest) -> bool:
     """Whether a session's request lacks the proof of its origin; tokens need none."""
     check = CsrfViewMiddleware(lambda _: HttpResponse())
     check.process_request(request)
-    return check.process_view(request, lambda *_: None, (), {}) is not None
+    return check.process_view(request, lambda *_: HttpResponse(), (), {}) is not None
 
 
 def _mark(view: View, rights: dict[str, Right | None], *, is_public: bool) -> View:

@@ -16,6 +16,7 @@ from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.audit.services import record
 from isocenter.apps.dicomweb.accept import JSON, PLAIN_JSON, XML, Offer, chosen_of
 from isocenter.apps.dicomweb.addresses import base_url, place_of
+from isocenter.apps.dicomweb.empty import empty_answer
 from isocenter.apps.dicomweb.errors import BadRequest
 from isocenter.apps.dicomweb.guard import is_identified, needs
 from isocenter.apps.dicomweb.multipart_answers import Part, multipart_answer
@@ -68,10 +69,10 @@ def _search(request: HttpRequest, level: Level, places: dict[int, str]) -> HttpR
             f"requested with offset={asked.offset + most}."
         )
     if not matches:
-        return _warned(request, HttpResponse(status=204), warnings)
+        return _warned(request, empty_answer(204), warnings)
     found = _answers(matches, asked, level, base_url(request), identified=identified)
     if chosen.is_multipart:
-        from isocenter.core.dicom.json_model import native_xml
+        from isocenter.core.dicom.json_model.native_xml import native_xml
 
         parts = [Part(XML, (native_xml(each),)) for each in found]
         return _warned(request, multipart_answer(request, parts, XML), warnings)
@@ -106,6 +107,11 @@ def _question(
             raise BadRequest(f"{name_of(tag)} stands in the address already, with another value")
     table = queries.SEARCHABLE[level]
     wanted = {*asked.keys, *asked.fields, *(outer for outer, _ in asked.sequence_keys)}
+    # Whoever did not name the study or series learns of it with each answer (Table 10.6.3-4, -5).
+    if level != Level.STUDY and _STUDY_UID not in places:
+        wanted |= queries.ANSWERED[Level.STUDY]
+    if level == Level.INSTANCE and _SERIES_UID not in places:
+        wanted |= queries.ANSWERED[Level.SERIES]
     return Question(
         level=level,
         keys={**asked.keys, **places},
@@ -123,10 +129,8 @@ def _answers(
 ) -> list[dict[str, Any]]:
     found = []
     for match in matches:
-        answer = attributes(match.values)
         place = place_of(base, match.study_uid, match.series_uid, match.sop_uid)
-        answer[RETRIEVE_URL] = {"vr": "UR", "Value": [place]}
-        found.append(answer)
+        found.append(attributes({**match.values, RETRIEVE_URL: (place,)}))
     tags = belong(asked.fields - queries.SEARCHABLE[level].keys(), level)
     if not tags and not asked.all_fields:
         return found

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydicom.datadict import dictionary_VR
 
-RETRIEVE_URL = "00081190"
+RETRIEVE_URL = 0x00081190
 _INTEGERS = frozenset({"IS", "US", "UL", "SS", "SL", "UV", "SV"})
 _FLOATS = frozenset({"DS", "FL", "FD"})
 _PARTS_OF_NAMES = ("Alphabetic", "Ideographic", "Phonetic")

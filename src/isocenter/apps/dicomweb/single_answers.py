@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
+from isocenter.apps.dicomweb.empty import empty_answer
 from isocenter.apps.dicomweb.errors import problem
 from isocenter.apps.dicomweb.files_sent import Content, cut, length_of, pieces_of, streamed
 
@@ -30,9 +31,7 @@ def not_modified(request: HttpRequest, etag: str) -> HttpResponse | None:
     known = {each.strip().removeprefix("W/") for each in asked[:8192].split(",")}
     if "*" not in known and etag.removeprefix("W/") not in known:
         return None
-    return HttpResponse(
-        status=304, headers={"ETag": etag, "Cache-Control": ASK_AGAIN, "Vary": "Accept"}
-    )
+    return empty_answer(304, {"ETag": etag, "Cache-Control": ASK_AGAIN, "Vary": "Accept"})
 
 
 def single_answer(

@@ -6,8 +6,6 @@ The parameters are turned into those of `retrieve` and of rendered resources, wh
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import cast
-
 from django.http import HttpRequest, HttpResponseBase, QueryDict
 
 from isocenter.apps.accounts.rights import Right
@@ -99,7 +97,7 @@ def _picture(
         answer = rendered.frames_rendered(request, *uids, given["frameNumber"])
     else:
         answer = rendered.instance_rendered(request, *uids)
-    return cast(HttpResponseBase, answer)
+    return answer
 
 
 def _pair(given: dict[str, str], one: str, other: str) -> tuple[str, str] | None:
