@@ -23,6 +23,7 @@ from isocenter.apps.archive.spool.sink import SpoolSinks
 from isocenter.core.errors import ConfigurationError, IsocenterError
 from isocenter.core.network.acceptor import Acceptor, AcceptorConfig
 from isocenter.core.network.callers import STORE, KnownNode
+from isocenter.core.network.commitment import CommitmentService
 from isocenter.core.network.find import FindService
 from isocenter.core.network.get import GetService
 from isocenter.core.network.move import MoveService
@@ -33,6 +34,7 @@ from isocenter.core.network.tls import server_context
 from isocenter.core.network.verification import VerificationService
 from isocenter.runtime.layout import Layout
 from isocenter.runtime.receiver_archive import ArchiveBoot, LazyArchive
+from isocenter.runtime.receiver_commitments import LazyKeeper
 from isocenter.runtime.settings import Receiver, Settings
 from isocenter.runtime.state_files import process_identity, write_state
 
@@ -112,7 +114,8 @@ def build_acceptor(
             require_client_certificate=tls.require_client_certificate,
         )
     policy = PolicySnapshot(policy_file, policy_of_settings(receiver))
-    archive = LazyArchive(ArchiveBoot(settings))
+    boot = ArchiveBoot(settings)
+    archive = LazyArchive(boot)
 
     def tell(event: NetworkEvent) -> None:
         try:
@@ -137,6 +140,7 @@ def build_acceptor(
             FindService(archive),
             MoveService(archive),
             GetService(archive),
+            CommitmentService(LazyKeeper(boot)),
             StorageService(
                 SpoolSinks(spool), max_instance_bytes=settings.limits.max_instance_mb << 20
             ),

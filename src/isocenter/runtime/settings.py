@@ -183,6 +183,12 @@ class Delivery(Section):
     max_wait_s: float = Field(1200, gt=0)
     timeout_s: float = Field(60, gt=0, description="silence of the peer")
     calling_ae_title: str = Field("", max_length=16, description="empty: the receiver's")
+    commitment_wait_s: float = Field(
+        5, ge=0, le=60, description="for a commitment's result, on the association that asks for it"
+    )
+    commitment_timeout_s: float = Field(
+        600, gt=0, description="for the result altogether; then the delivery tries again"
+    )
 
 
 class Nodes(Section):

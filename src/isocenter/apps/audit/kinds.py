@@ -85,6 +85,7 @@ class Kind(StrEnum):
     PIPELINE_CHANGED = auto()
     NODE_CHANGED = auto()
     NODE_ANSWERS = auto()  # again
+    COMMITMENT = auto()  # Storage Commitment: what was asked of us, or by us, and its outcome
     NODE_SILENT = auto()
     SETTING_CHANGED = auto()
 
@@ -162,6 +163,7 @@ GROUPS: dict[str, tuple[Kind, ...]] = {
         Kind.SENDING_RETRY,
         Kind.NODE_SILENT,
         Kind.NODE_ANSWERS,
+        Kind.COMMITMENT,
     ),
     "Quarantine": (
         Kind.QUARANTINED,

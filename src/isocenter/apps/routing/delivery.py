@@ -21,7 +21,7 @@ from django.utils import timezone
 
 from isocenter.apps.audit import services as audit
 from isocenter.apps.audit.kinds import Kind
-from isocenter.apps.routing import leaving, quarantining, run_report, superseding
+from isocenter.apps.routing import committing, leaving, quarantining, run_report, superseding
 from isocenter.apps.routing.leases import Heartbeat, Lease, LeaseLost, expiry
 from isocenter.apps.routing.models import Delivery, DeliveryItem
 from isocenter.apps.routing.schedule import schedule_delivery
@@ -211,6 +211,20 @@ class _Sending:
                 self._lease,
                 f"{self._row.node_name}: {refused} of {len(states)} refused for good: {why}",
             )
+        else:
+            self._commit()
+
+    def _commit(self) -> None:
+        """Everything is sent; done is what the node keeps, where it is asked for that."""
+        step = committing.next_step(self._row, self._node)
+        if self._heartbeat.is_lost:
+            raise LeaseLost(str(self._lease.key))
+        if step.problem:
+            left = self._row.items.filter(state=DeliveryItem.State.PENDING).count()
+            self._try_again(step.problem, left)
+        elif step.wait_until is not None:
+            with self._lease.guard() as row:
+                committing.wait(row, step.wait_until)
         else:
             left_out = superseding.reason(self._row)
             state = superseding.outcome(self._row) if left_out else Delivery.State.DONE

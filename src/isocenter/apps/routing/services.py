@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from isocenter.apps.routing.committing import wake as wake_delivery
 from isocenter.apps.routing.definitions import (
     Change,
     apply_yaml,
@@ -83,4 +84,5 @@ __all__ = [
     "set_enabled",
     "start",
     "start_run",
+    "wake_delivery",
 ]

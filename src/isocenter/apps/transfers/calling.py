@@ -38,14 +38,15 @@ def known(row: Node, addresses: frozenset[str]) -> KnownNode:
 
 def rights_of(
     nodes: Iterable[KnownNode], calling: Calling, *, unknown_may_store: bool
-) -> tuple[str | None, frozenset[DimseRight]]:
-    """Name and rights of a caller; no name for one that is no node."""
+) -> tuple[tuple[str, ...], frozenset[DimseRight]]:
+    """Names and rights of a caller; no name for one that is no node."""
     found = who_calls(nodes, calling)
     if not found:
-        return None, frozenset({DimseRight.STORE} if unknown_may_store else ())
+        return (), frozenset({DimseRight.STORE} if unknown_may_store else ())
     known_rights = {str(right): right for right in DimseRight}
     names = frozenset().union(*(node.allows for node in found))
-    return found[0].name, frozenset(known_rights[name] for name in names if name in known_rights)
+    rights = frozenset(known_rights[name] for name in names if name in known_rights)
+    return tuple(node.name for node in found), rights
 
 
 def snapshot(before: object, *, within_s: float) -> list[dict[str, Any]]:

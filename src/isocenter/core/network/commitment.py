@@ -91,6 +91,14 @@ class CommitmentProvider(Protocol):
         """
         ...
 
+    def prepare(self) -> None:
+        """A peer may ask soon; returns at once."""
+        ...
+
+    def close(self) -> None:
+        """The association of this thread has ended."""
+        ...
+
 
 class CommitmentService:
     """Answers N-ACTION and N-EVENT-REPORT of the push model.
@@ -107,6 +115,7 @@ class CommitmentService:
         return abstract_syntax == STORAGE_COMMITMENT
 
     def open(self, info: AssociationInfo) -> Session:
+        self._provider.prepare()
         return _CommitmentSession(info, self._provider, self._wait_s)
 
 
@@ -131,6 +140,7 @@ class _CommitmentSession:
 
     def close(self) -> None:
         """What is not reported yet goes over another association."""
+        self._provider.close()
 
     def _action(self, message: Message, channel: Channel) -> None:
         _check(message, {ACTION_REQUEST}, message.command.action_type, NO_SUCH_ACTION)
