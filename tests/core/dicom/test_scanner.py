@@ -20,7 +20,15 @@ from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 
 from isocenter.core.dicom.bounds import Bounds
-from isocenter.core.dicom.header import ASCII, INDEXED, NAME, TEXT, Header
+from isocenter.core.dicom.header import (
+    ASCII,
+    INDEXED,
+    NAME,
+    REQUEST_ITEMS,
+    REQUESTS,
+    TEXT,
+    Header,
+)
 from isocenter.core.dicom.part10 import (
     DEFLATED_LITTLE,
     EXPLICIT_BIG,
@@ -34,7 +42,10 @@ from isocenter.core.errors import BoundsError, DataSetError, DicomError
 
 SYNTAXES = [IMPLICIT_LITTLE, EXPLICIT_LITTLE, EXPLICIT_BIG, DEFLATED_LITTLE]
 # pydicom gives the text of a number that is none; the scanner gives nothing.
-NO_NUMBERS = {("badVR.dcm", "number_of_frames")}
+NO_NUMBERS = {
+    ("badVR.dcm", "number_of_frames"),
+    ("013_k1_MR_small_jp2klossless.dcm", "bits_allocated"),  # runs on into what follows
+}
 
 
 def encode(dataset: Dataset, syntax: str) -> bytes:
@@ -59,12 +70,23 @@ def differences(header: Header, dataset: Dataset) -> list[tuple[str, Any, Any]]:
             if isinstance(theirs, MultiValue):
                 theirs = "\\".join(map(str, theirs))
             theirs = "" if theirs is None else str(theirs).replace("\0", "").strip(" ")
+        elif kind == REQUESTS:
+            theirs = requests_of(theirs or [])
         else:
             theirs = theirs[0] if isinstance(theirs, MultiValue) else theirs
             theirs = None if theirs in ("", None) else theirs
         if ours != theirs:
             found.append((field, ours, theirs))
     return found
+
+
+def requests_of(sequence: Any) -> tuple[tuple[tuple[str, str], ...], ...]:
+    items = [
+        tuple((word, str(item.get(word, "")).strip(" ")) for word in REQUEST_ITEMS.values())
+        for item in sequence
+    ]
+    found = (tuple(pair for pair in item if pair[1]) for item in items)
+    return tuple(item for item in found if item)
 
 
 def test_every_file_of_the_reference_data(dicom_files: list[Path]) -> None:
@@ -108,6 +130,8 @@ def items(draw: st.DrawFn, depth: int) -> Dataset:
     item.add_new(0x00091001, "UN", draw(st.binary(max_size=6).filter(lambda b: len(b) % 2 == 0)))
     if depth and draw(st.booleans()):
         item.ReferencedSeriesSequence = draw(sequences(depth - 1))
+    for word in draw(st.sets(st.sampled_from(sorted(REQUEST_ITEMS.values())))):
+        setattr(item, word, draw(text))
     item.is_undefined_length_sequence_item = draw(st.booleans())
     return item
 
@@ -133,6 +157,7 @@ def data_sets(draw: st.DrawFn) -> Dataset:
         dataset["ReferencedStudySequence"].is_undefined_length = draw(st.booleans())
     if draw(st.booleans()):
         dataset.RequestAttributesSequence = draw(sequences(1))
+        dataset.PerformedProcedureStepStartDate = draw(st.sampled_from(["20260101", ""]))
     dataset.StudyInstanceUID = draw(uid)
     dataset.SeriesInstanceUID = draw(uid)
     dataset.SeriesNumber = draw(number)

@@ -323,7 +323,7 @@ class Walker:
 
     def _value(self, tag: int, start: int, length: int) -> bytes:
         index = start - self._base
-        if index + length > len(self._window):
+        if index < 0 or index + length > len(self._window):
             index = self._at(start, length)
             if index < 0:
                 raise DataSetError(f"the data set ends inside {tag_text(tag)}")
