@@ -29,6 +29,7 @@ from isocenter.core.network.query_model import (
     QueryRefused,
 )
 from isocenter.core.network.services import AssociationInfo
+from isocenter.core.network.sop_classes import PATIENT_ROOT
 
 # What the protocol itself answers, or nobody can be asked for.
 _OF_THE_PROTOCOL = frozenset((QUERY_RETRIEVE_LEVEL, CHARACTER_SET, 0x00080053, 0x00080054))
@@ -79,7 +80,8 @@ def _question(query: Query) -> Question:
 def _wanted(query: Query, question: Question) -> tuple[Attribute, ...]:
     """What an answer holds: what was asked for, and the unique keys down to the level."""
     levels = list(QueryLevel)
-    unique = {UNIQUE_KEYS[level] for level in levels[: levels.index(query.level) + 1]}
+    first = 0 if query.sop_class in PATIENT_ROOT else 1
+    unique = {UNIQUE_KEYS[level] for level in levels[first : levels.index(query.level) + 1]}
     known = SEARCHABLE[question.level]
     tags = (question.returns | unique) - _OF_THE_PROTOCOL
     return tuple(known[tag] for tag in sorted(tags) if tag in known)
