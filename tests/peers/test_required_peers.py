@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from required_peers import are_required, is_missing_peer
 
 pytest_plugins = ["pytester"]
