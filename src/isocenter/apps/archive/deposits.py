@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from enum import IntEnum
 
 from isocenter.apps.archive.import_sources import MEDIA_DIRECTORY
+from isocenter.apps.archive.indexing import entry_of
 from isocenter.apps.archive.models import Source
 from isocenter.apps.archive.spool import BatchRecord, Spool
 from isocenter.core.dicom.bounds import DEFAULT_BOUNDS
@@ -24,7 +25,7 @@ from isocenter.core.dicom.part10 import (
     encode_file_meta,
     read_file_meta,
 )
-from isocenter.core.dicom.scanner import Walker, encoding_of, open_source
+from isocenter.core.dicom.scanner import Walker, encoding_of, open_source, scan_header
 from isocenter.core.errors import DicomError, SpoolError
 from isocenter.core.network.sop_classes import is_storage
 
@@ -34,6 +35,10 @@ _SOP_CLASS, _SOP_INSTANCE, _STUDY, _SERIES = 0x00080016, 0x00080018, 0x0020000D,
 _WANTED = dict.fromkeys((_SOP_CLASS, _SOP_INSTANCE, _STUDY, _SERIES))
 # What senders write as UIDs, leading zeros included; never a path.
 _UID = re.compile(r"[0-9]+(?:\.[0-9]+)*")
+
+
+#: Warning Reason (0008,1196): the data set does not match the SOP class (PS3.18 table I.2-1).
+NOT_AS_IT_SHOULD = 0xB007
 
 
 class Failure(IntEnum):
@@ -65,6 +70,7 @@ class Deposited:
 
     Attributes:
         failure: None: accepted, once the deposit is committed.
+        warning: it is accepted, but `note` says what is wrong with it; a Warning Reason.
         note: a sentence where it failed; names no patient.
     """
 
@@ -73,6 +79,7 @@ class Deposited:
     study_uid: str = ""
     series_uid: str = ""
     failure: Failure | None = None
+    warning: int | None = None
     note: str = ""
 
 
@@ -273,7 +280,8 @@ def _identify(start: bytes, *, is_final: bool) -> _Identity:
         meta.transfer_syntax_uid,
     )
     has_format = start[128:132] == b"DICM" and bool(meta.sop_class_uid and meta.sop_instance_uid)
-    return _Identity(_checked(values, uids, meta), uids, offset, has_format)
+    found = _placed(_checked(values, uids, meta), start, offset, uids)
+    return _Identity(found, uids, offset, has_format)
 
 
 def _checked(values: dict[int, str], uids: FileMeta, meta: FileMeta) -> Deposited:
@@ -288,19 +296,41 @@ def _checked(values: dict[int, str], uids: FileMeta, meta: FileMeta) -> Deposite
     shown = [uid if is_uid[name] else "" for name, uid in named.items()]
     found = Deposited(shown[0], shown[1], shown[2], shown[3])
     for name, uid in named.items():
-        if not uid:
+        if not uid and name.startswith("SOP"):
             return _failed(found, Failure.CANNOT_UNDERSTAND, f"it has no {name}")
-        if not is_uid[name]:
+        if uid and not is_uid[name]:
             return _failed(found, Failure.CANNOT_UNDERSTAND, f"its {name} is no UID")
     if meta.sop_class_uid and meta.sop_class_uid != uids.sop_class_uid:
         return _failed(
             found, Failure.DOES_NOT_MATCH, "SOP Class UIDs of file header and data set differ"
         )
     if meta.sop_instance_uid and meta.sop_instance_uid != uids.sop_instance_uid:
-        return _failed(
-            found, Failure.DOES_NOT_MATCH, "SOP Instance UIDs of file header and data set differ"
+        found = replace(
+            found,
+            warning=NOT_AS_IT_SHOULD,
+            note="SOP Instance UIDs of file header and data set differ",
         )
     return found
+
+
+def _placed(found: Deposited, start: bytes, offset: int, meta: FileMeta) -> Deposited:
+    """Under which study and series the index will have an instance that does not say so itself."""
+    if found.failure is not None or (found.study_uid and found.series_uid):
+        return found
+    try:
+        header = scan_header(start, offset=offset, transfer_syntax_uid=meta.transfer_syntax_uid)
+    except DicomError as error:
+        return _failed(found, Failure.CANNOT_UNDERSTAND, str(error))
+    entry = entry_of(header, command_sop_uid=meta.sop_instance_uid)
+    if entry is None:
+        return _failed(found, Failure.CANNOT_UNDERSTAND, "it has no SOP Instance UID")
+    return replace(
+        found,
+        study_uid=entry.study_uid,
+        series_uid=entry.series_uid,
+        warning=NOT_AS_IT_SHOULD,
+        note="it has no Study or Series Instance UID; it was given one",
+    )
 
 
 def _values(start: bytes, offset: int, syntax: str) -> dict[int, str]:

@@ -39,7 +39,8 @@ _MAX_INSTANCES = 256  # per request
 _MAX_REQUEST_BYTES = 256 << 20
 _ANSWER_FACTOR = 10  # an answer may drip for so many time-outs
 _INSTANCE = "00081155"
-_FAILED, _STORED, _REASON, _WARNING = "00081198", "00081199", "00081197", "00081196"
+_FAILED, _STORED, _OTHERS = "00081198", "00081199", "0008119A"
+_REASON, _WARNING = "00081197", "00081196"
 _CANNOT_UNDERSTAND, _PROCESSING_FAILURE = 0xC000, 0x0110
 _NAMES_INSTANCES = (200, 202, 409, 503, 507)  # answers that may say what became of each
 _WHOLE = (400, 413)  # a request is refused whole: because of its length, or of one instance
@@ -223,10 +224,11 @@ def _store(
         status = answer.status_code
         if status in _WHOLE:
             raise _RefusedWhole(f"{peer} does not take it ({status})")
-        told = _told(_document(peer, answer)) if status in _NAMES_INSTANCES else {}
+        document = _document(peer, answer) if status in _NAMES_INSTANCES else {}
+        told, other = _told(document), _other(document)
         if status not in (200, 202, 409) and not told:
             raise _refusal(peer, answer)
-    return [_outcome(item, told.get(item.sop_instance_uid), status) for item in batch], total
+    return [_outcome(item, told.get(item.sop_instance_uid, other), status) for item in batch], total
 
 
 @dataclass(frozen=True)
@@ -279,6 +281,12 @@ def _told(document: Mapping[str, Any]) -> dict[str, _Told]:
             number = _number(_first(item, reason))
             found[str(_first(item, _INSTANCE))] = _Told(is_stored, number)
     return found
+
+
+def _other(document: Mapping[str, Any]) -> _Told | None:
+    """What is said of instances that the service could not even name."""
+    reasons = [_number(_first(item, _REASON)) for item in _items(document, _OTHERS)]
+    return _Told(False, reasons[0]) if reasons else None
 
 
 def _outcome(item: SendItem, told: _Told | None, status: int) -> ItemResult:

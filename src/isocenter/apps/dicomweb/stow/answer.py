@@ -21,6 +21,7 @@ _KEYWORDS = {
     "00081150": "ReferencedSOPClassUID",
     "00081155": "ReferencedSOPInstanceUID",
     "00081190": "RetrieveURL",
+    "00081196": "WarningReason",
     "00081197": "FailureReason",
     "00081198": "FailedSOPSequence",
     "00081199": "ReferencedSOPSequence",
@@ -64,7 +65,7 @@ def document(results: Sequence[Deposited], *, base_url: str, study_uid: str) -> 
         found["00081198"] = _value("SQ", *(_reference(each) | _reason(each) for each in named))
     if stored:
         found["00081199"] = _value(
-            "SQ", *(_reference(each) | _place(each, base_url) for each in stored)
+            "SQ", *(_reference(each) | _place(each, base_url) | _warning(each) for each in stored)
         )
     if nameless:
         found["0008119A"] = _value("SQ", *map(_reason, nameless))
@@ -74,7 +75,7 @@ def document(results: Sequence[Deposited], *, base_url: str, study_uid: str) -> 
 def _status(results: Sequence[Deposited], *, is_paused: bool) -> int:
     failures = [each.failure for each in results if each.failure is not None]
     if not failures:
-        return 200
+        return 202 if any(each.warning for each in results) else 200
     if len(failures) < len(results):
         return 202
     if all(failure is Failure.OUT_OF_RESOURCES for failure in failures):
@@ -94,6 +95,10 @@ def _place(each: Deposited, base_url: str) -> Attributes:
     return {"00081190": _value("UR", place)}
 
 
+def _warning(each: Deposited) -> Attributes:
+    return {"00081196": _value("US", each.warning)} if each.warning else {}
+
+
 def _reason(each: Deposited) -> Attributes:
     return {"00081197": _value("US", int(each.failure or 0))}
 
@@ -103,8 +108,9 @@ def _value(vr: str, *values: Any) -> dict[str, Any]:
 
 
 def _notes(results: Sequence[Deposited]) -> str:
-    """Why instances failed, for people; in a header (RFC 9111 5.5, PS3.18 10.5.3.2)."""
-    counts = Counter(each.note for each in results if each.failure is not None)
+    """Why instances failed, and what is odd about others: for people, in the header Warning
+    (PS3.18 10.5.3.2)."""
+    counts = Counter(each.note for each in results if each.note)
     texts = [f"{count} x {note}" for note, count in counts.most_common(_MOST_NOTES)]
     return re.sub(r"[^ !#-\[\]-~]", "?", "; ".join(texts))[:1000]
 

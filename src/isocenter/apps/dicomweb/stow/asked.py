@@ -70,8 +70,11 @@ def _content_of(request: HttpRequest) -> tuple[str | None, str]:
     coding = request.headers.get("Content-Encoding", "").strip().lower()
     if coding not in ("", "identity"):
         raise refuse(415, "a body with a Content-Encoding is not taken", "send it as it is")
+    named = request.headers.get("Content-Type", "")
+    if not named:
+        raise refuse(415, "the body has no Content-Type", _ACCEPTED)
     try:
-        kind = parse_media_type(request.headers.get("Content-Type", ""))
+        kind = parse_media_type(named)
         if kind.type == DICOM:
             return None, DICOM
         if kind.type != "multipart/related":
