@@ -8,7 +8,7 @@ import json
 import socket
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +47,15 @@ class Site:
     def __init__(self, platform: Any, token: str) -> None:
         self.platform = platform
         self.token = token
+        self._open: list[http.client.HTTPConnection] = []
+
+    def close(self) -> None:
+        for connection in self._open:
+            connection.close()
 
     def ask(self, path: str, body: dict[str, Any] | None = None) -> http.client.HTTPResponse:
         connection = http.client.HTTPConnection("127.0.0.1", self.platform.http_port, timeout=60)
+        self._open.append(connection)
         connection.connect()
         connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
@@ -70,14 +76,16 @@ class Site:
 
 
 @pytest.fixture
-def site(platform: Callable[..., Any], tmp_path: Path) -> Site:
+def site(platform: Callable[..., Any], tmp_path: Path) -> Iterator[Site]:
     running = platform()
     write_study(tmp_path / "files")
     running.cli("import", tmp_path / "files")
     running.wait_for(lambda: len(running.json("studies", "list")) == 1)
     running.cli("user", "create", "zipper", "--role", "administrator")
     made = running.cli("token", "create", "--user", "zipper", "--scope", "all", "--json")
-    return Site(running, json.loads(made.stdout)["token"])
+    one = Site(running, json.loads(made.stdout)["token"])
+    yield one
+    one.close()
 
 
 def test_zips_on_the_wire(site: Site) -> None:
