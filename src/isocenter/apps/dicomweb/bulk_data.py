@@ -36,13 +36,15 @@ def bulk_data(
 ) -> HttpResponseBase:
     """One value: as one part, or of encapsulated pixel data one part per frame.
 
-    All but pixel data may say who the patient is and is for VIEW_IDENTIFIED.
+    All but pixel data may say who the patient is and is for VIEW_IDENTIFIED; so are the pixels of
+    kinds of images that often have the name burned in.
     """
     try:
         found = queries.bulk_data(study_uid, series_uid, sop_uid, place)
     except OSError as error:
         raise NotFound(f"the file of instance {sop_uid} cannot be read: {error.strerror}") from None
-    if not found.is_pixel_data:
+    row = queries.stored_instance(study_uid, series_uid, sop_uid)
+    if not found.is_pixel_data or queries.may_name_patient(row.modality, row.sop_class_uid):
         require(request, Right.VIEW_IDENTIFIED)
     chosen = _chosen(request, found)
     note_view(request, study_uid, "images" if found.is_pixel_data else "bulk data")

@@ -57,9 +57,7 @@ def instance(
 ) -> HttpResponseBase:
     """One instance: as the only part, or by itself."""
     taken = _taken(request, _ONE)
-    found = list(queries.stored(study_uid=study_uid, series_uid=series_uid, sop_uid=sop_uid))
-    if not found:
-        raise NotFound(f"no instance {sop_uid} is here in that study and series")
+    found = [queries.stored_instance(study_uid, series_uid, sop_uid)]
     if taken[0].is_multipart:
         return _in_parts(request, found, taken)
     return by_itself(request, outgoing(found, taken)[0])
