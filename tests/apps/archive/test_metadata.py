@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,19 @@ from isocenter.apps.archive.metadata import building, store
 from isocenter.apps.archive.metadata.stamps import series_now
 from isocenter.apps.archive.models import Instance
 from isocenter.apps.archive.queries import bulk_data, further_attributes, metadata
-from isocenter.core.errors import NotFound
+from isocenter.core.errors import ChildError, NotFound
 
 from .conftest import MARK, SERIES, STUDY, Intake, after, image, the_study
+
+
+@pytest.fixture(autouse=True)
+def pool_of_its_own() -> Iterator[None]:
+    """No warm process outlives its test."""
+    building._pool.cache_clear()
+    yield
+    building._pool().close()
+    building._pool.cache_clear()
+
 
 BASE = "http://host:8080/dicom-web"
 
@@ -30,6 +41,11 @@ def answer(*uids: str, identified: bool = True) -> list[dict[str, Any]]:
 
 def sop(dataset: dict[str, Any]) -> str:
     return str(dataset["00080018"]["Value"][0])
+
+
+def use_crashing_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(building, "_JOB", "crashing_metadata")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
 
 
 def document() -> Path:
@@ -152,12 +168,34 @@ def test_a_broken_document_is_made_anew(intake: Intake, damage: str) -> None:
     assert answer(STUDY) == before
 
 
+@pytest.mark.parametrize("ending", ["crash", "memory"])
+def test_a_file_that_ends_the_reader_is_left_out(
+    intake: Intake, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    intake.take(image(1), image(2, PatientComments=ending), image(3))
+    use_crashing_reader(monkeypatch)
+    found = answer(STUDY, SERIES)
+    assert [len(each) > 9 for each in found] == [True, False, True]
+    document().unlink()
+    assert building.build_study(STUDY) == 1
+    assert answer(STUDY, SERIES) == found
+
+
+def test_a_reader_that_always_ends_is_given_up(
+    intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intake.take(*(image(n, PatientComments="crash") for n in range(1, 7)))
+    use_crashing_reader(monkeypatch)
+    with pytest.raises(ChildError):
+        answer(STUDY, SERIES)
+    assert list(intake.layout.metadata.iterdir()) == []
+
+
 def test_deletion_takes_the_documents_with_it(intake: Intake) -> None:
     intake.take(image(1), image(1, series=f"{STUDY}.2"))
     answer(STUDY)
     deletion.delete_series(STUDY, f"{STUDY}.2", actor="somebody")
-    assert not store.folder_of(STUDY).exists()
-    answer(STUDY)
+    assert list(store.folder_of(STUDY).iterdir()) == [document()]
     (series,) = series_now(STUDY)
     deletion.delete_study(STUDY, actor="somebody")
     assert not store.folder_of(STUDY).exists()

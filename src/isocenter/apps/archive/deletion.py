@@ -22,7 +22,7 @@ from django.utils import timezone
 
 from isocenter.apps.archive import rows, thumbnails
 from isocenter.apps.archive.filing import sync_folder
-from isocenter.apps.archive.metadata.store import relative_folder
+from isocenter.apps.archive.metadata.store import relative_file, relative_folder
 from isocenter.apps.archive.models import Instance, Series, Study, Tombstone
 from isocenter.apps.archive.search import search_rows
 from isocenter.apps.audit.kinds import Kind
@@ -187,7 +187,7 @@ def bury_instances(study: Study, instances: Any) -> tuple[Tombstone, dict[str, i
     tombstone = Tombstone.objects.create(
         study_uid=study.study_uid,
         instances=list(instances.values_list("path", flat=True)),
-        paths=[relative_folder(study.study_uid)],
+        paths=[relative_file(study.study_uid, row.series_uid) for row in touched],
         at=timezone.now(),
     )
     instances.delete()

@@ -1,4 +1,7 @@
-"""Making the documents of series: in child processes, because files come from outside."""
+"""Making the documents of series: in child processes, because files come from outside.
+
+In the background in a process of its own, with low priority; for somebody who waits in a warm one.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import quote
@@ -26,21 +30,24 @@ from isocenter.apps.archive.metadata.stamps import SeriesNow, series_now
 from isocenter.apps.archive.models import Instance
 from isocenter.core.dicom.bounds import Bounds
 from isocenter.core.dicom.json_model import MARK
-from isocenter.core.dicom.json_model.job import CURRENT
 from isocenter.core.dicom.uids import safe_path_component
-from isocenter.core.errors import ChildError, ChildMemoryExceeded, ChildTimeout
+from isocenter.core.errors import ChildBusy, ChildError, ChildMemoryExceeded, ChildTimeout
 from isocenter.core.isolation import Limits, run_isolated
+from isocenter.core.isolation.pool import ChildPool
 
 log = structlog.get_logger(__name__)
 
-_TARGET = "isocenter.core.dicom.json_model.job:run"
+_JOB = "isocenter.core.dicom.json_model.job"
 _INSTANCES_AT_ONCE = 4000  # per child; about a millisecond each
 _MEMORY_BYTES = 2 << 30
 _TIMEOUT_S = 120.0
 _INSTANCE_S = 0.25  # more time for each
 _CRASHES = 4  # files of one child that may end it, before we give up
 _NICE = 10
-_AT_ONCE = threading.BoundedSemaphore(2)  # children of this process
+_PROCESSES = 2  # at once, of this process
+_WAIT_S = 60.0
+_CURRENT = "current"
+_AT_ONCE = threading.BoundedSemaphore(_PROCESSES)
 _LOCKS = [threading.Lock() for _ in range(64)]
 
 
@@ -72,7 +79,7 @@ def build_study(study_uid: str) -> int:
     made = 0
     for group in _groups(lacking):
         with _lock(study_uid), _child_folder() as folder:
-            made += _build(group, folder, nice=_NICE)
+            made += _build(group, folder)
     return made
 
 
@@ -93,7 +100,7 @@ def made(series: SeriesNow) -> BinaryIO:
                 return store.file_of(series.study_uid, series.series_uid).open("rb", buffering=0)
         with _child_folder() as folder:
             out = folder / "0.meta"
-            _in_child([_order(series, _items(series), out)], folder, nice=0)
+            _in_child([_order(series, _items(series), out)], folder, is_urgent=True)
             file = out.open("rb", buffering=0)
             store.put(out, series)
             return file
@@ -109,7 +116,7 @@ def single(series: SeriesNow, sop_uid: str) -> Iterator[Path]:
     with _child_folder() as folder:
         items = _items(series, sop_uid)
         out = folder / "0.meta"
-        _in_child([_order(series, items, out)], folder, nice=0)
+        _in_child([_order(series, items, out)], folder, is_urgent=True)
         yield out
 
 
@@ -124,8 +131,13 @@ def _child_folder() -> Iterator[Path]:
     root: Path = settings.LAYOUT.metadata
     root.mkdir(mode=0o700, exist_ok=True)
     _clear_leftovers(root)
-    with _AT_ONCE, tempfile.TemporaryDirectory(prefix=".work-", dir=root) as folder:
-        yield Path(folder)
+    if not _AT_ONCE.acquire(timeout=_WAIT_S):
+        raise ChildBusy("other metadata is being read", hint="ask again in a few seconds")
+    try:
+        with tempfile.TemporaryDirectory(prefix=".work-", dir=root) as folder:
+            yield Path(folder)
+    finally:
+        _AT_ONCE.release()
 
 
 def _clear_leftovers(root: Path) -> None:
@@ -148,10 +160,10 @@ def _groups(lacking: Sequence[SeriesNow]) -> Iterator[list[SeriesNow]]:
         yield group
 
 
-def _build(group: Sequence[SeriesNow], folder: Path, *, nice: int) -> int:
+def _build(group: Sequence[SeriesNow], folder: Path) -> int:
     outs = [folder / f"{number}.meta" for number in range(len(group))]
     orders = [_order(series, _items(series), out) for series, out in zip(group, outs, strict=True)]
-    _in_child(orders, folder, nice=nice)
+    _in_child(orders, folder, is_urgent=False)
     return sum(store.put(out, series) for series, out in zip(group, outs, strict=True))
 
 
@@ -188,7 +200,7 @@ def _written(uid: str) -> str:
     return quote(uid, safe="")
 
 
-def _in_child(orders: Sequence[dict[str, Any]], folder: Path, *, nice: int) -> None:
+def _in_child(orders: Sequence[dict[str, Any]], folder: Path, *, is_urgent: bool) -> None:
     """Make the files, without the instances that end the process."""
     limits = settings.ISOCENTER.limits
     bounds = Bounds(
@@ -196,12 +208,16 @@ def _in_child(orders: Sequence[dict[str, Any]], folder: Path, *, nice: int) -> N
         max_elements=limits.max_elements,
         max_instance_bytes=limits.max_instance_mb << 20,
     )
-    count = sum(len(order["instances"]) for order in orders)
-    allowed = Limits(memory_bytes=_MEMORY_BYTES, timeout_s=_TIMEOUT_S + _INSTANCE_S * count)
-    request = {"series": list(orders), "bounds": asdict(bounds), "nice": nice}
+    request = {
+        "series": list(orders),
+        "bounds": asdict(bounds),
+        "nice": 0 if is_urgent else _NICE,
+        "current": str(folder / _CURRENT),
+    }
+    timeout_s = _TIMEOUT_S + _INSTANCE_S * sum(len(order["instances"]) for order in orders)
     for attempt in range(_CRASHES):
         try:
-            result = run_isolated(_TARGET, request, work_dir=folder, limits=allowed)
+            result = _called(request, folder, timeout_s, is_urgent)
         except ChildError as error:
             culprit = _culprit(orders, folder)
             if culprit is None or culprit["refuse"] or attempt == _CRASHES - 1:
@@ -213,6 +229,21 @@ def _in_child(orders: Sequence[dict[str, Any]], folder: Path, *, nice: int) -> N
         return
 
 
+def _called(
+    request: Mapping[str, Any], folder: Path, timeout_s: float, is_urgent: bool
+) -> Mapping[str, Any]:
+    if is_urgent:
+        return _pool().call(f"{_JOB}:called", request, timeout_s=timeout_s).result
+    limits = Limits(memory_bytes=_MEMORY_BYTES, timeout_s=timeout_s)
+    return run_isolated(f"{_JOB}:run", request, work_dir=folder, limits=limits)
+
+
+@cache
+def _pool() -> ChildPool:
+    limits = Limits(memory_bytes=_MEMORY_BYTES, timeout_s=_TIMEOUT_S)
+    return ChildPool(_PROCESSES, limits, preload=(_JOB, "pydicom.datadict"), wait_s=_WAIT_S)
+
+
 def _tell(result: Mapping[str, Any]) -> None:
     for damage in result["damaged"][:20]:
         log.warning("metadata_incomplete", sop_uid=damage["sop_uid"], reason=damage["reason"])
@@ -221,7 +252,7 @@ def _tell(result: Mapping[str, Any]) -> None:
 def _culprit(orders: Sequence[dict[str, Any]], folder: Path) -> dict[str, Any] | None:
     """The instance that was at work."""
     try:
-        series, instance = map(int, (folder / CURRENT).read_bytes().split())
+        series, instance = map(int, (folder / _CURRENT).read_bytes().split())
         culprit: dict[str, Any] = orders[series]["instances"][instance]
     except (OSError, ValueError, IndexError):
         return None

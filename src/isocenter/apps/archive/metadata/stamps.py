@@ -11,14 +11,16 @@ from django.db import connection
 
 from isocenter.core.dicom.json_model import FORMAT
 
-# A row that is replaced keeps its key; its digest is that of the data set.
+# The digest is that of the data set. By UID, so that an index made anew gives the same.
 _SQL = """
 SELECT study.study_uid, series.series_uid, series.id, counted.instances, counted.mark
 FROM archive_series AS series
 JOIN archive_study AS study ON study.id = series.study_id
 JOIN LATERAL (
     SELECT count(*) AS instances,
-           md5(string_agg(row.sop_uid || ' ' || row.digest, ',' ORDER BY row.id)) AS mark
+           md5(string_agg(
+               row.sop_uid || ' ' || row.digest, ',' ORDER BY row.sop_uid COLLATE "C"
+           )) AS mark
     FROM archive_instance AS row
     WHERE row.series_id = series.id
 ) AS counted ON counted.instances > 0

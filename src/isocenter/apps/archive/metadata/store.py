@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,14 +22,19 @@ def folder_of(study_uid: str) -> Path:
     return folder / safe_path_component(study_uid)
 
 
-def relative_folder(study_uid: str) -> str:
-    """The same, relative to the data directory, for tombstones."""
-    return str(folder_of(study_uid).relative_to(settings.LAYOUT.root))
-
-
 def file_of(study_uid: str, series_uid: str) -> Path:
     """The document of a series."""
     return folder_of(study_uid) / f"{safe_path_component(series_uid)}.meta"
+
+
+def relative_folder(study_uid: str) -> str:
+    """The folder relative to the data directory, for the tombstone of a study."""
+    return str(folder_of(study_uid).relative_to(settings.LAYOUT.root))
+
+
+def relative_file(study_uid: str, series_uid: str) -> str:
+    """The same of a series' document."""
+    return str(file_of(study_uid, series_uid).relative_to(settings.LAYOUT.root))
 
 
 @contextmanager
@@ -81,8 +85,3 @@ def put(made: Path, series: SeriesNow) -> bool:
 def discard(series: SeriesNow) -> None:
     """Remove a document that turned out to be broken."""
     file_of(series.study_uid, series.series_uid).unlink(missing_ok=True)
-
-
-def forget(study_uid: str) -> None:
-    """Remove a study's documents."""
-    shutil.rmtree(folder_of(study_uid), ignore_errors=True)

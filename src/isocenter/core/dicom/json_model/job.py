@@ -1,7 +1,6 @@
 """Documents of series in a child process: JSON in, JSON out (see ``core.isolation``).
 
-The file ``current`` in the working directory names the instance at work, so that whoever started
-the process knows at what it ended.
+A file names the instance at work, so that whoever started the process knows at what it ended.
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ from isocenter.core.dicom.json_model.series_file import SeriesWriter
 from isocenter.core.errors import BoundsError, DicomError
 from isocenter.core.isolation.limits import Progress
 
-CURRENT = "current"
 _INSTANCE_S = 20  # one of a thousand bytes takes a millisecond, the largest some seconds
 _TOO_LONG = "reading it takes too long"
 
@@ -31,14 +29,15 @@ def run(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
     Request: ``series``: objects with ``out`` (the file), ``stamp``, and ``instances``: objects
     with ``path``, ``sop_uid``, ``bulk_uri``, ``known`` (tag → [VR, text], tags as decimal text)
     and ``refuse`` (why it is not to be opened at all; empty); ``bounds``: fields of
-    :class:`Bounds`; ``nice``: how much lower the priority is.
+    :class:`Bounds`; ``nice``: how much lower the priority is; ``current``: the file that names
+    the instance at work, by the numbers of series and instance.
 
     Result: ``damaged``: objects with ``sop_uid`` and ``reason``.
     """
     os.nice(int(request.get("nice", 0)))
     bounds = Bounds(**request["bounds"]) if request.get("bounds") else DEFAULT_BOUNDS
     damaged = []
-    with _current() as tell:
+    with _current(request["current"]) as tell:
         for number, series in enumerate(request["series"]):
             progress(number / len(request["series"]), "")
             writer = SeriesWriter()
@@ -52,6 +51,15 @@ def run(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
     return {"damaged": damaged}
 
 
+def called(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    """The same in a process that is warm (see ``core.isolation.pool``)."""
+    return run(request, _unheard), b""
+
+
+def _unheard(_fraction: float, _message: str) -> None:
+    """Nobody asks how far it is."""
+
+
 class _Teller:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -61,8 +69,8 @@ class _Teller:
 
 
 @contextmanager
-def _current() -> Iterator[_Teller]:
-    descriptor = os.open(CURRENT, os.O_WRONLY | os.O_CREAT, 0o600)
+def _current(path: str) -> Iterator[_Teller]:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
     try:
         yield _Teller(descriptor)
     finally:

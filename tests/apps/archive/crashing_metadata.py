@@ -1,0 +1,31 @@
+"""The metadata job with a reader that ends the process on some files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from isocenter.core.dicom.json_model import job
+from isocenter.core.dicom.json_model.document import Document
+
+_READ = job.dataset_json
+
+
+def _ending(path: Path, **more: Any) -> Document:
+    data = path.read_bytes()
+    if b"crash" in data:
+        os._exit(139)
+    if b"memory" in data:
+        raise MemoryError
+    return _READ(path, **more)
+
+
+def run(request: dict[str, Any], progress: Any) -> dict[str, Any]:
+    job.dataset_json = _ending  # type: ignore[attr-defined]
+    return job.run(request, progress)
+
+
+def called(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    job.dataset_json = _ending  # type: ignore[attr-defined]
+    return job.called(request)
