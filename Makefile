@@ -52,6 +52,7 @@ format: setup  ## Let ruff put the style right
 
 docs: setup  ## Write the generated pages anew
 	$(BIN)/isocenter config reference > docs/reference/configuration.md
+	$(BIN)/isocenter config conformance > docs/conformance.md
 
 screenshots: setup  ## Take the pictures of the docs anew (needs Chromium)
 	$(BIN)/python scripts/screenshots.py

@@ -60,6 +60,18 @@ def reference() -> None:
     typer.echo(reference_page(), nl=False)
 
 
+@config_app.command(hidden=True)
+def conformance() -> None:
+    """Print docs/conformance.md."""
+    import django
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "isocenter.runtime.django")
+    django.setup()
+    from isocenter.runtime.conformance import conformance_page
+
+    typer.echo(conformance_page(), nl=False)
+
+
 def files_not_there(settings: Settings) -> list[str]:
     """Files and folders that the configuration names and that are not there."""
     tls = settings.receiver.tls
