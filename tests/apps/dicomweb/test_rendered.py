@@ -10,16 +10,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from django.test import Client
 from PIL import Image
 from pydicom import dcmread
 from pydicom.pixels import pixel_array
-from signed_in import browser
 
 from isocenter.apps.archive import queries
 from isocenter.apps.archive.queries import StoredInstance
 from isocenter.apps.dicomweb import pixels
 from isocenter.core.dicom.pixels import decode_frames
+from signed_in import browser
 
 PLACE = "/dicom-web/studies/1.2.1/series/1.2.2/instances/1.2.3"
 CT = "ct_chest_ACRIN/image/001.dcm"
@@ -60,6 +59,7 @@ def holds(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., S
         )
         row = replace(row, **more)
         monkeypatch.setattr(queries, "stored", lambda **asked: iter([row]))
+        monkeypatch.setattr(queries, "stored_instance", lambda *asked: row)
         return row
 
     return hold
@@ -221,20 +221,41 @@ def test_statuses_of_what_cannot_be_given(holds: Any, monkeypatch: pytest.Monkey
     answer = client.get(f"{PLACE}/rendered")
     assert answer.status_code == 422
     assert "bytes" in answer.json()["error"]
-    monkeypatch.setattr(queries, "stored", lambda **asked: iter(()))
-    assert client.get(f"{PLACE}/rendered").status_code == 404
+    monkeypatch.undo()
+    for place in (PLACE, "/dicom-web/studies/1.2.1/series/1.2.2", "/dicom-web/studies/1.2.1"):
+        assert client.get(f"{place}/rendered").status_code == 404
 
 
-def test_who_may_not_know_the_patient_sees_no_picture_that_may_name_them(holds: Any) -> None:
-    holds(COLOUR_CINE)
-    client = browser("viewer")
-    assert not client.get(f"{PLACE}/rendered").status_code == 200 or _sees_identified(client)
+@pytest.mark.parametrize("place", ["rendered", "thumbnail", "frames/1", "frames/1/rendered"])
+def test_who_may_not_know_the_patient_sees_no_pixels_that_may_name_them(
+    holds: Any, place: str
+) -> None:
+    student = browser("student")
+    holds(COLOUR_CINE)  # ultrasound
+    assert student.get(f"{PLACE}/{place}").status_code == 403
+    assert browser("physician").get(f"{PLACE}/{place}").status_code == 200
+    holds(CT)
+    assert student.get(f"{PLACE}/{place}").status_code == 200
 
 
-def _sees_identified(client: Client) -> bool:
-    from isocenter.apps.accounts.rights import ROLE_RIGHTS, Right
+@pytest.mark.parametrize("place", ["rendered", "frames/1"])
+def test_what_an_image_says_of_itself_counts_too(
+    holds: Any, shared_data: Path, tmp_path: Path, place: str
+) -> None:
+    dataset = dcmread(shared_data / CT)
+    dataset.BurnedInAnnotation = "YES"
+    dataset.save_as(tmp_path / "burned.dcm")
+    holds(CT, path=tmp_path / "burned.dcm", size=(tmp_path / "burned.dcm").stat().st_size)
+    assert browser("student").get(f"{PLACE}/{place}").status_code == 403
+    assert browser("physician").get(f"{PLACE}/{place}").status_code == 200
 
-    return Right.VIEW_IDENTIFIED in ROLE_RIGHTS["viewer"]
+
+def test_the_name_is_written_for_those_who_may_know_it(holds: Any) -> None:
+    holds(CT)
+    place = f"{PLACE}/rendered?annotation=patient"
+    assert browser("student").get(place).status_code == 403
+    assert browser("student").get(f"{PLACE}/rendered?annotation=technique").status_code == 200
+    assert browser("physician").get(place).status_code == 200
 
 
 # -- frames ------------------------------------------------------------------------------------

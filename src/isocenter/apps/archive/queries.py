@@ -23,6 +23,7 @@ from isocenter.apps.archive.metadata import (
     metadata,
 )
 from isocenter.apps.archive.models import Instance, Revision, Series, Source, Study
+from isocenter.apps.archive.one_instance import stored_instance
 from isocenter.apps.archive.picture_rules import NO_PICTURE, may_name_patient
 from isocenter.apps.archive.retention import Candidate as RetentionCandidate
 from isocenter.apps.archive.retention import plan as retention_plan
@@ -100,6 +101,7 @@ __all__ = [
     "search",
     "series_rows",
     "stored",
+    "stored_instance",
     "studies",
     "studies_to_fill",
     "study",

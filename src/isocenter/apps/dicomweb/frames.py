@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from django.http import HttpRequest, HttpResponseBase
 
 from isocenter.apps.accounts.rights import Right
+from isocenter.apps.archive import queries
 from isocenter.apps.archive.queries import StoredInstance
 from isocenter.apps.dicomweb import pixels
 from isocenter.apps.dicomweb.accept import ANY_SYNTAX, OCTETS, Chosen, Offer, chosen_of
@@ -22,7 +23,7 @@ from isocenter.apps.dicomweb.files_sent import Content, FileSlice
 from isocenter.apps.dicomweb.guard import is_identified, needs, require
 from isocenter.apps.dicomweb.multipart_answers import Part, multipart_answer
 from isocenter.apps.dicomweb.picture_query import check_frames, frame_indices
-from isocenter.apps.dicomweb.rendered import one_instance, require_for_pixels
+from isocenter.apps.dicomweb.rendered import require_for_pixels
 from isocenter.apps.dicomweb.single_answers import (
     ASK_AGAIN,
     etag_of,
@@ -62,7 +63,7 @@ def frames(
 ) -> HttpResponseBase:
     """Some frames, each a part; one alone by itself where that is asked for."""
     indices = frame_indices(frames)
-    row = one_instance(study_uid, series_uid, sop_uid)
+    row = queries.stored_instance(study_uid, series_uid, sop_uid)
     require_for_pixels(request, row)
     found = _found(row)
     if found.header.text(BURNED_IN).upper() == "YES":

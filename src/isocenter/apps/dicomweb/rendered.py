@@ -63,7 +63,7 @@ def instance_rendered(
     request: HttpRequest, study_uid: str, series_uid: str, sop_uid: str
 ) -> HttpResponseBase:
     """An instance: one picture, or as a GIF all its frames; a document as it is."""
-    row = one_instance(study_uid, series_uid, sop_uid)
+    row = queries.stored_instance(study_uid, series_uid, sop_uid)
     if row.sop_class_uid in ENCAPSULATED:
         return document(request, row)
     return _instance(request, row, rendered_options(request.GET))
@@ -75,7 +75,7 @@ def frames_rendered(
 ) -> HttpResponseBase:
     """Some frames: one picture each, or an animation of them."""
     indices = frame_indices(frames)
-    row = one_instance(study_uid, series_uid, sop_uid)
+    row = queries.stored_instance(study_uid, series_uid, sop_uid)
     return _frames(request, row, indices, rendered_options(request.GET))
 
 
@@ -97,7 +97,7 @@ def instance_thumbnail(
     request: HttpRequest, study_uid: str, series_uid: str, sop_uid: str
 ) -> HttpResponseBase:
     """A small picture of the frame that stands for an instance."""
-    row = one_instance(study_uid, series_uid, sop_uid)
+    row = queries.stored_instance(study_uid, series_uid, sop_uid)
     return _instance(request, row, thumbnail_options(request.GET))
 
 
@@ -107,7 +107,7 @@ def frames_thumbnail(
 ) -> HttpResponseBase:
     """Small pictures of some frames."""
     indices = frame_indices(frames)
-    row = one_instance(study_uid, series_uid, sop_uid)
+    row = queries.stored_instance(study_uid, series_uid, sop_uid)
     return _frames(request, row, indices, thumbnail_options(request.GET))
 
 
@@ -127,18 +127,6 @@ def by_uri(request: HttpRequest, row: StoredInstance) -> HttpResponseBase:
     if frames := options.get("frames", ()):
         check_frames(frames, row.number_of_frames or 1)
     return _one(request, row, _order(request, chosen, options))
-
-
-def one_instance(study_uid: str, series_uid: str, sop_uid: str) -> StoredInstance:
-    """
-    Raises:
-        NotFound: it is not in that series of that study.
-    """
-    found = queries.stored(study_uid=study_uid, series_uid=series_uid, sop_uid=sop_uid)
-    row = next(iter(found), None)
-    if row is None:
-        raise NotFound(f"no instance {sop_uid[:70]} is here in that study and series")
-    return row
 
 
 def require_for_pixels(request: HttpRequest, row: StoredInstance) -> None:
