@@ -165,10 +165,17 @@ def test_too_many_parts() -> None:
         decoded(body, [], MultipartLimits(max_parts=3))
 
 
-@pytest.mark.parametrize("boundary", ["", "x" * 71, "ends ", "a\r\nb", "ümlaut", 'q"'])
+@pytest.mark.parametrize("boundary", ["", "x" * 201, "ends ", "a\r\nb", "ümlaut", 'q"'])
 def test_no_boundary(boundary: str) -> None:
     with pytest.raises(MultipartError):
         MultipartDecoder(boundary)
+
+
+def test_boundaries_as_long_as_orthancs() -> None:
+    boundary = "6860894b-f066-46a9-b4ff-76bebc5f7ba9-6860894b-f066-46a9-b4ff-76bebc5f7ba9"
+    decoder = MultipartDecoder(boundary)
+    decoder.feed(encode([({}, b"x")], boundary))
+    decoder.finish()
 
 
 def test_big_parts_are_not_copied() -> None:

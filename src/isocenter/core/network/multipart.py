@@ -19,7 +19,8 @@ from enum import Enum, auto
 
 from isocenter.core.errors import ProtocolError
 
-_BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]")
+# RFC 2046 ends at 70 characters; Orthanc's boundaries have 73.
+_BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]{0,199}[0-9A-Za-z'()+_,\-./:=?]")
 _WORD = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _MEDIA_TYPE = re.compile(rf"\s*({_WORD}/{_WORD})\s*")
 _PARAMETER = re.compile(rf';\s*({_WORD})\s*=\s*(?:({_WORD})|"((?:[^"\\]|\\.)*)")\s*')
@@ -332,7 +333,7 @@ def _declared(headers: Mapping[str, str], part: int) -> int | None:
 
 def _checked(boundary: str) -> bytes:
     if not _BOUNDARY.fullmatch(boundary):
-        raise MultipartError("the boundary is none: 1 to 70 characters that RFC 2046 allows")
+        raise MultipartError("the boundary is none: 1 to 200 characters, those of RFC 2046")
     return boundary.encode("ascii")
 
 
