@@ -40,6 +40,8 @@ COMMANDS: dict[str, Entry] = {
     "deidentify": Entry("deidentify", "De-identify a folder, and prove it."),
     "deid-rules": Entry("deid_rules", "Rules of de-identification: check, take over, presets."),
     "deid-project": Entry("deid_project", "Projects of de-identification on the platform."),
+    "reindex": Entry("reindex", "Rebuild the index from the files of the archive."),
+    "fsck": Entry("fsck", "Compare the index with the files."),
     "studies": Entry("studies", "Studies that are here."),
     "routes": Entry("routes", "Routes and pipelines."),
     "runs": Entry("runs", "Runs of pipelines."),

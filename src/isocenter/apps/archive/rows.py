@@ -93,12 +93,13 @@ def studies(
             study.save(force_insert=True)
             found[entry.study_uid] = study
         elif not staged.incoming.is_derived:
-            _merge(study, entry)
+            fill_in(study, entry)
         add_flags(study, (*entry.flags, *staged.flags))
     return found
 
 
-def _merge(study: Study, entry: Entry) -> None:
+def fill_in(study: Study, entry: Entry) -> None:
+    """Attributes that are empty so far; a flag where this is another patient."""
     flag = identity_flag({name: getattr(study, name) for name in STUDY_FIELDS}, entry.study)
     if flag:
         add_flags(study, (flag,))

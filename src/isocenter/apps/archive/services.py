@@ -10,6 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from isocenter.apps.archive import facts, rows, thumbnails
+from isocenter.apps.archive.checking import Checked, check
 from isocenter.apps.archive.deletion import (
     delete_instance,
     delete_series,
@@ -23,6 +24,7 @@ from isocenter.apps.archive.ingest import ingest_records
 from isocenter.apps.archive.metadata import building as metadata_building
 from isocenter.apps.archive.models import Revision, Source, Study
 from isocenter.apps.archive.receive_policy import write_receive_policy
+from isocenter.apps.archive.reindexing import Reindexed, reindex
 from isocenter.apps.archive.retention import Rounds as RetentionRounds
 from isocenter.apps.archive.retention import sweep as sweep_retention
 from isocenter.apps.archive.revisions import ensure_revision
@@ -43,15 +45,18 @@ from isocenter.core.errors import NotFound
 
 __all__ = [
     "TARGETS",
+    "Checked",
     "Deposit",
     "Deposited",
     "DerivedFile",
     "Failure",
     "Reception",
+    "Reindexed",
     "RetentionRounds",
     "Upload",
     "Verdict",
     "ZipOptions",
+    "check",
     "delete_instance",
     "delete_series",
     "delete_study",
@@ -62,6 +67,7 @@ __all__ = [
     "open_deposit",
     "protect",
     "reception",
+    "reindex",
     "store_derived",
     "sweep_retention",
     "take_in",

@@ -50,6 +50,8 @@ class Kind(StrEnum):
     RECEPTION_RESUMED = auto()
     DISK_LOW = auto()
 
+    REINDEXED = auto()
+
     RETENTION_DELETED = auto()
     STUDY_DELETED = auto()
     SERIES_DELETED = auto()

@@ -15,7 +15,7 @@ Every statement reads a bounded number of keys, so that nothing is ever held who
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -44,6 +44,7 @@ class _Space:
     table: str
     alias: str
     joins: str
+    walked_joins: str
     key: str
     number: str
     descends: bool
@@ -59,13 +60,19 @@ class _Space:
         return "<" if self.descends else ">"
 
 
+# What is walked looks its rows up one by one: else PostgreSQL reads whole tables to join them.
+_ONE = "CROSS JOIN LATERAL (SELECT * FROM {} WHERE {} = {} OFFSET 0) {}"
 _SEARCH = "JOIN archive_studysearch s ON s.study_id = {}.study_id"
-_STUDIES = _Space("archive_studysearch", "s", "", "s.study_date", "s.study_id", descends=True)
-_PATIENTS = _Space("archive_studysearch", "s", "", "s.patient_key", "s.study_id", descends=False)
+_ONE_SEARCH = _ONE.format("archive_studysearch", "study_id", "{}.study_id", "s")
+_STUDIES = _Space("archive_studysearch", "s", "", "", "s.study_date", "s.study_id", descends=True)
+_PATIENTS = _Space(
+    "archive_studysearch", "s", "", "", "s.patient_key", "s.study_id", descends=False
+)
 _SERIES = _Space(
     "archive_series",
     "e",
     _SEARCH.format("e"),
+    _ONE_SEARCH.format("e"),
     "e.id",
     "e.id",
     descends=True,
@@ -74,7 +81,8 @@ _SERIES = _Space(
 _INSTANCES = _Space(
     "archive_instance",
     "i",
-    f"JOIN archive_series e ON e.id = i.series_id {_SEARCH.format('e')}",
+    f"JOIN archive_series e ON e.id = i.series_id {_SEARCH.format('i')}",
+    f"{_ONE.format('archive_series', 'id', 'i.series_id', 'e')} {_ONE_SEARCH.format('i')}",
     "i.id",
     "i.id",
     descends=True,
@@ -131,12 +139,11 @@ def _keys(level: Level, asked: Conditions, wanted: int) -> Iterator[Key]:
         return
     if space is not _STUDIES:  # dates are no order there
         asked = replace(asked, parts=[*asked.parts, *asked.dates], dates=[])
+    place: Place | None = ()
     if not asked.is_sharp:
         place = yield from _walk_first(space, asked, wanted)
         if place is None:
             return
-    else:
-        place = ()
     gathered = _gather(space, asked, place)
     if gathered is not None:
         yield from gathered
@@ -147,7 +154,9 @@ def _keys(level: Level, asked: Conditions, wanted: int) -> Iterator[Key]:
 Place = tuple[Any, ...]  # a key, or nothing: the beginning
 
 
-def _walk_first(space: _Space, asked: Conditions, wanted: int) -> Iterator[Key]:
+def _walk_first(
+    space: _Space, asked: Conditions, wanted: int
+) -> Generator[Key, None, Place | None]:
     """The first step; returns where it ended when it is no use to go on so, None at the end."""
     place: Place = ()
     if not asked.parts:  # everything in the order matches
@@ -185,7 +194,7 @@ def _step(
         SELECT {space.key}, {space.number} FROM (
             SELECT * FROM {space.table} {space.alias} WHERE {inside}
             ORDER BY {space.order} LIMIT %s
-        ) {space.alias} {space.joins} WHERE {sql} ORDER BY {space.order}
+        ) {space.alias} {space.walked_joins} WHERE {sql} ORDER BY {space.order}
     """  # noqa: S608 - columns and operators are ours, texts are parameters
     boundary = f"""
         SELECT {space.key}, {space.number} FROM {space.table} {space.alias} WHERE {inside}
