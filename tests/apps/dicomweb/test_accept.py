@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -114,7 +116,5 @@ def test_a_header_that_cannot_be_read_is_refused(header: str) -> None:
 
 @given(st.text(alphabet='abc/*+;=",. \\q01\t\x00é', max_size=120))
 def test_no_header_breaks_the_parser(header: str) -> None:
-    try:
+    with contextlib.suppress(BadRequest):
         choose(parse_accept(header, None), DATA)
-    except BadRequest:
-        pass

@@ -8,10 +8,11 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
-from django.test import Client
+from django.test import Client, RequestFactory
 
 from isocenter.apps.accounts.models import User
 from isocenter.apps.accounts.services import create_token
+from isocenter.apps.dicomweb.addresses import base_url
 
 VIEWER = "https://viewer.example"
 
@@ -152,3 +153,24 @@ def test_a_method_that_is_not_there_is_named(client):
     )
     assert json.loads(answer.content)["error"] == "no PUT here"
     assert client.get("/dicom-web/no/such").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("public", "host", "headers", "expected"),
+    [
+        (None, "pacs:8080", {}, "http://pacs:8080"),
+        (None, "127.0.0.1", {"SERVER_PORT": "8080"}, "http://127.0.0.1:8080"),
+        (None, "[::1]", {"SERVER_PORT": "8080"}, "http://[::1]:8080"),
+        (None, "pacs", {"SERVER_PORT": "8080", "HTTP_X_FORWARDED_FOR": "10.0.0.1"}, "http://pacs"),
+        ("https://pacs.example", "pacs.example", {}, "https://pacs.example"),
+        ("https://pacs.example:8443/", "x", {"HTTP_VIA": "1.1 p"}, "https://pacs.example:8443"),
+        ("https://pacs.example", "10.0.0.1:8080", {}, "http://10.0.0.1:8080"),
+    ],
+)
+def test_addresses_are_those_that_a_client_can_reach(
+    db, settings, web_settings, public, host, headers, expected
+):
+    settings.ALLOWED_HOSTS = ["*"]
+    web_settings(public_url=public)
+    request = RequestFactory().get("/", HTTP_HOST=host, **headers)
+    assert base_url(request) == f"{expected}/dicom-web"

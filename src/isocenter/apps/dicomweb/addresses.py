@@ -8,17 +8,28 @@ from django.conf import settings
 from django.http import HttpRequest
 
 ROOT = "/dicom-web"
+_OF_PROXIES = ("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "Forwarded", "Via")
 
 
 def base_url(request: HttpRequest) -> str:
     """``https://host:port/dicom-web``: under the public address for those who come by it."""
+    is_by_proxy = any(name in request.headers for name in _OF_PROXIES)
     public = settings.ISOCENTER.web.public_url
-    if public is not None:
-        is_by_proxy = "X-Forwarded-For" in request.headers
-        if is_by_proxy or request.get_host().rpartition(":")[0] == public.host:
-            port = "" if public.port in (None, 443, 80) else f":{public.port}"
-            return f"{public.scheme}://{public.host}{port}{ROOT}"
-    return f"{request.scheme}://{request.get_host()}{ROOT}"
+    if public is not None and (is_by_proxy or _name_in(request.get_host()) == public.host):
+        port = "" if public.port in (None, 443, 80) else f":{public.port}"
+        return f"{public.scheme}://{public.host}{port}{ROOT}"
+    host = request.get_host()
+    port = request.META.get("SERVER_PORT", "")
+    # dicomweb-client leaves the port out of its Host.
+    if _name_in(host) == host and port not in ("", "80", "443") and not is_by_proxy:
+        host = f"{host}:{port}"
+    return f"{request.scheme}://{host}{ROOT}"
+
+
+def _name_in(host: str) -> str:
+    """A host without its port; in brackets where it is an address of IPv6."""
+    name, colon, port = host.rpartition(":")
+    return name if colon and port.isdigit() else host
 
 
 def place_of(base: str, study_uid: str, series_uid: str = "", sop_uid: str = "") -> str:
