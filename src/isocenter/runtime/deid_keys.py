@@ -15,11 +15,15 @@ from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
-from isocenter.core.errors import ConfigurationError
+from isocenter.core.errors import ConfigurationError, IsocenterError
 from isocenter.runtime.layout import Layout
 from isocenter.runtime.settings import Settings
 
 VARIABLE = "ISOCENTER_DEID_KEYS"
+_ANY_SEALED = (
+    "select sealed_secret from deid_project union all "
+    "select secret from transfers_node where secret <> '' limit 1"
+)
 _HEAD = """\
 # Keys of de-identification projects: the first seals, all open. Without them nobody can say any
 # more whose a pseudonym is, and no project can go on. Keep a copy, apart from the database.
@@ -243,3 +247,18 @@ def _put(path: Path, text: str, *, replace: bool) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def something_sealed(settings: Settings) -> str | None:
+    """A token that the keys have to open, of a project or a node; None where there is none, or
+    nobody to ask."""
+    import psycopg
+
+    from isocenter.runtime.boot import database_url
+
+    try:
+        with psycopg.connect(database_url(settings), connect_timeout=5) as connection:
+            row = connection.execute(_ANY_SEALED).fetchone()
+    except (IsocenterError, psycopg.Error):
+        return None
+    return None if row is None else str(row[0])

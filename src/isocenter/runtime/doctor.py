@@ -25,7 +25,8 @@ import psycopg
 from isocenter.core.errors import IsocenterError
 from isocenter.runtime.account import server_account
 from isocenter.runtime.boot import database_url
-from isocenter.runtime.deid_keys import look_at_keys
+from isocenter.runtime.deid_keys import look_at_keys, something_sealed
+from isocenter.runtime.doctor_nodes import look_at_nodes
 from isocenter.runtime.layout import Layout
 from isocenter.runtime.migrate import OLDEST_SERVER
 from isocenter.runtime.ports import port_holders, process_name
@@ -287,18 +288,14 @@ def database(settings: Settings, layout: Layout) -> Iterator[Finding]:
 
 def deid_keys(settings: Settings, layout: Layout) -> Iterator[Finding]:
     """Keys of de-identification projects: there, ours alone, and not lying with the database."""
-    for level, text, mend in look_at_keys(settings, _sealed(settings)):
+    for level, text, mend in look_at_keys(settings, something_sealed(settings)):
         yield Finding("project keys", level, text, mend)
 
 
-def _sealed(settings: Settings) -> str | None:
-    """Something that the keys have to open; None where there is nothing, or nobody to ask."""
-    try:
-        with psycopg.connect(database_url(settings), connect_timeout=5) as connection:
-            row = connection.execute("select sealed_secret from deid_project limit 1").fetchone()
-    except (IsocenterError, psycopg.Error):
-        return None
-    return None if row is None else str(row[0])
+def nodes(settings: Settings, layout: Layout) -> Iterator[Finding]:
+    """Who may call us, and what keeps them out."""
+    for is_wrong, text, mend in look_at_nodes(settings):
+        yield Finding("nodes", WRONG if is_wrong else NOTE, text, mend)
 
 
 def _quarantine(connection: psycopg.Connection[Any]) -> Iterator[Finding]:
@@ -366,6 +363,7 @@ EXAMINATIONS: tuple[Callable[[Settings, Layout], Iterator[Finding]], ...] = (
     certificates,
     database,
     deid_keys,
+    nodes,
     platform,
 )
 
