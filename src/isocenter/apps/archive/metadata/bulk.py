@@ -19,7 +19,6 @@ from isocenter.core.dicom.structure import PIXEL_TAGS
 from isocenter.core.errors import DicomError, NotFound
 
 _PIECE = 1 << 20
-_MAX_INFLATED = 512 << 20
 _OCTETS = "application/octet-stream"
 _PIXEL_DATA = 0x7FE00010
 

@@ -20,6 +20,7 @@ from isocenter.core.errors import BoundsError, DataSetError
 UNDEFINED = 0xFFFFFFFF
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _WINDOW = 1 << 16
+_MAX_INFLATED = 512 << 20  # of a deflated data set; what is behind is not read
 _SHORT_VRS = {vr: vr.decode() for vr in VRS - LONG_VRS}
 _LONG_VRS = {vr: vr.decode() for vr in LONG_VRS}
 
@@ -281,7 +282,8 @@ def opened(path: Path, bounds: Bounds) -> Iterator[OpenedFile]:
         length = max(0, size - offset)
         source: ByteSource = FileSource(file.fileno(), offset, length)
         if meta.transfer_syntax_uid == DEFLATED_LITTLE:
-            inflating = InflatingSource(source, bounds.max_instance_bytes)
+            limit = min(bounds.max_instance_bytes, _MAX_INFLATED)
+            inflating = InflatingSource(source, limit)
             yield OpenedFile(Elements(inflating, meta, None, bounds), None)
         else:
             yield OpenedFile(Elements(source, meta, length, bounds), offset)
