@@ -156,19 +156,19 @@ class _Reader:
         ]
 
     def instances(self, numbers: Collection[int]) -> list[Match]:
-        found = Instance.objects.select_related("series", "study").in_bulk(list(numbers))
-        made = self._made_of_studies([row.study for row in found.values()])
-        return [
-            Match(
-                self._values(
-                    (made[row.study_id], _made_of_series(row.series), row, row.series, row.study)
-                ),
-                study_uid=row.study.study_uid,
-                series_uid=row.series.series_uid,
-                sop_uid=row.sop_uid,
-            )
-            for row in (found[number] for number in numbers if number in found)
-        ]
+        # Hundreds of instances have one series and one study: these are read once, not with each.
+        found = Instance.objects.defer("references", "received_at").in_bulk(list(numbers))
+        studies = Study.objects.in_bulk({row.study_id for row in found.values()})
+        all_series = Series.objects.in_bulk({row.series_id for row in found.values()})
+        made = self._made_of_studies(list(studies.values()))
+        matches = []
+        for row in (found[number] for number in numbers if number in found):
+            study, series = studies.get(row.study_id), all_series.get(row.series_id)
+            if study is None or series is None:  # deleted meanwhile
+                continue
+            values = self._values((made[study.pk], _made_of_series(series), row, series, study))
+            matches.append(Match(values, study.study_uid, series.series_uid, row.sop_uid))
+        return matches
 
     def _values(self, sources: Sequence[Any]) -> dict[int, Value]:
         """Values of what is wanted: made ones first, else the attribute's column."""

@@ -37,29 +37,37 @@ _MODALITY, _SOP_CLASS = 0x00080060, 0x00080016
 _SHARP = frozenset((PATIENT_ID, _ACCESSION, 0x00200010))
 
 
+#: SQL, and its parameters.
+Part = tuple[str, list[Any]]
+
+
 @dataclass
 class Conditions:
     """What rows have to fulfil.
 
     Attributes:
-        parts: SQL, all of which has to be true, each with its parameters.
+        parts: all of which have to be true of the study.
+        below: all of which have to be true of the series and the instance.
         dates: those of the study's date alone, which its order can be entered with.
         is_within: it asks inside studies, series or instances that are named.
         is_sharp: an index finds the few rows that can match.
         is_void: nothing can match.
     """
 
-    parts: list[tuple[str, list[Any]]] = field(default_factory=list)
-    dates: list[tuple[str, list[Any]]] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)
+    below: list[Part] = field(default_factory=list)
+    dates: list[Part] = field(default_factory=list)
     is_within: bool = False
     is_sharp: bool = False
     is_void: bool = False
 
-    def add(self, sql: str, *parameters: Any) -> None:
-        self.parts.append((sql, list(parameters)))
+    def add(self, level: Level, sql: str, *parameters: Any) -> None:
+        """A condition on rows of this level."""
+        of_study = level in (Level.PATIENT, Level.STUDY)
+        (self.parts if of_study else self.below).append((sql, list(parameters)))
 
 
-def joined(parts: Sequence[tuple[str, list[Any]]], word: str = " AND ") -> tuple[str, list[Any]]:
+def joined(parts: Sequence[Part], word: str = " AND ") -> Part:
     """Several conditions as one."""
     if not parts:
         return "TRUE", []
@@ -112,12 +120,13 @@ def _column(attribute: Attribute) -> str:
     return f"{_ALIAS[attribute.level]}.{attribute.column}"
 
 
-def _any_of(found: Conditions, parts: Sequence[tuple[str, list[Any]]]) -> None:
+def _any_of(found: Conditions, attribute: Attribute, parts: Sequence[Part]) -> None:
     if parts:
-        found.parts.append(joined(parts, " OR "))
+        sql, values = joined(parts, " OR ")
+        found.add(attribute.level, sql, *values)
 
 
-def _with_pieces(pieces: Sequence[int], sql: str, *values: Any) -> tuple[str, list[Any]]:
+def _with_pieces(pieces: Sequence[int], sql: str, *values: Any) -> Part:
     """A condition, and before it what the inverted index can find of it."""
     if not pieces:
         return sql, list(values)
@@ -131,10 +140,10 @@ def _name(found: Conditions, attribute: Attribute, texts: list[str]) -> None:
         if not any(read.groups):
             return  # one of the alternatives matches everything
         parts.append(_one_name(attribute, read))
-    _any_of(found, parts)
+    _any_of(found, attribute, parts)
 
 
-def _one_name(attribute: Attribute, read: keys.NamePattern) -> tuple[str, list[Any]]:
+def _one_name(attribute: Attribute, read: keys.NamePattern) -> Part:
     column, letter = _column(attribute), tokens.FIELDS[attribute.column]
     if read.anywhere:
         (only,) = (group for group in read.groups if group)
@@ -170,14 +179,14 @@ def _fuzzy(found: Conditions, attribute: Attribute, text: str) -> None:
         spaced = f"(' ' || translate({column}, %s, %s))"
         signs = tokens.SEPARATORS, " " * len(tokens.SEPARATORS)
         pieces: dict[int, None] = {}
-        tests: list[tuple[str, list[Any]]] = []
+        tests: list[Part] = []
         for word in words:
             pieces |= dict.fromkeys(tokens.pieces_in(letter, [(word, True)]))
             like = keys.Pattern((f" {word}",)).like + "%"
             tests.append((f"{spaced} LIKE %s", [*signs, f"%{like}"]))
         sql, values = joined(tests)
         parts.append(_with_pieces(list(pieces), sql, *values))
-    _any_of(found, parts)
+    _any_of(found, attribute, parts)
 
 
 def _folded(found: Conditions, attribute: Attribute, texts: list[str]) -> None:
@@ -190,14 +199,14 @@ def _folded(found: Conditions, attribute: Attribute, texts: list[str]) -> None:
         read = keys.pattern(text, fold)
         pieces = tokens.pieces_in(letter, read.literals()) if letter else []
         parts.append(_with_pieces(pieces, f"{column} LIKE %s", read.like))
-    _any_of(found, parts)
+    _any_of(found, attribute, parts)
 
 
 def _exact(found: Conditions, attribute: Attribute, texts: list[str]) -> None:
     column = _column(attribute)
     read = [keys.pattern(text) for text in texts]
     plain = [each.text for each in read if each.is_exact]
-    parts: list[tuple[str, list[Any]]] = []
+    parts: list[Part] = []
     letter = tokens.WHOLE.get(attribute.column, "") if attribute.level is not Level.SERIES else ""
     if plain and letter:
         pieces = [tokens.whole(letter, text) for text in plain]
@@ -212,15 +221,15 @@ def _exact(found: Conditions, attribute: Attribute, texts: list[str]) -> None:
             parts.append(_with_pieces(pieces, f"{column} LIKE %s", each.like))
     if attribute.tag in _SHARP and plain and len(plain) == len(read):
         found.is_sharp = True
-    _any_of(found, parts)
+    _any_of(found, attribute, parts)
     if attribute.tag == _MODALITY and plain and len(plain) == len(read):
         pieces = [tokens.whole(tokens.WHOLE["modalities"], text) for text in plain]
-        found.add("s.pieces && %s::int[]", pieces)
+        found.add(Level.STUDY, "s.pieces && %s::int[]", pieces)
 
 
 def _many(found: Conditions, attribute: Attribute, texts: list[str]) -> None:
     column, letter = _column(attribute), tokens.WHOLE[attribute.column]
-    parts: list[tuple[str, list[Any]]] = []
+    parts: list[Part] = []
     for text in texts:
         read = keys.pattern(keys.uid(attribute, text) if attribute.vr == "UI" else text)
         if read.is_exact:
@@ -228,7 +237,7 @@ def _many(found: Conditions, attribute: Attribute, texts: list[str]) -> None:
             parts.append((f"s.pieces @> %s::int[] AND %s = ANY({column})", [[piece], text]))
         else:
             parts.append((_ONE_OF.format(f"unnest({column})", "item LIKE %s"), [read.like]))
-    _any_of(found, parts)
+    _any_of(found, attribute, parts)
 
 
 def _uid(found: Conditions, attribute: Attribute, texts: list[str]) -> None:
@@ -238,12 +247,12 @@ def _uid(found: Conditions, attribute: Attribute, texts: list[str]) -> None:
     if attribute.tag == STUDY_UID:
         numbers = list(Study.objects.filter(study_uid__in=uids).values_list("pk", flat=True))
         found.is_void = found.is_void or not numbers
-        found.add("s.study_id = ANY(%s)", numbers)
+        found.add(Level.STUDY, "s.study_id = ANY(%s)", numbers)
     else:
-        found.add(f"{_column(attribute)} = ANY(%s)", uids)
+        found.add(attribute.level, f"{_column(attribute)} = ANY(%s)", uids)
         if attribute.tag == _SOP_CLASS:
             pieces = [tokens.whole(tokens.WHOLE["sop_classes"], uid) for uid in uids]
-            found.add("s.pieces && %s::int[]", pieces)
+            found.add(Level.STUDY, "s.pieces && %s::int[]", pieces)
     if attribute.tag in (STUDY_UID, SERIES_UID, SOP_UID):
         found.is_within = found.is_sharp = True
 
@@ -251,7 +260,7 @@ def _uid(found: Conditions, attribute: Attribute, texts: list[str]) -> None:
 def _number(found: Conditions, attribute: Attribute, texts: list[str]) -> None:
     if texts:
         numbers = [keys.number(attribute, text) for text in texts]
-        found.add(f"{_column(attribute)} = ANY(%s::bigint[])", numbers)
+        found.add(attribute.level, f"{_column(attribute)} = ANY(%s::bigint[])", numbers)
 
 
 def _date(found: Conditions, attribute: Attribute, texts: list[str]) -> None:
@@ -262,7 +271,11 @@ def _date(found: Conditions, attribute: Attribute, texts: list[str]) -> None:
     spans = [keys.date_span(attribute, text) for text in texts]
     parts = [_between(column, span) for span in spans]
     if is_text:
-        _any_of(found, [(f"{sql} AND {column} ~ '^[0-9]{{8}}$'", values) for sql, values in parts])
+        _any_of(
+            found,
+            attribute,
+            [(f"{sql} AND {column} ~ '^[0-9]{{8}}$'", values) for sql, values in parts],
+        )
         return
     if attribute.tag == STUDY_DATE and spans:
         firsts = [span.first for span in spans]
@@ -278,7 +291,7 @@ def _date(found: Conditions, attribute: Attribute, texts: list[str]) -> None:
             for span, (sql, v) in zip(spans, parts, strict=True)
         ]
         found.is_sharp = found.is_sharp or (bool(single) and len(single) == len(spans))
-    _any_of(found, parts)
+    _any_of(found, attribute, parts)
 
 
 def _time(found: Conditions, attribute: Attribute, texts: list[str]) -> None:
@@ -288,12 +301,16 @@ def _time(found: Conditions, attribute: Attribute, texts: list[str]) -> None:
         plain = column
         column = f"rpad(translate({plain}, ':.', ''), 12, '0')"
         parts = [_between(column, span) for span in spans]
-        _any_of(found, [(f"{sql} AND {plain} ~ '^[0-9:.]+$'", values) for sql, values in parts])
+        _any_of(
+            found,
+            attribute,
+            [(f"{sql} AND {plain} ~ '^[0-9:.]+$'", values) for sql, values in parts],
+        )
         return
-    _any_of(found, [_between(column, span) for span in spans])
+    _any_of(found, attribute, [_between(column, span) for span in spans])
 
 
-def _between(column: str, span: keys.Span) -> tuple[str, list[Any]]:
+def _between(column: str, span: keys.Span) -> Part:
     """In a span; an empty value is in none."""
     tests, values = [], []
     if span.first:
@@ -317,9 +334,9 @@ def _combined(found: Conditions, asked: dict[int, str]) -> None:
     del asked[STUDY_TIME], asked[STUDY_DATE]
     found.dates.append(_between("s.study_date", day))
     if day.first and time.first:
-        found.add("(s.study_date, s.study_time) >= (%s, %s)", day.first, time.first)
+        found.add(Level.STUDY, "(s.study_date, s.study_time) >= (%s, %s)", day.first, time.first)
     if day.last and time.last:
-        found.add("(s.study_date, s.study_time) <= (%s, %s)", day.last, time.last)
+        found.add(Level.STUDY, "(s.study_date, s.study_time) <= (%s, %s)", day.last, time.last)
 
 
 def _moments(days: str, times: str) -> keys.Span:
@@ -336,7 +353,7 @@ def _moments(days: str, times: str) -> keys.Span:
 def _sequences(found: Conditions, question: Question) -> None:
     """One item has to match all keys of its sequence (PS3.4 C.2.2.2.6)."""
     known = SEARCHABLE[question.level]
-    wanted: dict[int, list[tuple[str, list[Any]]]] = {}
+    wanted: dict[int, list[Part]] = {}
     for (sequence, tag), text in question.sequence_keys.items():
         inside = known[sequence].items.get(tag) if sequence in known else None
         texts = keys.alternatives(inside, text) if inside else []
@@ -347,7 +364,9 @@ def _sequences(found: Conditions, question: Question) -> None:
     for sequence, tests in wanted.items():
         sql, values = joined(tests)
         column = _column(known[sequence])
-        found.add(_ONE_OF.format(f"jsonb_array_elements({column})", sql), *values)
+        found.add(
+            known[sequence].level, _ONE_OF.format(f"jsonb_array_elements({column})", sql), *values
+        )
 
 
 _Reader = Callable[[Conditions, Attribute, list[str]], None]

@@ -1,7 +1,7 @@
 """Finds what matches, in a stable order, a page at a time; fast at a million studies.
 
-Orders: studies by date, the newest first; patients by ID; series and instances of something named
-by their numbers, else the last indexed first. How it stays fast, whatever is asked:
+Orders: studies by date, the newest first; patients by ID; series and instances study by study, by
+their numbers. How it stays fast, whatever is asked:
 
 1. Where keys name something (UIDs, a patient's ID, an accession number), an index has the few rows.
 2. Else the order is walked, some thousand rows of an index at first. What many match fills its
@@ -10,28 +10,31 @@ by their numbers, else the last indexed first. How it stays fast, whatever is as
    index PostgreSQL thinks best (pieces of words, mostly), and sorted.
 4. Where even that is too many, the walk goes on.
 
+Series and instances are looked for inside the studies that match, unless they are named.
+
 Every statement reads a bounded number of keys, so that nothing is ever held whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from django.db import connection
 
 from isocenter.apps.archive.search.answers import answers
-from isocenter.apps.archive.search.attributes import LEVELS, Level
-from isocenter.apps.archive.search.conditions import Conditions, conditions, joined
+from isocenter.apps.archive.search.attributes import Level
+from isocenter.apps.archive.search.conditions import Conditions, Part, conditions, joined
 from isocenter.apps.archive.search.filling import require_filled
 from isocenter.apps.archive.search.question import Match, Question
 
 PAGE = 250  # answers read from the database at once
 MOST = 20_000  # keys that are gathered and sorted
 STEPS = (2_000, 20_000, 60_000)  # rows of an order that are walked in one statement
-NAMED_AT_ONCE = 5_000  # keys
+ORDERED_AT_ONCE = 5_000  # keys of series and instances
+STUDIES_AT_ONCE = (20, 500)  # looked into for series and instances: at first, and then
 _HOPE = 30  # times the first step: so far a walk for a page may go
 
 Key = tuple[Any, int]  # what is sorted by, and the number of the row
@@ -39,16 +42,11 @@ Key = tuple[Any, int]  # what is sorted by, and the number of the row
 
 @dataclass(frozen=True)
 class _Space:
-    """Where rows of a level are, and their order."""
+    """An order of the search table, as an index has it."""
 
-    table: str
-    alias: str
-    joins: str
-    walked_joins: str
     key: str
     number: str
     descends: bool
-    within: tuple[str, ...] = ()  # the order where something is named; the row's number last
 
     @property
     def order(self) -> str:
@@ -60,41 +58,29 @@ class _Space:
         return "<" if self.descends else ">"
 
 
-# What is walked looks its rows up one by one: else PostgreSQL reads whole tables to join them.
-_ONE = "CROSS JOIN LATERAL (SELECT * FROM {} WHERE {} = {} OFFSET 0) {}"
-_SEARCH = "JOIN archive_studysearch s ON s.study_id = {}.study_id"
-_ONE_SEARCH = _ONE.format("archive_studysearch", "study_id", "{}.study_id", "s")
-_STUDIES = _Space("archive_studysearch", "s", "", "", "s.study_date", "s.study_id", descends=True)
-_PATIENTS = _Space(
-    "archive_studysearch", "s", "", "", "s.patient_key", "s.study_id", descends=False
+@dataclass(frozen=True)
+class _Below:
+    """Rows below studies.
+
+    Attributes:
+        joins: to the search table, or whatever has a ``study_id`` under the name ``s``.
+        order: within a study; the row's number last.
+    """
+
+    joins: str
+    order: tuple[str, ...]
+
+
+_STUDIES = _Space("s.study_date", "s.study_id", descends=True)
+_PATIENTS = _Space("s.patient_key", "s.study_id", descends=False)
+_SERIES = _Below(
+    "JOIN archive_series e ON e.study_id = s.study_id",
+    ("coalesce(e.series_number, 2147483647)", "e.id"),
 )
-_SERIES = _Space(
-    "archive_series",
-    "e",
-    _SEARCH.format("e"),
-    _ONE_SEARCH.format("e"),
-    "e.id",
-    "e.id",
-    descends=True,
-    within=("s.study_id", "coalesce(e.series_number, 2147483647)", "e.id"),
+_INSTANCES = _Below(
+    f"{_SERIES.joins} JOIN archive_instance i ON i.series_id = e.id",
+    (*_SERIES.order, "coalesce(i.instance_number, 2147483647)", "i.id"),
 )
-_INSTANCES = _Space(
-    "archive_instance",
-    "i",
-    f"JOIN archive_series e ON e.id = i.series_id {_SEARCH.format('i')}",
-    f"{_ONE.format('archive_series', 'id', 'i.series_id', 'e')} {_ONE_SEARCH.format('i')}",
-    "i.id",
-    "i.id",
-    descends=True,
-    within=(
-        "s.study_id",
-        "coalesce(e.series_number, 2147483647)",
-        "e.id",
-        "coalesce(i.instance_number, 2147483647)",
-        "i.id",
-    ),
-)
-_SPACES = dict(zip(LEVELS, (_PATIENTS, _STUDIES, _SERIES, _INSTANCES), strict=True))
 
 
 def search(question: Question) -> Iterator[Match]:
@@ -116,8 +102,6 @@ def _search(question: Question, asked: Conditions) -> Iterator[Match]:
     stop = None if question.limit is None else question.offset + question.limit
     wanted = PAGE if stop is None else stop
     found: Iterator[Key] = _keys(question.level, asked, wanted)
-    if question.level is Level.PATIENT:
-        found = _first_of_each(found)
     numbers = islice((number for _, number in found), question.offset, stop)
     while page := list(islice(numbers, PAGE)):
         yield from answers(question, page)
@@ -133,12 +117,16 @@ def _first_of_each(found: Iterator[Key]) -> Iterator[Key]:
 
 
 def _keys(level: Level, asked: Conditions, wanted: int) -> Iterator[Key]:
-    space = _SPACES[level]
-    if asked.is_within and space.within:
-        yield from _named(space, asked)
-        return
-    if space is not _STUDIES:  # dates are no order there
-        asked = replace(asked, parts=[*asked.parts, *asked.dates], dates=[])
+    if level is Level.PATIENT:
+        return _first_of_each(_from_table(_PATIENTS, asked, wanted))
+    if level is Level.STUDY:
+        return _from_table(_STUDIES, asked, wanted)
+    below = _SERIES if level is Level.SERIES else _INSTANCES
+    return _named(below, asked) if asked.is_within else _from_studies(below, asked, wanted)
+
+
+def _from_table(space: _Space, asked: Conditions, wanted: int) -> Iterator[Key]:
+    """Rows of the search table in an order."""
     place: Place | None = ()
     if not asked.is_sharp:
         place = yield from _walk_first(space, asked, wanted)
@@ -149,6 +137,23 @@ def _keys(level: Level, asked: Conditions, wanted: int) -> Iterator[Key]:
         yield from gathered
     else:
         yield from _walk_on(space, asked, place)
+
+
+def _from_studies(below: _Below, asked: Conditions, wanted: int) -> Iterator[Key]:
+    """Series or instances, study by study in the order of studies."""
+    studies = _from_table(_STUDIES, asked, wanted)
+    found = seen = 0
+    while some := list(islice(studies, STUDIES_AT_ONCE[bool(seen)])):
+        for key in _inside(below, asked, [number for _, number in some]):
+            found += 1
+            yield key
+        before, seen = seen, seen + len(some)
+        has_few = found * _HOPE < wanted and before < STEPS[0] <= seen
+        if asked.below and has_few:
+            gathered = _gather_below(below, asked, some[-1])
+            if gathered is not None:
+                yield from gathered
+                return
 
 
 Place = tuple[Any, ...]  # a key, or nothing: the beginning
@@ -192,12 +197,12 @@ def _step(
     # The inner LIMIT keeps PostgreSQL from leaving the order for another index.
     statement = f"""
         SELECT {space.key}, {space.number} FROM (
-            SELECT * FROM {space.table} {space.alias} WHERE {inside}
+            SELECT * FROM archive_studysearch s WHERE {inside}
             ORDER BY {space.order} LIMIT %s
-        ) {space.alias} {space.walked_joins} WHERE {sql} ORDER BY {space.order}
+        ) s WHERE {sql} ORDER BY {space.order}
     """  # noqa: S608 - columns and operators are ours, texts are parameters
     boundary = f"""
-        SELECT {space.key}, {space.number} FROM {space.table} {space.alias} WHERE {inside}
+        SELECT {space.key}, {space.number} FROM archive_studysearch s WHERE {inside}
         ORDER BY {space.order} OFFSET %s LIMIT 1
     """  # noqa: S608
     with connection.cursor() as cursor:
@@ -226,8 +231,7 @@ def _gather(space: _Space, asked: Conditions, place: Place) -> list[Key] | None:
     """All that match behind a place, in order; None when they are too many."""
     sql, values = _everything(space, asked, place)
     statement = f"""
-        SELECT {space.key}, {space.number} FROM {space.table} {space.alias} {space.joins}
-        WHERE {sql} LIMIT %s
+        SELECT {space.key}, {space.number} FROM archive_studysearch s WHERE {sql} LIMIT %s
     """  # noqa: S608 - columns and operators are ours, texts are parameters
     with connection.cursor() as cursor:
         cursor.execute(statement, [*values, MOST + 1])
@@ -237,24 +241,54 @@ def _gather(space: _Space, asked: Conditions, place: Place) -> list[Key] | None:
     return sorted(found, reverse=space.descends)
 
 
-def _named(space: _Space, asked: Conditions) -> Iterator[Key]:
+def _named(below: _Below, asked: Conditions) -> Iterator[Key]:
     """Those inside something that is named, by their numbers."""
-    columns = ", ".join(space.within)
-    signs = ", ".join("%s" for _ in space.within)
+    parts = [*asked.parts, *asked.dates, *asked.below]
+    source = f"archive_studysearch s {below.joins}"
+    return _ordered(source, ("s.study_id", *below.order), parts, [])
+
+
+def _inside(below: _Below, asked: Conditions, studies: Sequence[int]) -> Iterator[Key]:
+    """Those of some studies, in the order of these."""
+    source = f"unnest(%s::bigint[]) WITH ORDINALITY AS s(study_id, place) {below.joins}"
+    return _ordered(source, ("s.place", *below.order), asked.below, [list(studies)])
+
+
+def _ordered(
+    source: str, columns: tuple[str, ...], conditions_: Sequence[Part], given: list[Any]
+) -> Iterator[Key]:
+    """Rows of a source by columns, some thousand at a time; numbers are in the last column."""
+    listed = ", ".join(columns)
+    signs = ", ".join("%s" for _ in columns)
     place: Place = ()
     while True:
-        parts = [*asked.parts, *asked.dates]
+        parts = [*conditions_]
         if place:
-            parts.append((f"({columns}) > ({signs})", list(place)))
+            parts.append((f"({listed}) > ({signs})", list(place)))
         sql, values = joined(parts)
-        statement = f"""
-            SELECT {columns} FROM {space.table} {space.alias} {space.joins}
-            WHERE {sql} ORDER BY {columns} LIMIT %s
-        """  # noqa: S608 - columns are ours, texts are parameters
+        statement = f"SELECT {listed} FROM {source} WHERE {sql} ORDER BY {listed} LIMIT %s"  # noqa: S608
         with connection.cursor() as cursor:
-            cursor.execute(statement, [*values, NAMED_AT_ONCE])
+            cursor.execute(statement, [*given, *values, ORDERED_AT_ONCE])
             found = list(cursor.fetchall())
         yield from ((row, row[-1]) for row in found)
-        if len(found) < NAMED_AT_ONCE:
+        if len(found) < ORDERED_AT_ONCE:
             return
         place = found[-1]
+
+
+def _gather_below(below: _Below, asked: Conditions, place: Key) -> list[Key] | None:
+    """All series or instances behind a study, in order; None when they are too many."""
+    beyond = (f"({_STUDIES.key}, {_STUDIES.number}) < (%s, %s)", list(place))
+    sql, values = joined([*asked.parts, *asked.dates, *asked.below, beyond])
+    listed = ", ".join((_STUDIES.key, _STUDIES.number, *below.order))
+    statement = f"""
+        SELECT {listed} FROM archive_studysearch s {below.joins} WHERE {sql} LIMIT %s
+    """  # noqa: S608 - columns are ours, texts are parameters
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [*values, MOST + 1])
+        found = list(cursor.fetchall())
+    if len(found) > MOST:
+        return None
+    found.sort(key=lambda row: row[2:])
+    found.sort(key=lambda row: row[:2], reverse=True)  # those of one study keep their order
+    return [(row, row[-1]) for row in found]

@@ -12,6 +12,21 @@ from django.db.models import F
 from isocenter.apps.archive.models import Instance, Series
 
 _AT_ONCE = 500
+_COLUMNS = (
+    "path",
+    "study__study_uid",
+    "series__series_uid",
+    "sop_uid",
+    "sop_class_uid",
+    "transfer_syntax_uid",
+    "size",
+    "digest",
+    "modality",
+    "number_of_frames",
+    "instance_number",
+    "study__patient_id",
+)
+_FIELDS = tuple(column.rpartition("__")[2] for column in _COLUMNS[1:])
 
 
 @dataclass(frozen=True)
@@ -78,6 +93,12 @@ def stored(
     return _stream(list(in_order.values_list("pk", flat=True)), instances)
 
 
+def recent_syntaxes(most: int) -> list[tuple[str, str]]:
+    """(SOP class, transfer syntax) of the instances that were indexed last."""
+    found = Instance.objects.order_by("-pk").values_list("sop_class_uid", "transfer_syntax_uid")
+    return list(found[:most])
+
+
 def _stream(series: Sequence[int], sop_uids: Sequence[str]) -> Iterator[StoredInstance]:
     archive: Path = settings.LAYOUT.archive
     for number in series:
@@ -91,21 +112,9 @@ def _stream(series: Sequence[int], sop_uids: Sequence[str]) -> Iterator[StoredIn
 
 
 def _read(numbers: Sequence[int], archive: Path) -> Iterator[StoredInstance]:
-    rows = Instance.objects.select_related("series", "study").in_bulk(list(numbers))
+    rows = Instance.objects.filter(pk__in=numbers).values_list("pk", *_COLUMNS)
+    found = {row[0]: row[1:] for row in rows}
     for number in numbers:
-        row = rows.get(number)
-        if row is not None:
-            yield StoredInstance(
-                study_uid=row.study.study_uid,
-                series_uid=row.series.series_uid,
-                sop_uid=row.sop_uid,
-                sop_class_uid=row.sop_class_uid,
-                transfer_syntax_uid=row.transfer_syntax_uid,
-                path=archive / row.path,
-                size=row.size,
-                digest=row.digest,
-                modality=row.modality,
-                number_of_frames=row.number_of_frames,
-                instance_number=row.instance_number,
-                patient_id=row.study.patient_id,
-            )
+        if number in found:
+            path, *others = found[number]
+            yield StoredInstance(path=archive / path, **dict(zip(_FIELDS, others, strict=True)))
