@@ -1,0 +1,188 @@
+"""Searches of an index of 10 000 and of 1 000 000 studies, over the wire: QIDO-RS and C-FIND."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import time
+import urllib.parse
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+from pynetdicom import AE
+from pynetdicom.association import Association
+from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
+
+from . import million
+from .serving import CALLER, TIMEOUT_S, ServingIsocenter, Web
+from .table import middle, print_table
+
+JSON = "application/dicom+json"
+MOST_P95 = 1.5  # large beside small
+_PENDING = (0xFF00, 0xFF01)
+_LIMIT = 100  # of a page of QIDO-RS; C-FIND answers all
+
+
+@dataclass(frozen=True)
+class Search:
+    """A kind of search, by keyword."""
+
+    name: str
+    is_for_find: bool = True  # whether its matches are few at every size: C-FIND has no pages
+
+    def keys(self, chance: random.Random, count: int) -> dict[str, str]:
+        if self.name == "all studies":
+            return {}
+        if self.name == "patient ID":
+            return {"PatientID": f"P{chance.randint(1, count // 2):07d}"}
+        if self.name == "accession number":
+            return {"AccessionNumber": f"A{chance.randint(1, count):08d}"}
+        if self.name == "study UID":
+            return {"StudyInstanceUID": f"{million.ROOT}{chance.randint(1, count)}"}
+        family, given = chance.choice(million.FAMILY), chance.choice(million.GIVEN)
+        name = f"{family[:5]}*^{given}^{chance.randint(0, 976)}"
+        if self.name == "patient name":
+            return {"PatientName": name}
+        year, month = chance.randint(2016, 2025), chance.randint(1, 12)
+        return {"StudyDate": f"{year}{month:02d}01-{year}{month:02d}07"}
+
+
+SEARCHES = (
+    Search("all studies", is_for_find=False),
+    Search("patient ID"),
+    Search("accession number"),
+    Search("study UID"),
+    Search("patient name"),
+    Search("week", is_for_find=False),
+)
+
+
+class Stand(ServingIsocenter):
+    """A platform with many studies, and what asks it."""
+
+    def __init__(self, folder: Path, count: int) -> None:
+        super().__init__(folder, nodelay=False)
+        self.count = count
+        self._association: Association | None = None
+        self._web: Web | None = None
+
+    def fill(self) -> None:
+        done = subprocess.run(
+            [sys.executable, str(Path(million.__file__)), str(self.folder), str(self.count)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise RuntimeError(done.stderr[-2000:])
+        print(f"{self.count} studies: {done.stdout.strip()}", file=sys.stderr)
+
+    def connect(self) -> None:
+        """The association and the connection stay: what is measured is the search."""
+        self._web = self.web()
+        ae = AE(CALLER)
+        ae.dimse_timeout = ae.network_timeout = TIMEOUT_S
+        ae.add_requested_context(StudyRootQueryRetrieveInformationModelFind)
+        self._association = ae.associate("127.0.0.1", self.port, ae_title=self.called_ae_title)
+        if not self._association.is_established:
+            raise RuntimeError("no association")
+
+    def stop(self) -> None:
+        if self._association is not None and self._association.is_established:
+            self._association.release()
+        super().stop()
+
+    def by_qido(self, keys: Mapping[str, str]) -> float:
+        assert self._web is not None
+        asked = urllib.parse.urlencode({**keys, "limit": str(_LIMIT)})
+        answer = self._web.get(f"/dicom-web/studies?{asked}", JSON)
+        if answer.status not in (200, 204):
+            raise RuntimeError(f"QIDO-RS answered {answer.status}: {answer.content[:300]!r}")
+        return answer.seconds
+
+    def by_find(self, keys: Mapping[str, str]) -> float:
+        assert self._association is not None
+        identifier = Dataset()
+        identifier.SpecificCharacterSet = "ISO_IR 192"
+        identifier.QueryRetrieveLevel = "STUDY"
+        for keyword in ("StudyInstanceUID", "PatientName", "StudyDate", *keys):
+            setattr(identifier, keyword, keys.get(keyword, ""))
+        began = time.perf_counter()
+        answers = self._association.send_c_find(
+            identifier, StudyRootQueryRetrieveInformationModelFind
+        )
+        statuses = [status.Status for status, _ in answers if status]
+        took = time.perf_counter() - began
+        if statuses[-1:] != [0] or any(each not in _PENDING for each in statuses[:-1]):
+            raise RuntimeError(f"C-FIND answered {[hex(each) for each in statuses[-3:]]}")
+        return took
+
+
+Times = dict[tuple[str, str, int], list[float]]
+
+
+def measure(workspace: Path, *, small: int, large: int, requests: int, seed: random.Random) -> bool:
+    """Print the table; True when every p95 is where it shall be."""
+    stands = []
+    try:
+        for count in (small, large):
+            stands.append(Stand(workspace / f"with-{count}", count))
+            stands[-1].start()
+            stands[-1].fill()
+            stands[-1].connect()
+        times = ask(stands, requests, seed)
+    finally:
+        for stand in stands:
+            stand.stop()
+    return report(times, small, large)
+
+
+def ask(stands: list[Stand], requests: int, seed: random.Random) -> Times:
+    """Milliseconds by (service, search, studies); small and large in turn."""
+    times: Times = defaultdict(list)
+    for search in SEARCHES:
+        for number in range(-3, requests):  # the first are to get warm
+            for stand in stands if number % 2 else stands[::-1]:
+                keys = search.keys(seed, stand.count)
+                took = {"QIDO-RS": stand.by_qido(keys)}
+                if search.is_for_find:
+                    took["C-FIND"] = stand.by_find(keys)
+                if number >= 0:
+                    for service, seconds in took.items():
+                        times[service, search.name, stand.count].append(1000 * seconds)
+        print(f"{search.name}: {requests} times", file=sys.stderr)
+    return times
+
+
+def p95(values: list[float]) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, round(0.95 * len(ordered)))]
+
+
+def report(times: Times, small: int, large: int) -> bool:
+    rows, held = [], True
+    for service, name in dict.fromkeys((service, name) for service, name, _ in times):
+        few, many = times[service, name, small], times[service, name, large]
+        ratio = p95(many) / p95(few)
+        held = held and ratio <= MOST_P95
+        rows.append(
+            (
+                f"{service}: {name}",
+                middle(few),
+                p95(few),
+                middle(many),
+                p95(many),
+                ratio,
+                "yes" if ratio <= MOST_P95 else "NO",
+            )
+        )
+    print_table(
+        f"Milliseconds per search; p95 shall be at most {MOST_P95} times that of the small index",
+        ("search", f"median at {small}", "p95", f"median at {large}", "p95", "ratio", "holds"),
+        rows,
+    )
+    return held
