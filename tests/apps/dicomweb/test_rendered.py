@@ -350,3 +350,51 @@ def test_statuses_of_frames(holds: Any) -> None:
     assert "image/jp2" in answer.json()["hint"]
     holds(J2K, path=Path("/nowhere/at-all.dcm"))
     assert client.get(f"{PLACE}/frames/1").status_code == 404
+
+
+# -- WADO-URI ----------------------------------------------------------------------------------
+
+
+def wado(query: str = "", **headers: str) -> Any:
+    uids = "studyUID=1.2.1&seriesUID=1.2.2&objectUID=1.2.3"
+    return browser().get(f"/wado?requestType=WADO&{uids}&{query}", headers=headers)
+
+
+def test_a_picture_by_wado_uri(holds: Any) -> None:
+    holds(CT)
+    picture = opened(wado())
+    assert (picture.format, picture.size) == ("JPEG", (512, 512))
+    picture = opened(wado("contentType=image/png&rows=100&columns=50"))
+    assert (picture.format, picture.size) == ("PNG", (50, 50))
+    picture = opened(wado("contentType=image/png&region=0,0,0.5,0.25"))
+    assert picture.size == (256, 128)
+    plain = np.asarray(opened(wado("contentType=image/png")))
+    window = "contentType=image/png&windowCenter=-600&windowWidth=1500"
+    assert not np.array_equal(np.asarray(opened(wado(window))), plain)
+
+
+def test_a_frame_by_wado_uri(holds: Any) -> None:
+    holds(COLOUR_CINE)
+    by_uri = body(wado("contentType=image/jpeg&frameNumber=4"))
+    by_rs = browser().get(f"{PLACE}/frames/4/rendered", headers={"Accept": "image/jpeg"})
+    assert by_uri == body(by_rs)
+    assert wado("contentType=image/jpeg&frameNumber=31").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "windowCenter=5",
+        "rows=0",
+        "columns=x",
+        "region=0,0,2,2",
+        "region=1,1,0,0",
+        "imageQuality=101",
+        "frameNumber=0",
+        "presentationUID=1.2",
+        "annotation=all",
+    ],
+)
+def test_parameters_of_wado_uri_that_make_no_sense(holds: Any, query: str) -> None:
+    holds(CT)
+    assert wado(f"contentType=image/jpeg&{query}").status_code == 400

@@ -39,6 +39,32 @@ def test_pixels_and_names_survive(
     assert (tmp_path / "back.dcm").read_bytes() == source.read_bytes()
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "MR_small_jp2klossless.dcm",
+        "MR_small_jpeg_ls_lossless.dcm",
+        "MR_small_RLE.dcm",
+        "MR_small_bigendian.dcm",
+        "JPEG-LL.dcm",
+        "SC_rgb_rle_16bit.dcm",
+        "SC_rgb_expb_16bit.dcm",
+        "US1_J2KR.dcm",
+        "image_dfl.dcm",
+    ],
+)
+@pytest.mark.parametrize("syntax", sorted(WRITABLE))
+def test_from_every_syntax_to_every_other(
+    shared_data: Path, tmp_path: Path, name: str, syntax: str
+) -> None:
+    source = shared_data / "transfer_syntaxes" / "pydicom" / name
+
+    transcode(source, tmp_path / "made.dcm", syntax)
+
+    assert header_of(tmp_path / "made.dcm")[0].transfer_syntax_uid == syntax
+    assert np.array_equal(decode_frames(tmp_path / "made.dcm"), decode_frames(source))
+
+
 def test_values_that_make_no_sense_stay_as_they_are(shared_data: Path, tmp_path: Path) -> None:
     source = shared_data / "malformed" / "badVR.dcm"
 

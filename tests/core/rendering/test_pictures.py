@@ -90,8 +90,7 @@ def test_one_bit_images_are_black_and_white(shared_data: Path) -> None:
 )
 def test_floats_and_doses_have_their_whole_range(shared_data: Path, name: str) -> None:
     shown = np.asarray(drawn(shared_data / name, media_type=PNG))
-    assert shown.max() > 200
-    assert shown.min() < 50
+    assert len(np.unique(shown)) > 50
 
 
 GRADIENT = np.arange(12, dtype="u1").reshape(3, 4)

@@ -14,7 +14,7 @@ from pydicom.pixels import pack_bits
 from pydicom.uid import UID
 
 from isocenter.core.dicom.bounds import DEFAULT_BOUNDS, Bounds
-from isocenter.core.dicom.part10 import EXPLICIT_BIG, IMPLICIT_LITTLE
+from isocenter.core.dicom.part10 import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from isocenter.core.dicom.pixels import (
     JPEG_2000,
     JPEG_2000_LOSSLESS,
@@ -178,6 +178,7 @@ def _recode_pixels(
         _note_loss(dataset, layout, source_syntax, encoded_bytes)
     _set_pixel_data(dataset, _native_bytes(values, layout), layout, encapsulated=False)
     if target_syntax in _ENCODERS:
+        dataset.file_meta.TransferSyntaxUID = UID(EXPLICIT_LITTLE)  # as the pixels are by now
         _compress(dataset, values, target_syntax, bounds)
 
 

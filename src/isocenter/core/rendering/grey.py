@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from isocenter.core.dicom.image_header import (
+    DOUBLE_PIXELS,
+    FLOAT_PIXELS,
     LUT_SHAPE,
     MODALITY,
     MODALITY_LUTS,
@@ -204,8 +206,13 @@ def _own_voi(image: Image, index: int, *, is_signed: bool) -> Lut | Window | Non
         function = header.text(VOI_FUNCTION)
     if center is None or width is None:
         return CT_WINDOW if header.text(MODALITY) == "CT" else None
+    if function not in FUNCTIONS.values():
+        function = "LINEAR"
+    if function == "LINEAR" and header.pixel_tag in (FLOAT_PIXELS, DOUBLE_PIXELS):
+        # LINEAR counts whole steps; on numbers between 0 and 1 it would leave black and white.
+        function = "LINEAR_EXACT"
     try:
-        return Window(center, width, function if function in FUNCTIONS.values() else "LINEAR")
+        return Window(center, width, function)
     except ConfigurationError:  # stored windows may be nonsense
         return None
 
