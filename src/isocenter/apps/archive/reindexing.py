@@ -131,7 +131,7 @@ def _resumed(state: dict[str, Any]) -> Reindexed:
     return done
 
 
-def _counts(done: Reindexed) -> dict[str, int]:
+def _counts(done: Reindexed) -> dict[str, Any]:
     return {key: value for key, value in asdict(done).items() if isinstance(value, int)}
 
 
@@ -232,8 +232,14 @@ def _missing(
             tombstone, _ = deletion.bury(study, actor=actor)
         else:
             tombstone, _ = deletion.bury_instances(study, lost)
-        detail = {"instances": len(gone), "reason": "their files are gone"}
-        record(Kind.STUDY_DELETED, study_uid=study_uid, actor=actor, **detail)
+        reason = "their files are gone"
+        record(
+            Kind.STUDY_DELETED,
+            study_uid=study_uid,
+            actor=actor,
+            instances=len(gone),
+            reason=reason,
+        )
     deletion.remove_files(tombstone)
 
 

@@ -123,6 +123,7 @@ GROUPS: dict[str, tuple[Kind, ...]] = {
         Kind.RECEPTION_PAUSED,
         Kind.RECEPTION_RESUMED,
         Kind.DISK_LOW,
+        Kind.REINDEXED,
     ),
     "Studies": (
         Kind.STUDY_FLAGGED,

@@ -247,7 +247,7 @@ def _counts(studies: Collection[int]) -> dict[int, _Counts]:
     found = (
         Series.objects.filter(study__in=studies, instance_count__gt=0)
         .values_list("study_id")
-        .annotate(series=Count("id"), instances=Sum("instance_count"))
+        .annotate(of_series=Count("id"), of_instances=Sum("instance_count"))
         .order_by()
     )
     return {number: _Counts(series, instances) for number, series, instances in found}

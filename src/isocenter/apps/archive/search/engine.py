@@ -127,11 +127,12 @@ def _keys(level: Level, asked: Conditions, wanted: int) -> Iterator[Key]:
 
 def _from_table(space: _Space, asked: Conditions, wanted: int) -> Iterator[Key]:
     """Rows of the search table in an order."""
-    place: Place | None = ()
+    place: Place = ()
     if not asked.is_sharp:
-        place = yield from _walk_first(space, asked, wanted)
-        if place is None:
+        end = yield from _walk_first(space, asked, wanted)
+        if end is None:
             return
+        place = end
     gathered = _gather(space, asked, place)
     if gathered is not None:
         yield from gathered
