@@ -112,6 +112,10 @@ class LazyArchive:
         """Find what a C-GET or C-MOVE is for."""
         return self._retriever().select(retrieval, caller)
 
+    def preferred_syntax(self, sop_class: str) -> str:
+        """What most instances of a class are stored in, where the archive is there already."""
+        return self._retriever().preferred_syntax(sop_class) if self._boot.is_ready else ""
+
     def destination(self, ae_title: str, caller: AssociationInfo) -> Destination | None:
         """The node that a C-MOVE names."""
         return self._retriever().destination(ae_title, caller)

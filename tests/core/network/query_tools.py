@@ -40,6 +40,7 @@ class Library:
     nodes: dict[str, Peer] = field(default_factory=dict)
     refusal: QueryRefused | None = None
     is_partial: bool = False
+    preferred: str = ""
     endless: bool = False
     queries: list[Query] = field(default_factory=list)
     retrievals: list[Retrieval] = field(default_factory=list)
@@ -64,6 +65,9 @@ class Library:
         self.retrievals.append(retrieval)
         self.callers.append(caller)
         return Selection(len(self.files), map(stored, self.files))
+
+    def preferred_syntax(self, sop_class: str) -> str:
+        return self.preferred
 
     def destination(self, ae_title: str, caller: AssociationInfo) -> Destination | None:
         peer = self.nodes.get(ae_title)

@@ -262,3 +262,12 @@ def test_patient_study_only_is_refused_in_negotiation(receive: Callable[..., Rec
     association = entity.associate("127.0.0.1", receiving.port)
     assert [context.abstract_syntax for context in association.accepted_contexts] == [STUDY_FIND]
     association.release()
+
+
+def test_a_query_is_not_taken_in_a_syntax_of_pixels(receive: Callable[..., Receiving]) -> None:
+    receiving = receive(services=[FindService(Library())])
+    jpeg = "1.2.840.10008.1.2.4.50"
+    with RawPeer(receiving.port) as peer:
+        accepted = peer.accepted((STUDY_FIND, (jpeg,)), (STUDY_FIND, (jpeg, IMPLICIT)))
+    assert [result for _, result, _ in accepted] == [4, 0]
+    assert accepted[1][2] == IMPLICIT

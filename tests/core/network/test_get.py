@@ -146,6 +146,16 @@ def test_of_several_transfer_syntaxes_in_a_context_the_uncompressed_one_is_taken
     assert syntax == EXPLICIT
 
 
+def test_of_uncompressed_ones_that_is_taken_which_most_instances_have(
+    receive: Callable[..., Receiving], files: list[Path]
+) -> None:
+    taker = Taker()
+    receiving = receive(services=[GetService(Library(files=files[:1], preferred=IMPLICIT))])
+    taker.get(receiving, WHOLE_STUDY, (CT, [EXPLICIT, IMPLICIT]))
+    ((syntax, _),) = taker.taken.values()
+    assert syntax == IMPLICIT
+
+
 def test_what_cannot_go_is_listed_and_the_rest_goes(
     receive: Callable[..., Receiving], files: list[Path], tmp_path: Path
 ) -> None:

@@ -46,7 +46,7 @@ from isocenter.apps.archive.search.question import (
     Value,
     unsupported,
 )
-from isocenter.apps.archive.search.stored import StoredInstance, stored
+from isocenter.apps.archive.search.stored import StoredInstance, recent_syntaxes, stored
 from isocenter.apps.archive.thumbnails import thumbnail, thumbnails
 from isocenter.apps.archive.worklist import (
     IDENTIFYING,
@@ -95,6 +95,7 @@ __all__ = [
     "metadata",
     "new_since",
     "output",
+    "recent_syntaxes",
     "report",
     "retention_plan",
     "rows_now",

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import islice
 
 from isocenter.apps.accounts.rights import DimseRight
-from isocenter.apps.archive.queries import StoredInstance, stored
+from isocenter.apps.archive.queries import StoredInstance, recent_syntaxes, stored
 from isocenter.apps.dimse.answering import answering, end_of_association, require
 from isocenter.apps.transfers.queries import node_by_ae_title, paced_peer_of
 from isocenter.core.network.query_model import (
@@ -21,6 +25,8 @@ from isocenter.core.network.services import AssociationInfo
 
 #: Instances of one request; their number has to be known before the first goes.
 MOST = 200_000
+_LOOKED_AT = 2000
+_FRESH_S = 60.0
 
 
 class ArchiveRetriever:
@@ -36,6 +42,14 @@ class ArchiveRetriever:
                 OUT_OF_RESOURCES_MATCHES, f"more than {MOST} instances; ask for less at once"
             )
         return Selection(len(files), iter(files))
+
+    def preferred_syntax(self, sop_class: str) -> str:
+        """What most of the last instances of a class came in."""
+        with _lock:
+            if time.monotonic() - _recent.at > _FRESH_S:
+                _recent.at = time.monotonic()
+                _recent.syntaxes = _common_syntaxes()
+            return _recent.syntaxes.get(sop_class, "")
 
     def destination(self, ae_title: str, caller: AssociationInfo) -> Destination | None:
         """The node that a node may send to."""
@@ -53,6 +67,26 @@ class ArchiveRetriever:
     def close(self) -> None:
         """The association of this thread has ended."""
         end_of_association()
+
+
+@dataclass
+class _Recent:
+    at: float = float("-inf")
+    syntaxes: Mapping[str, str] = field(default_factory=dict)
+
+
+_lock = threading.Lock()
+_recent = _Recent()
+
+
+def _common_syntaxes() -> dict[str, str]:
+    """By SOP class; empty where the database does not answer."""
+    try:
+        with answering():
+            counts = Counter(recent_syntaxes(_LOOKED_AT))
+    except QueryRefused:
+        return {}
+    return {sop_class: syntax for (sop_class, syntax), _ in reversed(counts.most_common())}
 
 
 def _stored(retrieval: Retrieval) -> Iterator[StoredInstance]:

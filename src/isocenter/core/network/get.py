@@ -29,8 +29,8 @@ from .conversion import Conversion, Converter
 from .messages import Message
 from .query_model import Retrieval
 from .retrieval import (
+    GetProvider,
     Progress,
-    RetrieveProvider,
     StoredFile,
     Tally,
     read_request,
@@ -54,8 +54,12 @@ TARGETS = (EXPLICIT_LITTLE, IMPLICIT_LITTLE, DEFLATED_LITTLE, _JPEG_LS, _JPEG_20
 class GetService:
     """C-GET of the patient root and study root models."""
 
-    def __init__(self, provider: RetrieveProvider) -> None:
+    def __init__(self, provider: GetProvider) -> None:
         self._provider = provider
+
+    def preferred_syntax(self, sop_class: str) -> str:
+        """What most instances of a class are stored in."""
+        return self._provider.preferred_syntax(sop_class)
 
     def supports(self, abstract_syntax: str) -> bool:
         return abstract_syntax in GET_CLASSES
@@ -66,7 +70,7 @@ class GetService:
 
 
 class _GetSession:
-    def __init__(self, provider: RetrieveProvider, info: AssociationInfo) -> None:
+    def __init__(self, provider: GetProvider, info: AssociationInfo) -> None:
         self._provider = provider
         self._info = info
         self._routes = Routes(info)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .pdu import AssociateRequest, ContextResult, ProposedContext
-from .services import AcceptedContext, Service, find_service
+from .services import AcceptedContext, SendingService, Service, find_service
 from .sop_classes import (
     FIND_CLASSES,
     GET_CLASSES,
     MOVE_CLASSES,
     STORAGE_COMMITMENT,
+    choose_query_syntax,
     choose_syntax_to_send,
     choose_transfer_syntax,
     is_storage,
 )
 
+_QUERY_AND_RETRIEVE = FIND_CLASSES | MOVE_CLASSES | GET_CLASSES
 _ACCEPTED, _ABSTRACT_SYNTAX_REFUSED, _TRANSFER_SYNTAXES_REFUSED = 0, 3, 4
 
 
@@ -44,27 +46,43 @@ def negotiate(request: AssociateRequest, services: Sequence[Service]) -> Agreeme
     """
     agreed = Agreement()
     proposed = {context.abstract_syntax for context in request.contexts}
-    may_get = any(find_service(services, uid) is not None for uid in GET_CLASSES & proposed)
+    sending = _sending_service(proposed, services)
     for context in request.contexts:
         uid = context.abstract_syntax
         roles = None
         if uid in request.user.roles:
             is_scu, is_scp = request.user.roles[uid]
-            may_be_scp = uid == STORAGE_COMMITMENT or (may_get and is_storage(uid))
+            may_be_scp = uid == STORAGE_COMMITMENT or (sending is not None and is_storage(uid))
             roles = (is_scu, is_scp and may_be_scp)
-        _answer(context, roles, find_service(services, uid), agreed)
+        if sending is not None and roles is not None and roles[1] and is_storage(uid):
+            preferred = sending.preferred_syntax(uid)
+            syntax = choose_syntax_to_send(context.transfer_syntaxes, preferred)
+        elif uid in _QUERY_AND_RETRIEVE:
+            syntax = choose_query_syntax(context.transfer_syntaxes)
+        else:
+            syntax = choose_transfer_syntax(context.transfer_syntaxes)
+        _answer(context, roles, find_service(services, uid), syntax, agreed)
     return agreed
+
+
+def _sending_service(
+    proposed: Collection[str], services: Sequence[Service]
+) -> SendingService | None:
+    for uid in GET_CLASSES.intersection(proposed):
+        service = find_service(services, uid)
+        if isinstance(service, SendingService):
+            return service
+    return None
 
 
 def _answer(
     context: ProposedContext,
     roles: tuple[bool, bool] | None,
     service: Service | None,
+    syntax: str | None,
     agreed: Agreement,
 ) -> None:
     is_scu, is_scp = roles or (True, False)
-    choose = choose_syntax_to_send if is_scp else choose_transfer_syntax
-    syntax = choose(context.transfer_syntaxes)
     number, uid = context.context_id, context.abstract_syntax
     first = next(iter(context.transfer_syntaxes), "")
     if service is None:

@@ -98,6 +98,15 @@ class RetrieveProvider(Protocol):
         ...
 
 
+class GetProvider(RetrieveProvider, Protocol):
+    """Who also knows what instances are stored in."""
+
+    def preferred_syntax(self, sop_class: str) -> str:
+        """The transfer syntax of most instances of a class; empty where it is not known. At
+        once, and without an error: it is asked for while an association is negotiated."""
+        ...
+
+
 class MoveProvider(RetrieveProvider, Protocol):
     """Who also knows where instances may go."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from .callers import Calling
 from .command import Command, SubOperations
@@ -152,6 +152,15 @@ class Service(Protocol):
 
     def open(self, info: AssociationInfo) -> Session:
         """A session for an association that uses this service."""
+        ...
+
+
+@runtime_checkable
+class SendingService(Protocol):
+    """A service that stores at the peer on the peer's own association."""
+
+    def preferred_syntax(self, sop_class: str) -> str:
+        """What most instances of a class are stored in; empty where it is not known. At once."""
         ...
 
 

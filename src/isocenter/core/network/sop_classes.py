@@ -18,6 +18,14 @@ MOVE_CLASSES = frozenset((PATIENT_ROOT_MOVE, STUDY_ROOT_MOVE))
 GET_CLASSES = frozenset((PATIENT_ROOT_GET, STUDY_ROOT_GET))
 PATIENT_ROOT = frozenset((PATIENT_ROOT_FIND, PATIENT_ROOT_MOVE, PATIENT_ROOT_GET))
 
+_OF_DATA_SETS = frozenset(
+    (
+        "1.2.840.10008.1.2",
+        "1.2.840.10008.1.2.1",
+        "1.2.840.10008.1.2.1.99",
+        "1.2.840.10008.1.2.2",
+    )
+)
 _SENDABLE = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")  # whatever is stored can become these
 
 
@@ -45,14 +53,23 @@ def choose_transfer_syntax(proposed: tuple[str, ...]) -> str | None:
     return next(iter(known or usable), None)
 
 
-def choose_syntax_to_send(proposed: tuple[str, ...]) -> str | None:
+def choose_query_syntax(proposed: tuple[str, ...]) -> str | None:
+    """The one that is accepted of several for a query or retrieval: the peer's first that says
+    how data sets are written and nothing of pixels."""
+    return next((uid for uid in proposed if uid in _OF_DATA_SETS), None)
+
+
+def choose_syntax_to_send(proposed: tuple[str, ...], preferred: str = "") -> str | None:
     """The one that is accepted of several for what we shall send (C-GET).
 
-    What will be sent is not known yet. Every readable instance can be written uncompressed,
-    explicit before implicit; a peer that wants instances as they are stored proposes a context
-    for each transfer syntax.
+    What will be sent is not known yet. Every readable instance can be written uncompressed, so
+    that is taken: as most of this class are stored, else explicit before implicit. A peer that
+    wants all instances as they are stored proposes a context for each transfer syntax.
+
+    Args:
+        preferred: the transfer syntax that most instances of this class are stored in.
     """
-    for uid in _SENDABLE:
-        if uid in proposed:
-            return uid
+    wanted = [uid for uid in _SENDABLE if uid in proposed]
+    if wanted:
+        return preferred if preferred in wanted else wanted[0]
     return choose_transfer_syntax(proposed)
