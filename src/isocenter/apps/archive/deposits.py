@@ -17,7 +17,7 @@ from isocenter.apps.archive.import_sources import MEDIA_DIRECTORY
 from isocenter.apps.archive.indexing import entry_of
 from isocenter.apps.archive.models import Source
 from isocenter.apps.archive.spool import BatchRecord, Spool
-from isocenter.core.dicom.bounds import DEFAULT_BOUNDS
+from isocenter.core.dicom.bounds import Bounds
 from isocenter.core.dicom.bytesource import ByteSource, InflatingSource
 from isocenter.core.dicom.part10 import (
     DEFLATED_LITTLE,
@@ -31,6 +31,8 @@ from isocenter.core.network.sop_classes import is_storage
 
 _LOOK_BYTES = 64 << 10  # the UIDs of nearly every instance stand in the first 64 KiB
 _MOST_BYTES = 2 << 20
+# What these bytes inflate to, where they are deflated, is looked through no further than this.
+_BOUNDS = Bounds(max_instance_bytes=64 << 20)
 _SOP_CLASS, _SOP_INSTANCE, _STUDY, _SERIES = 0x00080016, 0x00080018, 0x0020000D, 0x0020000E
 _WANTED = dict.fromkeys((_SOP_CLASS, _SOP_INSTANCE, _STUDY, _SERIES))
 # What senders write as UIDs, leading zeros included; never a path.
@@ -318,7 +320,9 @@ def _placed(found: Deposited, start: bytes, offset: int, meta: FileMeta) -> Depo
     if found.failure is not None or (found.study_uid and found.series_uid):
         return found
     try:
-        header = scan_header(start, offset=offset, transfer_syntax_uid=meta.transfer_syntax_uid)
+        header = scan_header(
+            start, offset=offset, transfer_syntax_uid=meta.transfer_syntax_uid, bounds=_BOUNDS
+        )
     except DicomError as error:
         return _failed(found, Failure.CANNOT_UNDERSTAND, str(error))
     entry = entry_of(header, command_sop_uid=meta.sop_instance_uid)
@@ -336,8 +340,8 @@ def _placed(found: Deposited, start: bytes, offset: int, meta: FileMeta) -> Depo
 def _values(start: bytes, offset: int, syntax: str) -> dict[int, str]:
     data: ByteSource = open_source(start, offset=offset, length=None)
     if syntax == DEFLATED_LITTLE:
-        data = InflatingSource(data, DEFAULT_BOUNDS.max_instance_bytes)
-    walker = Walker(data, encoding_of(syntax), DEFAULT_BOUNDS)
+        data = InflatingSource(data, _BOUNDS.max_instance_bytes)
+    walker = Walker(data, encoding_of(syntax), _BOUNDS)
     raw = walker.top_level(_WANTED, _SERIES, frozenset(_WANTED))
     return {tag: value.decode("latin-1").strip("\0 ") for tag, value in raw.items()}
 

@@ -165,6 +165,10 @@ def check_node(node: NodeDocument, path: str) -> None:
         if not node.folder.startswith(("/", "~")):
             raise PipelineError("a folder node needs an absolute path", path=join(path, "folder"))
         return
+    if node.kind == "dicomweb":
+        if not node.url:
+            raise PipelineError("a DICOMweb node needs its address", path=join(path, "url"))
+        return
     missing = [
         PipelineError("a DICOM node needs this", path=join(path, key))
         for key in ("ae_title", "host", "port")
