@@ -64,7 +64,10 @@ class NodeForm(forms.Form):
         initial=Node.Kind.DIMSE,
     )
     enabled = forms.BooleanField(
-        required=False, initial=True, label="Switched on", help_text="Off: nothing is sent there."
+        required=False,
+        initial=True,
+        label="Switched on",
+        help_text="Off: nothing is sent there, and it may send to us at most.",
     )
 
     ae_title = forms.CharField(
@@ -133,7 +136,8 @@ class NodeForm(forms.Form):
         max_length=4096,
         strip=False,
         label="Password or token",
-        help_text="Empty: what is kept stays. It is sealed and never shown.",
+        help_text="Empty: what is kept stays. It is sealed and never shown; another host needs "
+        "it anew.",
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
     )
     drop_secret = forms.BooleanField(required=False, label="Forget the password or token")

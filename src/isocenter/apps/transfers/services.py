@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 from django.db import transaction
@@ -72,7 +73,8 @@ def _tell_receiver() -> None:
 def save_node(name: str, values: Mapping[str, Any], *, actor: str = "") -> tuple[Node, bool]:
     """Make a node or change it to exactly these (checked) values; whether it is new.
 
-    A ``secret`` that is None or left out stays as it is; an empty one is taken away.
+    A ``secret`` that is None or left out stays as it is; an empty one is taken away, and so is
+    one whose service has another address now: it was given for that one alone.
     """
     defaults = {**values, "tls": dict(values.get("tls") or {})}
     defaults.pop("name", None)
@@ -81,6 +83,8 @@ def save_node(name: str, values: Mapping[str, Any], *, actor: str = "") -> tuple
     with transaction.atomic():
         before = Node.objects.filter(name=name).first()
         old = queries.node_row(before) if before else {}
+        if secret is None and before is not None and before.secret:
+            secret = None if _origin(before.url) == _origin(str(values.get("url", ""))) else ""
         is_new_secret = secret is not None and not _is_kept(before, secret)
         if is_new_secret:
             defaults["secret"] = seal_text(secret) if secret else ""
@@ -103,6 +107,11 @@ def _allows(values: Mapping[str, Any]) -> list[str]:
     wanted = values.get("allows")
     given = set(only_store() if wanted is None else wanted)
     return [str(right) for right in DimseRight if str(right) in given]
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc.lower()
 
 
 def _is_kept(before: Node | None, secret: str) -> bool:
