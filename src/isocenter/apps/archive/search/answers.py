@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,6 +103,14 @@ class _Counts:
     instances: int = 0
 
 
+@dataclass(frozen=True)
+class _Row:
+    """A row that was read: columns for our own use, and values that are answered."""
+
+    own: tuple[Any, ...]
+    values: dict[int, Value]
+
+
 def answers(question: Question, numbers: Sequence[int]) -> list[Match]:
     """Answers of rows, in their order; rows that are gone meanwhile are left out.
 
@@ -118,7 +126,7 @@ def answers(question: Question, numbers: Sequence[int]) -> list[Match]:
 
 
 class _Reader:
-    """Reads what one question wants, in a few statements per page."""
+    """Reads what one question wants, in a few statements per page; only the columns it wants."""
 
     def __init__(self, question: Question) -> None:
         known = SEARCHABLE[question.level]
@@ -127,125 +135,124 @@ class _Reader:
         if not question.identified:
             wanted -= identifying()
         self._level = question.level
-        self._identified = question.identified
+        self._hidden = frozenset() if question.identified else identifying()
         self._wanted = {tag: known[tag] for tag in sorted(wanted & known.keys())}
 
     def studies(self, numbers: Collection[int]) -> list[Match]:
-        found = Study.objects.in_bulk(list(numbers))
-        made = self._made_of_studies(list(found.values()))
+        found = self._studies(numbers)
         is_patient = self._level is Level.PATIENT
         return [
-            Match(
-                self._values((made[number], found[number])),
-                study_uid="" if is_patient else found[number].study_uid,
-            )
-            for number in numbers
-            if number in found
-        ]
-
-    def series(self, numbers: Collection[int]) -> list[Match]:
-        found = Series.objects.select_related("study").in_bulk(list(numbers))
-        made = self._made_of_studies([row.study for row in found.values()])
-        return [
-            Match(
-                self._values((made[row.study_id], _made_of_series(row), row, row.study)),
-                study_uid=row.study.study_uid,
-                series_uid=row.series_uid,
-            )
+            Match(self._in_order(row.values), study_uid="" if is_patient else row.own[0])
             for row in (found[number] for number in numbers if number in found)
         ]
 
+    def series(self, numbers: Collection[int]) -> list[Match]:
+        found = self._series(numbers)
+        studies = self._studies({row.own[0] for row in found.values()})
+        return [
+            Match(
+                self._in_order({**studies[row.own[0]].values, **row.values}),
+                study_uid=studies[row.own[0]].own[0],
+                series_uid=row.own[1],
+            )
+            for row in (found[number] for number in numbers if number in found)
+            if row.own[0] in studies
+        ]
+
     def instances(self, numbers: Collection[int]) -> list[Match]:
-        # Hundreds of instances have one series and one study: these are read once, not with each.
-        found = Instance.objects.defer("references", "received_at").in_bulk(list(numbers))
-        studies = Study.objects.in_bulk({row.study_id for row in found.values()})
-        all_series = Series.objects.in_bulk({row.series_id for row in found.values()})
-        made = self._made_of_studies(list(studies.values()))
+        found = self._rows(Instance, numbers, (Level.INSTANCE,), ("series_id", "sop_uid"))
+        all_series = self._series({row.own[0] for row in found.values()})
+        studies = self._studies({row.own[0] for row in all_series.values()})
         matches = []
         for row in (found[number] for number in numbers if number in found):
-            study, series = studies.get(row.study_id), all_series.get(row.series_id)
-            if study is None or series is None:  # deleted meanwhile
-                continue
-            values = self._values((made[study.pk], _made_of_series(series), row, series, study))
-            matches.append(Match(values, study.study_uid, series.series_uid, row.sop_uid))
+            series = all_series.get(row.own[0])
+            study = studies.get(series.own[0]) if series else None
+            if series and study:
+                values = self._in_order({**study.values, **series.values, **row.values})
+                matches.append(Match(values, study.own[0], series.own[1], row.own[1]))
         return matches
 
-    def _values(self, sources: Sequence[Any]) -> dict[int, Value]:
-        """Values of what is wanted: made ones first, else the attribute's column."""
-        made = [source for source in sources if isinstance(source, dict)]
-        rows = {
-            level: row
-            for row in sources
-            if not isinstance(row, dict)
-            for level in _LEVELS_OF[type(row)]
-        }
-        values: dict[int, Value] = {}
-        for tag, attribute in self._wanted.items():
-            for one in made:
-                if tag in one:
-                    values[tag] = one[tag]
-                    break
-            else:
-                values[tag] = self._value(attribute, rows)
-        return values
+    def _in_order(self, values: Mapping[int, Value]) -> dict[int, Value]:
+        return {tag: values.get(tag, ()) for tag in self._wanted}
 
-    def _value(self, attribute: Attribute, rows: Mapping[Level, Any]) -> Value:
-        if not attribute.column:
-            return ()
-        value = getattr(rows[attribute.level], attribute.column)
+    def _studies(self, numbers: Collection[int]) -> dict[int, _Row]:
+        found = self._rows(Study, numbers, (Level.PATIENT, Level.STUDY), ("study_uid",))
+        self._make_lists(found)
+        self._make_counts(found)
+        return found
+
+    def _series(self, numbers: Collection[int]) -> dict[int, _Row]:
+        own = ("study_id", "series_uid", "instance_count")
+        found = self._rows(Series, numbers, (Level.SERIES,), own)
+        for row in found.values():
+            row.values[SERIES_INSTANCES] = (row.own[2],)
+        return found
+
+    def _rows(
+        self, model: Any, numbers: Collection[int], levels: Sequence[Level], own: Sequence[str]
+    ) -> dict[int, _Row]:
+        """Rows of a table, with values of what is wanted of it.
+
+        Args:
+            own: columns for our own use.
+        """
+        attributes = [
+            each
+            for each in self._wanted.values()
+            if each.level in levels and each.column and each.how is not How.MANY
+        ]
+        columns = [each.column for each in attributes]
+        found = model.objects.filter(pk__in=list(numbers)).values_list("pk", *own, *columns)
+        first = 1 + len(own)
+        return {
+            row[0]: _Row(
+                row[1:first],
+                {
+                    each.tag: self._value(each, value)
+                    for each, value in zip(attributes, row[first:], strict=True)
+                },
+            )
+            for row in found
+        }
+
+    def _value(self, attribute: Attribute, value: Any) -> Value:
         if attribute.how is How.SEQUENCE:
-            return self._items(attribute, value)
+            return tuple(
+                {
+                    tag: (item[inside.keyword],) if item.get(inside.keyword) else ()
+                    for tag, inside in attribute.items.items()
+                    if tag not in self._hidden
+                }
+                for item in value
+            )
         return () if value is None or value == "" else (value,)
 
-    def _items(self, attribute: Attribute, stored: Sequence[Mapping[str, str]]) -> Value:
-        hidden = frozenset() if self._identified else identifying()
-        return tuple(
-            {
-                tag: (item[inside.keyword],) if item.get(inside.keyword) else ()
-                for tag, inside in attribute.items.items()
-                if tag not in hidden
-            }
-            for item in stored
-        )
+    def _make_lists(self, studies: Mapping[int, _Row]) -> None:
+        """What is no column of the study, and what is the same for all."""
+        for row in studies.values():
+            row.values[CHARACTER_SET] = ("ISO_IR 192",)
+            row.values[AVAILABILITY] = ("ONLINE",)
+        if self._wanted.keys() & {MODALITIES_IN_STUDY, SOP_CLASSES_IN_STUDY}:
+            lists = StudySearch.objects.filter(pk__in=list(studies))
+            for number, modalities, classes in lists.values_list("pk", "modalities", "sop_classes"):
+                studies[number].values[MODALITIES_IN_STUDY] = tuple(modalities)
+                studies[number].values[SOP_CLASSES_IN_STUDY] = tuple(classes)
 
-    def _made_of_studies(self, studies: Sequence[Study]) -> dict[int, dict[int, Value]]:
-        """What is no column of the study: lists and counts."""
-        numbers = {study.pk for study in studies}
-        made: dict[int, dict[int, Value]] = {
-            number: {CHARACTER_SET: ("ISO_IR 192",), AVAILABILITY: ("ONLINE",)}
-            for number in numbers
-        }
-        wanted = self._wanted.keys()
-        if wanted & {MODALITIES_IN_STUDY, SOP_CLASSES_IN_STUDY}:
-            for row in StudySearch.objects.filter(pk__in=numbers).only("modalities", "sop_classes"):
-                made[row.pk][MODALITIES_IN_STUDY] = tuple(row.modalities)
-                made[row.pk][SOP_CLASSES_IN_STUDY] = tuple(row.sop_classes)
-        if wanted & {STUDY_SERIES, STUDY_INSTANCES}:
-            counts = _counts(numbers)
-            for number in numbers:
+    def _make_counts(self, studies: Mapping[int, _Row]) -> None:
+        if self._wanted.keys() & {STUDY_SERIES, STUDY_INSTANCES}:
+            counts = _counts(studies)
+            for number, row in studies.items():
                 count = counts.get(number, _Counts())
-                made[number][STUDY_SERIES] = (count.series,)
-                made[number][STUDY_INSTANCES] = (count.instances,)
-        if wanted & _PATIENT_COUNTS:
-            _count_patients(made)
-        return made
+                row.values[STUDY_SERIES] = (count.series,)
+                row.values[STUDY_INSTANCES] = (count.instances,)
+        if self._wanted.keys() & _PATIENT_COUNTS:
+            _count_patients(studies)
 
 
-_LEVELS_OF: Mapping[type, tuple[Level, ...]] = {
-    Study: (Level.PATIENT, Level.STUDY),
-    Series: (Level.SERIES,),
-    Instance: (Level.INSTANCE,),
-}
-
-
-def _made_of_series(series: Series) -> dict[int, Value]:
-    return {SERIES_INSTANCES: (series.instance_count,)}
-
-
-def _counts(studies: Collection[int]) -> dict[int, _Counts]:
+def _counts(studies: Iterable[int]) -> dict[int, _Counts]:
     """Series and instances of studies, derived ones too."""
     found = (
-        Series.objects.filter(study__in=studies, instance_count__gt=0)
+        Series.objects.filter(study__in=list(studies), instance_count__gt=0)
         .values_list("study_id")
         .annotate(of_series=Count("id"), of_instances=Sum("instance_count"))
         .order_by()
@@ -253,18 +260,20 @@ def _counts(studies: Collection[int]) -> dict[int, _Counts]:
     return {number: _Counts(series, instances) for number, series, instances in found}
 
 
-def _count_patients(made: dict[int, dict[int, Value]]) -> None:
-    keys = dict(StudySearch.objects.filter(pk__in=made).values_list("pk", "patient_key"))
-    studies: dict[str, list[int]] = {}
+def _count_patients(studies: Mapping[int, _Row]) -> None:
+    rows = StudySearch.objects.filter(pk__in=list(studies))
+    keys = dict(rows.values_list("pk", "patient_key"))
+    of_patient: dict[str, list[int]] = {}
     all_of_them = StudySearch.objects.filter(patient_key__in=set(keys.values()))
     for number, key in all_of_them.values_list("pk", "patient_key"):
-        studies.setdefault(key, []).append(number)
-    counts = _counts([number for group in studies.values() for number in group])
+        of_patient.setdefault(key, []).append(number)
+    counts = _counts([number for group in of_patient.values() for number in group])
     for number, key in keys.items():
-        group = [counts.get(each, _Counts()) for each in studies[key]]
-        made[number][PATIENT_STUDIES] = (len(group),)
-        made[number][PATIENT_SERIES] = (sum(count.series for count in group),)
-        made[number][PATIENT_INSTANCES] = (sum(count.instances for count in group),)
+        group = [counts.get(each, _Counts()) for each in of_patient[key]]
+        values = studies[number].values
+        values[PATIENT_STUDIES] = (len(group),)
+        values[PATIENT_SERIES] = (sum(count.series for count in group),)
+        values[PATIENT_INSTANCES] = (sum(count.instances for count in group),)
 
 
 if not all(ANSWERED[level] <= SEARCHABLE[level].keys() for level in Level):
