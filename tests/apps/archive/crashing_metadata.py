@@ -12,10 +12,16 @@ from isocenter.core.dicom.json_model.document import Document
 _READ = job.dataset_json
 
 
+def _full(self: Any, path: Path, stamp: str) -> None:
+    raise OSError(28, "No space left on device")
+
+
 def _ending(path: Path, **more: Any) -> Document:
     data = path.read_bytes()
     if b"crash" in data:
         os._exit(139)
+    if b"disk" in data:
+        job.SeriesWriter.write = _full  # type: ignore[method-assign]
     if b"memory" in data:
         raise MemoryError
     return _READ(path, **more)

@@ -18,7 +18,7 @@ from isocenter.apps.archive.metadata import building, store
 from isocenter.apps.archive.metadata.stamps import series_now
 from isocenter.apps.archive.models import Instance
 from isocenter.apps.archive.queries import bulk_data, further_attributes, metadata
-from isocenter.core.errors import ChildError, NotFound
+from isocenter.core.errors import ChildError, DicomError, NotFound
 
 from .conftest import MARK, SERIES, STUDY, Intake, after, image, the_study
 
@@ -189,6 +189,39 @@ def test_a_reader_that_always_ends_is_given_up(
     with pytest.raises(ChildError):
         answer(STUDY, SERIES)
     assert list(intake.layout.metadata.iterdir()) == []
+
+
+def test_a_full_disk_is_no_file_s_fault(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+    intake.take(image(1, PatientComments="disk"), image(2))
+    use_crashing_reader(monkeypatch)
+    with pytest.raises(OSError, match="cannot be written"):
+        answer(STUDY, SERIES)
+    monkeypatch.undo()
+    building._pool().close()
+    building._pool.cache_clear()
+    assert [len(each) > 9 for each in answer(STUDY, SERIES)] == [True, True]
+
+
+def test_malformed_files_that_were_taken_in_have_metadata(
+    intake: Intake, shared_data: Path
+) -> None:
+    files = [path for path in (shared_data / "malformed").rglob("*") if path.suffix == ".dcm"]
+    intake.take(*(path.read_bytes() for path in sorted(files)))
+    rows = list(Instance.objects.select_related("series", "study"))
+    assert len(rows) > 5
+    for row in rows:
+        uids = (row.study.study_uid, row.series.series_uid, row.sop_uid)
+        (found,) = answer(*uids)
+        assert sop(found) == row.sop_uid
+        assert answer(*uids[:2])
+        assert answer(*uids, identified=False)
+        for tag, attribute in found.items():
+            if "BulkDataURI" in attribute:
+                try:
+                    parts = bulk_data(*uids, tag).parts
+                except DicomError:
+                    continue
+                assert sum(part.length for part in parts) > 0
 
 
 def test_deletion_takes_the_documents_with_it(intake: Intake) -> None:

@@ -6,6 +6,7 @@ In the background in a process of its own, with low priority; for somebody who w
 from __future__ import annotations
 
 import contextlib
+import errno
 import shutil
 import tempfile
 import threading
@@ -31,7 +32,13 @@ from isocenter.apps.archive.models import Instance
 from isocenter.core.dicom.bounds import Bounds
 from isocenter.core.dicom.json_model import MARK
 from isocenter.core.dicom.uids import safe_path_component
-from isocenter.core.errors import ChildBusy, ChildError, ChildMemoryExceeded, ChildTimeout
+from isocenter.core.errors import (
+    ChildBusy,
+    ChildError,
+    ChildFailed,
+    ChildMemoryExceeded,
+    ChildTimeout,
+)
 from isocenter.core.isolation import Limits, run_isolated
 from isocenter.core.isolation.pool import ChildPool
 
@@ -219,6 +226,7 @@ def _in_child(orders: Sequence[dict[str, Any]], folder: Path, *, is_urgent: bool
         try:
             result = _called(request, folder, timeout_s, is_urgent)
         except ChildError as error:
+            _raise_if_disk(error)
             culprit = _culprit(orders, folder)
             if culprit is None or culprit["refuse"] or attempt == _CRASHES - 1:
                 raise
@@ -247,6 +255,12 @@ def _pool() -> ChildPool:
 def _tell(result: Mapping[str, Any]) -> None:
     for damage in result["damaged"][:20]:
         log.warning("metadata_incomplete", sop_uid=damage["sop_uid"], reason=damage["reason"])
+
+
+def _raise_if_disk(error: ChildError) -> None:
+    """No file is to blame where the document cannot be written."""
+    if isinstance(error, ChildFailed) and error.kind == "OSError":
+        raise OSError(errno.ENOSPC, "the metadata cannot be written") from error
 
 
 def _culprit(orders: Sequence[dict[str, Any]], folder: Path) -> dict[str, Any] | None:
