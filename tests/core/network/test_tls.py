@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime as dt
 import ipaddress
 import socket
@@ -18,7 +19,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from dimse_tools import Receiving, ct_file
 
 from isocenter.core.errors import ConfigurationError, NetworkError
+from isocenter.core.network.callers import STORE, KnownNode
 from isocenter.core.network.client import Peer
+from isocenter.core.network.policy import ReceivePolicy
 from isocenter.core.network.requestor import echo, send
 from isocenter.core.network.tls import ClientTls, client_context, server_context
 
@@ -148,3 +151,39 @@ def test_files_that_do_not_belong_together(server: Identity, tmp_path: Path) -> 
         server_context(server.certificate, server.key, require_client_certificate=True)
     with pytest.raises(ConfigurationError, match="authorities"):
         client_context(ClientTls(ca=server.key))
+
+
+@pytest.mark.parametrize("shows", [True, False], ids=["certificate", "none"])
+def test_a_node_may_demand_a_certificate(
+    receive: Callable[..., Receiving], server: Identity, tmp_path: Path, shows: bool
+) -> None:
+    """Who calls by its AE title and address, and cannot show it, is a stranger."""
+    client = make_identity(tmp_path, "client")
+    node = KnownNode(
+        name="scanner",
+        ae_title="SCANNER",
+        addresses=frozenset({"127.0.0.1"}),
+        allows=frozenset({STORE}),
+        needs_tls=True,
+        needs_certificate=True,
+    )
+    receiving = receive(
+        ReceivePolicy(nodes={"SCANNER": (node,)}, unknown_may_store=False),
+        tls=server_context(server.certificate, server.key, ca=client.certificate),
+    )
+    own = (client.certificate, client.key) if shows else (None, None)
+    tls = ClientTls(ca=server.certificate, certificate=own[0], key=own[1])
+    peer = dataclasses.replace(peer_of(receiving, tls), calling_ae_title="SCANNER")
+    report = send([ct_file(tmp_path)], peer)
+    assert [result.status for result in report.results] == [0x0000 if shows else 0x0124]
+
+
+def test_a_node_that_demands_tls_is_a_stranger_without(
+    receive: Callable[..., Receiving], tmp_path: Path
+) -> None:
+    node = KnownNode(
+        "scanner", "SCANNER", frozenset({"127.0.0.1"}), frozenset({STORE}), needs_tls=True
+    )
+    receiving = receive(ReceivePolicy(nodes={"SCANNER": (node,)}, unknown_may_store=False))
+    peer = dataclasses.replace(peer_of(receiving, None), calling_ae_title="SCANNER")
+    assert send([ct_file(tmp_path)], peer).results[0].status == 0x0124
