@@ -18,6 +18,13 @@ from isocenter.apps.archive import queries
 from isocenter.apps.archive.queries import StoredInstance
 from isocenter.apps.dicomweb import pixels
 from isocenter.core.dicom.pixels import decode_frames
+from isocenter.core.errors import (
+    ChildBusy,
+    ChildDied,
+    ChildFailed,
+    ChildMemoryExceeded,
+    ChildTimeout,
+)
 from signed_in import browser
 
 PLACE = "/dicom-web/studies/1.2.1/series/1.2.2/instances/1.2.3"
@@ -256,6 +263,47 @@ def test_the_name_is_written_for_those_who_may_know_it(holds: Any) -> None:
     assert browser("student").get(place).status_code == 403
     assert browser("student").get(f"{PLACE}/rendered?annotation=technique").status_code == 200
     assert browser("physician").get(place).status_code == 200
+
+
+def test_a_document_is_given_as_it_is(holds: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    part = queries.BulkPart(path=Path("/nowhere"), ranges=(), data=b"%PDF-1.4")
+    value = queries.BulkData("OB", "application/octet-stream", "1.2", False, (part,), "tag")
+    monkeypatch.setattr(queries, "bulk_data", lambda *place: value)
+    holds(CT, sop_class_uid="1.2.840.10008.5.1.4.1.1.104.1", modality="DOC")
+    answer = browser().get(f"{PLACE}/rendered")
+    assert (answer.headers["Content-Type"], body(answer)) == ("application/pdf", b"%PDF-1.4")
+    assert browser("student").get(f"{PLACE}/rendered").status_code == 403
+    picture = browser().get(f"{PLACE}/rendered", headers={"Accept": "image/png"})
+    assert picture.status_code == 406
+
+
+# -- what codecs may do ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (ChildDied("SIGSEGV"), 422, "the decoder failed on it"),
+        (ChildFailed("unexpected KeyError; see the trace", kind="KeyError"), 422, "the decoder"),
+        (ChildFailed("4096 x 4096 pixels", kind="BoundsError"), 422, "4096 x 4096"),
+        (ChildFailed("no decoder for it", kind="PixelError"), 422, "no decoder for it"),
+        (ChildTimeout("60 s"), 422, "longer than 60 s"),
+        (ChildMemoryExceeded("2 GiB"), 422, "too much memory"),
+        (ChildBusy("all 4 processes are at work"), 503, "at work"),
+    ],
+)
+def test_what_becomes_of_a_process_is_told_in_a_sentence(
+    holds: Any, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int, said: str
+) -> None:
+    class Pool:
+        def call(self, *asked: Any) -> Any:
+            raise error
+
+    monkeypatch.setattr(pixels, "_pool", Pool)
+    holds(J2K)
+    for place in ("rendered", "thumbnail", "frames/1", "frames/1,2"):
+        answer = browser().get(f"{PLACE}/{place}")
+        assert (answer.status_code, said in answer.json()["error"]) == (status, True), place
 
 
 # -- frames ------------------------------------------------------------------------------------

@@ -13,9 +13,10 @@ from isocenter.apps.dicomweb.guard import require
 from isocenter.apps.dicomweb.single_answers import etag_of, single_answer
 from isocenter.apps.dicomweb.viewing import note_view
 
+PDF = "application/pdf"
 #: SOP classes of documents (PS3.4 B.5) and their media types.
 ENCAPSULATED = {
-    "1.2.840.10008.5.1.4.1.1.104.1": "application/pdf",
+    "1.2.840.10008.5.1.4.1.1.104.1": PDF,
     "1.2.840.10008.5.1.4.1.1.104.2": "text/xml",
 }
 _DOCUMENT = "00420011"
@@ -24,7 +25,7 @@ _DOCUMENT = "00420011"
 def document(request: HttpRequest, row: StoredInstance) -> HttpResponseBase:
     """An encapsulated document; its text may say who the patient is.
 
-    It is to be saved or shown by a viewer of its own: what it may do in a page is nothing.
+    XML may carry scripts: shown in a browser it may do nothing.
 
     Raises:
         NotAllowed: who asks may not know whose it is.
@@ -43,5 +44,6 @@ def document(request: HttpRequest, row: StoredInstance) -> HttpResponseBase:
             contents += [FileSlice(part.path, first, length) for first, length in part.ranges]
     note_view(request, row.study_uid, "document")
     response = single_answer(request, contents, kind, etag=etag_of(row.digest[:32], "document"))
-    response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
+    if kind != PDF:
+        response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
     return response

@@ -11,16 +11,16 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+import structlog
+
 from isocenter.apps.archive.queries import StoredInstance
 from isocenter.core.errors import (
     BoundsError,
     ChildBusy,
-    ChildDied,
     ChildError,
     ChildFailed,
     ChildMemoryExceeded,
     ChildTimeout,
-    DicomError,
     NotAllowed,
     PixelError,
 )
@@ -28,13 +28,19 @@ from isocenter.core.isolation import Limits
 from isocenter.core.isolation.pool import ChildPool
 from isocenter.core.rendering.order import Order
 
+log = structlog.get_logger(__name__)
+
 _MOST_PROCESSES = 4
 _LIMITS = Limits(memory_bytes=2 << 30, timeout_s=60)
 _WAIT_S = 20.0
 _JOB = "isocenter.core.rendering.job"
 _PRELOAD = (_JOB, "gdcm", "jpeg_ls", "openjpeg", "rle", "pydicom.pixels.decoders")
-_OURS: dict[str, type[DicomError | NotAllowed]] = {
-    kind.__name__: kind for kind in (PixelError, BoundsError, NotAllowed)
+_FAILED = "the decoder failed on it"
+#: What the processes raise of their own, and what is told of it.
+_OURS: dict[str, type[PixelError | BoundsError | NotAllowed]] = {
+    "NotAllowed": NotAllowed,
+    "BoundsError": BoundsError,
+    **dict.fromkeys(("PixelError", "DataSetError", "NotDicomError", "DicomError"), PixelError),
 }
 
 
@@ -57,21 +63,20 @@ def drawn(row: StoredInstance, order: Order, *, identified: bool) -> bytearray:
 
     Raises:
         NotAllowed: the image says that its pixels name the patient.
-        DicomError: it cannot be drawn; says why.
+        PixelError, BoundsError: it cannot be drawn; says why.
         ChildBusy: too many are asked for at once.
     """
-    request = {"path": str(row.path), "order": order.as_dict(), "identified": identified}
-    return _asked("render", request)[1]
+    return _asked("render", row, {"order": order.as_dict(), "identified": identified})[1]
 
 
 def decoded(row: StoredInstance, indices: Sequence[int], *, identified: bool) -> list[bytes]:
     """Frames as native little endian, in the order asked for; indices from 0.
 
     Raises:
-        NotAllowed, DicomError, ChildBusy: see :func:`drawn`.
+        NotAllowed, PixelError, BoundsError, ChildBusy: see :func:`drawn`.
     """
-    request = {"path": str(row.path), "frames": list(indices), "identified": identified}
-    result, data = _asked("decode", request)
+    request = {"frames": list(indices), "identified": identified}
+    result, data = _asked("decode", row, request)
     view, frames, begin = memoryview(data), [], 0
     for size in result["sizes"]:
         frames.append(bytes(view[begin : begin + size]))
@@ -79,22 +84,23 @@ def decoded(row: StoredInstance, indices: Sequence[int], *, identified: bool) ->
     return frames
 
 
-def _asked(function: str, request: dict[str, Any]) -> tuple[dict[str, Any], bytearray]:
+def _asked(
+    function: str, row: StoredInstance, request: dict[str, Any]
+) -> tuple[dict[str, Any], bytearray]:
     try:
-        return _pool().call(f"{_JOB}:{function}", request)
+        return _pool().call(f"{_JOB}:{function}", {"path": str(row.path), **request})
     except ChildBusy:
         raise
     except ChildFailed as error:
-        message = str(error.args[0])
         if error.kind in _OURS:
-            raise _OURS[error.kind](message) from None
-        raise PixelError(message if error.kind.endswith("Error") else _CRASHED) from None
-    except ChildTimeout:
-        raise PixelError(f"decoding it takes longer than {_LIMITS.timeout_s:g} s") from None
-    except ChildMemoryExceeded:
-        raise PixelError("decoding it needs too much memory") from None
-    except (ChildDied, ChildError):
-        raise PixelError(_CRASHED) from None
-
-
-_CRASHED = "the decoder failed on it"
+            raise _OURS[error.kind](str(error.args[0])) from None
+        reason, kind = _FAILED, error.kind
+    except ChildTimeout as error:
+        reason = f"decoding it takes longer than {_LIMITS.timeout_s:g} s"
+        kind = type(error).__name__
+    except ChildMemoryExceeded as error:
+        reason, kind = "decoding it needs too much memory", type(error).__name__
+    except ChildError as error:
+        reason, kind = _FAILED, type(error).__name__
+    log.warning("pixels_failed", sop_uid=row.sop_uid, what=function, kind=kind)
+    raise PixelError(reason)

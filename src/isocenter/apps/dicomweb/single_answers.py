@@ -13,7 +13,7 @@ from isocenter.apps.dicomweb.files_sent import Content, cut, length_of, pieces_o
 
 #: Kept by whoever asked, never used without asking again.
 ASK_AGAIN = "private, no-cache"
-_IN_MEMORY_BYTES = 1 << 16
+_IN_MEMORY_BYTES = 1 << 22
 _RANGE = re.compile(r"\s*bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})\s*")
 
 
