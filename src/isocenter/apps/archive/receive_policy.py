@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _write(path: Path, policy: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
     with draft.open("w", encoding="utf-8") as stream:
         json.dump(policy, stream, indent=2)
         stream.flush()
