@@ -8,7 +8,7 @@ STUDY  ?=
 DATA   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test peers bench crash lint format docs screenshots lock migrations clean
+.PHONY: help setup demo run test peers bench crash fuzz lint format docs screenshots lock migrations clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,6 +39,9 @@ bench: setup  ## Benchmarks, short form
 crash: setup  ## Kill and power-cut tests, long form
 	$(BIN)/python -m pytest tests/crash --crash-kills=200 --power-cuts=all --timeout=7200
 
+fuzz: setup  ## Fuzz the parsers of requests with atheris (SECONDS_EACH=60)
+	@VENV="$(VENV)" sh scripts/fuzz.sh
+
 lint: setup  ## Style, types, import contracts, migrations
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -66,4 +69,4 @@ lock: setup  ## Renew requirements.lock
 	  --no-emit-find-links --no-header --group dev --extra deid-ocr -o requirements.lock pyproject.toml
 
 clean:  ## Remove the environment and caches
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .fuzz
