@@ -111,7 +111,8 @@ def streamed(
 ) -> HttpResponseBase:
     """An answer of pieces that are made while it is sent; each in a thread, one ahead.
 
-    The pieces must not ask the database: its connection is given back before the first.
+    Connections of the database are given back before the first piece and after each, so that a
+    slow reader keeps none: a piece may ask, but no cursor lasts from one to the next.
 
     Args:
         length: bytes in all, where that is known; None: the answer is chunked.
@@ -136,11 +137,15 @@ async def _ahead(pieces: Iterator[bytes], executor: ThreadPoolExecutor) -> Async
     loop = asyncio.get_running_loop()
 
     def following() -> bytes | None:
-        return next(pieces, None)
+        try:
+            return next(pieces, None)
+        finally:
+            _give_back()  # of this thread, which lasts
 
     coming = loop.run_in_executor(executor, following)
     try:
-        while (piece := await coming) is not None:
+        # A reader who leaves cancels this wait, never the thread that is at the piece.
+        while (piece := await asyncio.shield(coming)) is not None:
             coming = loop.run_in_executor(executor, following)
             yield piece
     except (IsocenterError, OSError) as error:

@@ -1,0 +1,96 @@
+"""Bytes on their way out: in order, a piece ahead, and ended in order when the reader leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.core.handlers.asgi import ASGIRequest
+from django.test import RequestFactory
+
+from isocenter.apps.dicomweb.files_sent import (
+    PIECE_BYTES,
+    FileSlice,
+    TransferBroken,
+    cut,
+    pieces_of,
+    streamed,
+    whole_file,
+)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "a.dcm"
+    path.write_bytes(bytes(range(256)) * 8192)  # 2 MB
+    return path
+
+
+def asgi_request() -> ASGIRequest:
+    request = RequestFactory().get("/dicom-web/studies")
+    request.__class__ = ASGIRequest
+    return request  # type: ignore[return-value]
+
+
+def test_little_contents_are_put_together_and_large_ones_cut(file):
+    contents = [b"head", whole_file(file, 2 << 20), b"tail"]
+    pieces = list(pieces_of(contents))
+    assert b"".join(pieces) == b"head" + file.read_bytes() + b"tail"
+    assert max(map(len, pieces)) <= 2 * PIECE_BYTES
+
+
+@pytest.mark.parametrize(("first", "length"), [(0, 4), (2, 6), (4, 8), (7, 100), (0, 2000)])
+def test_a_range_of_several_contents_is_cut_exactly(file, first, length):
+    contents = [b"head", FileSlice(file, 10, 1000), b"tail"]
+    whole = b"".join(pieces_of(contents))
+    assert b"".join(pieces_of(cut(contents, first, length))) == whole[first : first + length]
+
+
+def test_a_slice_behind_the_end_breaks_the_transfer(file):
+    with pytest.raises(TransferBroken):
+        list(pieces_of([FileSlice(file, 2 << 20, 1)]))
+
+
+def test_a_reader_who_leaves_while_a_piece_is_made_ends_it_in_order():
+    begun, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def pieces() -> Iterator[bytes]:
+        try:
+            yield b"one"
+            begun.set()
+            go_on.wait(20)
+            yield b"two"
+        finally:
+            ended.set()
+
+    async def read_and_leave() -> None:
+        response = streamed(asgi_request(), pieces(), content_type="text/plain")
+
+        async def read() -> None:
+            async for _ in response:
+                await asyncio.to_thread(begun.wait, 20)
+
+        reading = asyncio.create_task(read())
+        await asyncio.to_thread(begun.wait, 20)
+        await asyncio.sleep(0.05)  # the reader waits for the second piece
+        reading.cancel()
+        await asyncio.sleep(0.05)
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+
+    asyncio.run(read_and_leave())
+    assert ended.is_set()
+
+
+def test_an_error_in_the_middle_ends_the_stream_with_it(file):
+    async def read() -> bytes:
+        contents = [whole_file(file, 2 << 20), whole_file(file, 5)]
+        response = streamed(asgi_request(), pieces_of(contents), content_type="text/plain")
+        return b"".join([piece async for piece in response])
+
+    with pytest.raises(TransferBroken):
+        asyncio.run(read())
