@@ -23,6 +23,7 @@ PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 CALLER = "BENCH"
 TIMEOUT_S = 300
 _PIECE = 1 << 20
+_IDLE_S = 1.0
 
 _PREPARE = """
 import sys
@@ -57,9 +58,11 @@ class Web:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S)
         self._headers = headers
         self._buffer = bytearray(_PIECE)
+        self._used = 0.0
 
     def get(self, path: str, accept: str, *, keep: bool = False) -> Answer:
         """Until the last byte is here; bytes are counted and, where wanted, kept."""
+        self._connect()
         began = time.perf_counter()
         headers = {**self._headers, "Accept": accept}
         self._connection.request("GET", path, headers=headers)
@@ -67,6 +70,7 @@ class Web:
 
     def post(self, path: str, kind: str, body: Iterable[bytes], length: int) -> Answer:
         """Until the answer is here."""
+        self._connect()
         began = time.perf_counter()
         headers = {
             **self._headers,
@@ -80,7 +84,19 @@ class Web:
     def close(self) -> None:
         self._connection.close()
 
+    def _connect(self) -> None:
+        """Anew where the server may have closed it meanwhile; that is not timed."""
+        if time.monotonic() - self._used > _IDLE_S:
+            self._connection.close()
+            self._connection.connect()
+
     def _read(self, began: float, keep: bool) -> Answer:
+        try:
+            return self._answer(began, keep)
+        finally:
+            self._used = time.monotonic()
+
+    def _answer(self, began: float, keep: bool) -> Answer:
         answer = self._connection.getresponse()
         if keep or answer.status >= 300:
             content = answer.read()
