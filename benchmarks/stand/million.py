@@ -2,9 +2,10 @@
 
     python benchmarks/stand/million.py DATA_DIR COUNT [EVENTS]
 
-Rows only, made inside the database (but for the rows of the search table): series, instances, and for every tenth study a revision and a
-run with its delivery. Names, dates and descriptions repeat as they do in a hospital. Columns that
-are not named here get their model's default.
+Rows only, made inside the database (those that are searched by the platform's own code): series,
+instances, and for every tenth study a revision and a run with its delivery. Names, dates and
+descriptions repeat as they do in a hospital. Columns that are not named here get their model's
+default.
 """
 
 from __future__ import annotations

@@ -7,26 +7,15 @@ data set, and there is nothing in it that a hostile file could make grow.
 
 from __future__ import annotations
 
-import re
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from isocenter.core.dicom.bounds import DEFAULT_BOUNDS, Bounds
 from isocenter.core.dicom.bytesource import BufferSource, ByteSource, FileSource, InflatingSource
 from isocenter.core.dicom.charsets import text_decoder
-from isocenter.core.dicom.header import (
-    ASCII,
-    DIGITS,
-    INDEXED,
-    LAST_NEEDED,
-    NAME,
-    REQUEST_ITEMS,
-    REQUESTS,
-    TEXT,
-    Header,
-)
+from isocenter.core.dicom.header import INDEXED, LAST_NEEDED, REQUEST_ITEMS, Header
+from isocenter.core.dicom.header_values import decoded
 from isocenter.core.dicom.part10 import (
     DEFLATED_LITTLE,
     EXPLICIT_BIG,
@@ -45,12 +34,12 @@ _NEEDED = {tag: kind for tag, kind in INDEXED.items() if tag <= LAST_NEEDED}
 _BEHIND = {tag: kind for tag, kind in INDEXED.items() if tag > LAST_NEEDED}
 _LAST = max(INDEXED)
 _MOST_BEHIND = 2_000  # elements that are passed in search of what is only taken along
+_REQUEST_ATTRIBUTES = 0x00400275
 _MAX_ITEMS = 64  # of the Request Attributes Sequence
 _MAX_SEQUENCE_BYTES = 1 << 16
 _REQUIRED = frozenset((0x00080016, 0x00080018, 0x0020000D, 0x0020000E))
 _SHORT_VRS = VRS - LONG_VRS
 _BEYOND = 2  # elements behind the last wanted one in a row: a single one may be out of order
-_INTEGER = re.compile(r"[+-]?[0-9]{1,12}")
 
 
 def scan_header(
@@ -134,21 +123,15 @@ class Walker:
         self._window = source.read(0, _WINDOW)
         if is_explicit_start(self._window) == encoding.implicit and len(self._window) >= 8:
             encoding = Encoding(not encoding.implicit, encoding.big_endian)
-        self._set_encoding(encoding)
+        self.read_as(encoding)
 
-    def _set_encoding(self, encoding: Encoding) -> None:
+    def read_as(self, encoding: Encoding) -> None:
+        """From here on; for sources that begin with an item, which has no VR."""
         self.encoding = encoding
         order = ">" if encoding.big_endian else "<"
         self._tag_length = struct.Struct(f"{order}HHL").unpack_from
         self._tag_vr_length = struct.Struct(f"{order}HH2sH").unpack_from
         self._length = struct.Struct(f"{order}L").unpack_from
-
-    @classmethod
-    def of_value(cls, value: bytes, encoding: Encoding, bounds: Bounds) -> Walker:
-        """A walker through the value of a sequence."""
-        walker = cls(BufferSource(memoryview(value), 0), encoding, bounds)
-        walker._set_encoding(encoding)
-        return walker
 
     def top_level(
         self, wanted: dict[int, Any], last: int, required: frozenset[int]
@@ -197,10 +180,7 @@ class Walker:
         return found
 
     def take_along(self, wanted: dict[int, Any], last: int, found: dict[int, bytes]) -> None:
-        """Add raw values that stand behind what `top_level` read, up to ``last``.
-
-        Whatever cannot be read there ends it: nobody needs these values.
-        """
+        """Add raw values behind what `top_level` read, as far as they can be read."""
         position, most = self._behind, self.elements + _MOST_BEHIND
         if position < 0:
             return
@@ -222,8 +202,7 @@ class Walker:
             return
 
     def items(self) -> list[bytes]:
-        """The items of a sequence's value, which is all of the source; their data sets, without
-        the delimiters.
+        """Data sets of the items of a sequence, whose value is all of the source.
 
         Raises:
             DataSetError: it is no sequence.
@@ -253,8 +232,8 @@ class Walker:
             tag, _, length, after = head
             if tag == _ITEM_END:
                 return position
-            is_open = length == _UNDEFINED
-            position = self._skip_undefined(tag, after) if is_open else after + length
+            undefined = length == _UNDEFINED
+            position = self._skip_undefined(tag, after) if undefined else after + length
         raise DataSetError("an item of a sequence does not end")
 
     def _skip_unwanted(self, position: int, wanted: dict[int, Any], last: int) -> int:
@@ -392,22 +371,11 @@ def tag_text(tag: int) -> str:
 
 
 def _decode(raw: dict[int, bytes], encoding: Encoding, bounds: Bounds) -> Header:
-    order = ">" if encoding.big_endian else "<"
-    charset = raw.get(0x00080005, b"")
-    decode_text = text_decoder(charset).decode
-    values: dict[str, Any] = {}
-    for tag, value in raw.items():
-        name, kind = INDEXED[tag]
-        if kind == ASCII:
-            values[name] = value.decode("latin-1").replace("\0", "").strip(" ")
-        elif kind == TEXT:
-            values[name] = decode_text(value)
-        elif kind == NAME:
-            values[name] = decode_text(value).rstrip("=")  # empty component groups
-        elif kind == REQUESTS:
-            values[name] = _requests(value, encoding, bounds, charset)
-        else:
-            values[name] = _DIGITS_OR_SHORT[kind == DIGITS](value, order)
+    sequence = raw.pop(_REQUEST_ATTRIBUTES, b"")
+    values = decoded(raw, is_big_endian=encoding.big_endian)
+    if sequence:
+        charset = raw.get(0x00080005, b"")
+        values["request_attributes"] = _requests(sequence, encoding, bounds, charset)
     return Header(**values)
 
 
@@ -417,35 +385,15 @@ def _requests(
     """Items of the Request Attributes Sequence; none where it cannot be read."""
     wanted = {0x00080005: "", **REQUEST_ITEMS}
     found = []
+    sequence = Walker(BufferSource(memoryview(value), 0), encoding, bounds)
+    sequence.read_as(encoding)
     try:
-        for item in Walker.of_value(value, encoding, bounds).items():
+        for item in sequence.items():
             walker = Walker(BufferSource(memoryview(item), 0), encoding, bounds)
             raw = walker.top_level(wanted, max(wanted), frozenset())
             decode = text_decoder(raw.get(0x00080005, charset)).decode
-            texts = ((REQUEST_ITEMS[tag], decode(raw[tag])) for tag in REQUEST_ITEMS if tag in raw)
-            found.append(tuple((keyword, text) for keyword, text in texts if text))
+            texts = ((word, decode(raw.get(tag, b""))) for tag, word in REQUEST_ITEMS.items())
+            found.append(tuple((word, text) for word, text in texts if text))
     except (DataSetError, BoundsError):
         return ()
     return tuple(item for item in found if item)
-
-
-def _digits(value: bytes, order: str) -> int | None:
-    """The first value of an IS; None where it is no whole number of a sensible size."""
-    text = value.decode("latin-1").partition("\\")[0].strip("\0 ")
-    if _INTEGER.fullmatch(text):
-        number = int(text)
-        return number if -(1 << 31) <= number < 1 << 31 else None
-    try:  # some write "1.0"
-        decimal = float(text) if len(text) <= 16 else float("nan")
-    except ValueError:
-        return None
-    return int(decimal) if decimal.is_integer() and abs(decimal) < 1 << 31 else None
-
-
-def _short(value: bytes, order: str) -> int | None:
-    if len(value) < 2:
-        return None
-    return int.from_bytes(value[:2], "big" if order == ">" else "little")
-
-
-_DIGITS_OR_SHORT: dict[bool, Callable[[bytes, str], int | None]] = {True: _digits, False: _short}
