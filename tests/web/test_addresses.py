@@ -87,7 +87,8 @@ def patterns(found: list[URLPattern | URLResolver] | None = None) -> Iterator[UR
             yield each
 
 
-PATTERNS = [each for each in patterns() if each.name not in ("api-nothing", "sign-out")]
+NOWHERE = ("api-nothing", "dicomweb-nothing", "sign-out")
+PATTERNS = [each for each in patterns() if each.name not in NOWHERE]
 PAGES = [each for each in PATTERNS if not str(each.name).startswith("api-")]
 SAMPLES = {"int": 1, "uid": "1.2.3.4", "uuid": uuid.UUID(int=7)}
 
