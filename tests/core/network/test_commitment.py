@@ -57,15 +57,15 @@ class Keeper:
     results: list[CommitmentResult] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
 
-    def accept(self, info: AssociationInfo, request: CommitmentRequest) -> Keeper:
+    def admit(self, info: AssociationInfo, *, is_result: bool) -> None:
         if self.refusal is not None:
             raise self.refusal
+
+    def accept(self, info: AssociationInfo, request: CommitmentRequest) -> Keeper:
         self.asked.append(request)
         return self
 
     def take_result(self, info: AssociationInfo, result: CommitmentResult) -> None:
-        if self.refusal is not None:
-            raise self.refusal
         self.results.append(result)
 
     def outcome(self) -> CommitmentResult | None:
@@ -174,6 +174,14 @@ def test_a_refusal_says_why(keeping: Callable[..., Running]) -> None:
     assert refused.value.status == NOT_AUTHORISED
     with pytest.raises(CommitmentNotTaken, match="0124H"):
         report_result(running.peer, KEPT)
+
+
+def test_nothing_is_read_of_who_may_not_ask(keeping: Callable[..., Running]) -> None:
+    running = keeping(Keeper(refusal=CommitmentRefused(NOT_AUTHORISED, "not for you")))
+    nonsense = CommitmentRequest("", ())
+    association, status = asking(running.peer.port, [], data_set(nonsense))
+    association.release()
+    assert status == NOT_AUTHORISED
 
 
 def test_a_result_is_taken_from_the_scp_of_an_association(

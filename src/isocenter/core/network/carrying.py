@@ -11,10 +11,11 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Protocol
 
-from isocenter.core.dicom.part10 import read_file_meta
+from isocenter.core.dicom.part10 import FileMeta, read_file_meta
 from isocenter.core.errors import DicomError, NetworkError
 
 from .command import (
@@ -31,6 +32,7 @@ from .outcomes import ItemResult, answered
 from .proposals import Batch, SendItem
 
 _WINDOW_BYTES = 2 << 20
+_META_BYTES = 8 << 10  # of file meta information, in all but the oddest files
 
 
 class Refused(DicomError):
@@ -226,6 +228,28 @@ def _route(item: SendItem, batch: Batch, accepted: Mapping[int, str]) -> _Route 
         return _Route(own, item.transfer_syntax_uid)
     syntax = accepted.get(fallback)
     return None if syntax is None else _Route(fallback, syntax)
+
+
+def read_start(path: Path, buffer: memoryview) -> tuple[FileMeta, int, memoryview, int]:
+    """What `read_file_meta` and `read_head` say of a file, for one opening and one reading of it.
+
+    Returns:
+        meta, where the data set begins, its first bytes, and how many it has.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        size = os.fstat(fd).st_size
+        count = os.preadv(fd, [buffer[: min(len(buffer), size)]], 0) if size else 0
+    finally:
+        os.close(fd)
+    meta, offset = read_file_meta(BytesIO(buffer[: min(count, _META_BYTES)]))
+    if count < min(len(buffer), size) or offset > _META_BYTES - 8:
+        with path.open("rb") as stream:
+            meta, offset = read_file_meta(stream)
+        return meta, offset, *read_head(path, offset, buffer)
+    if size <= offset:
+        raise DicomError(f"{path} has no data set")
+    return meta, offset, buffer[offset:count], size - offset
 
 
 def read_head(path: Path, offset: int, buffer: memoryview) -> tuple[memoryview, int]:

@@ -19,14 +19,14 @@ from isocenter.core.dicom.part10 import (
     EXPLICIT_BIG,
     EXPLICIT_LITTLE,
     IMPLICIT_LITTLE,
-    read_file_meta,
 )
 from isocenter.core.errors import DicomError
 
-from .carrying import Carrier, Prepared, Refused, read_head
+from .carrying import Carrier, Prepared, Refused, read_start
 from .command import C_GET_RQ, CANNOT_UNDERSTAND, UNRECOGNISED_OPERATION
 from .conversion import Conversion, Converter
 from .messages import Message
+from .proposals import SendItem
 from .query_model import Retrieval
 from .retrieval import (
     GetProvider,
@@ -193,18 +193,19 @@ class _Transfer:
     def _prepared(self, file: StoredFile) -> Prepared | None:
         """An instance that is ready to go; None where it cannot go, which is counted."""
         try:
-            item = file.item()
-            context_id, syntax = self._routes.of(item.sop_class_uid, file.transfer_syntax_uid)
-            path, offset, note = item.path, item.dataset_offset, ""
+            context_id, syntax = self._routes.of(file.sop_class_uid, file.transfer_syntax_uid)
+            path, note = file.path, ""
             if syntax != file.transfer_syntax_uid:
-                path = self._converted(file)
-                with path.open("rb") as stream:
-                    offset = read_file_meta(stream)[1]
-                note = f"sent as {syntax}"
-            head, size = read_head(path, offset, self._carrier.buffer)
+                path, note = self._converted(file), f"sent as {syntax}"
+            meta, offset, head, size = read_start(path, self._carrier.buffer)
+            if meta.transfer_syntax_uid != syntax:
+                raise DicomError("an instance is not what the index says it is")
         except (DicomError, OSError) as error:
             self._tally.fail(file.sop_instance_uid, _reason(error))
             return None
+        item = SendItem(
+            file.path, file.sop_class_uid, file.sop_instance_uid, file.transfer_syntax_uid, offset
+        )
         return Prepared(item, context_id, path, offset, head, size, note)
 
     def _converter_for(
@@ -262,7 +263,6 @@ class _Work(threading.Thread):
 
 
 def _reason(error: Exception) -> str:
-    """Without the path: the comment goes to a peer."""
     if isinstance(error, OSError):
         return f"an instance cannot be read: {error.strerror}"
     return str(error)

@@ -160,6 +160,8 @@ class Tally:
     def fail(self, sop_uid: str, reason: str) -> None:
         """Count one that was not stored."""
         self.failed += 1
+        if "/" in reason:  # a path of ours, which is nothing for a peer
+            reason = "an instance cannot be read"
         self.first_reason = self.first_reason or reason
         self._listed_bytes += len(sop_uid) + 1
         if self._listed_bytes <= _MAX_LISTED_BYTES:
