@@ -21,6 +21,10 @@ class LazyKeeper:
     def __init__(self, boot: ArchiveBoot) -> None:
         self._boot = boot
 
+    def admit(self, info: AssociationInfo, *, is_result: bool) -> None:
+        """Before anything is read of what a caller sends."""
+        self._keeper().admit(info, is_result=is_result)
+
     def accept(self, info: AssociationInfo, request: CommitmentRequest) -> Promise:
         """Take a request of a node."""
         return self._keeper().accept(info, request)

@@ -29,19 +29,21 @@ log = structlog.get_logger("dimse")
 class ArchiveKeeper:
     """A `CommitmentProvider`."""
 
+    def admit(self, info: AssociationInfo, *, is_result: bool) -> None:
+        """Whether this caller may ask, or may have been asked."""
+        with _refusing():
+            _admitted(info, is_result=is_result)
+
     def accept(self, info: AssociationInfo, request: CommitmentRequest) -> Promise:
         """Take a request of a node that may ask."""
         with _refusing():
-            who = _caller(info)
-            require_dimse(who, DimseRight.COMMIT)
+            who = _admitted(info, is_result=False)
             return promises.promise(str(who.node_name), request)
 
     def take_result(self, info: AssociationInfo, result: CommitmentResult) -> None:
         """Note a result of the node that we asked."""
         with _refusing():
-            who = _caller(info)
-            if who.node_name is None:
-                raise NotAllowed("AE title and address are no node that was asked")
+            who = _admitted(info, is_result=True)
             requests.take_result(who.node_names, result)
 
     def prepare(self) -> None:
@@ -52,15 +54,20 @@ class ArchiveKeeper:
         connection.close()
 
 
-def _caller(info: AssociationInfo) -> Caller:
+def _admitted(info: AssociationInfo, *, is_result: bool) -> Caller:
     close_old_connections()
-    return caller(
+    who = caller(
         info.calling_ae_title,
         info.called_ae_title,
         info.address,
         is_encrypted=info.is_encrypted,
         has_certificate=info.has_certificate,
     )
+    if not is_result:
+        require_dimse(who, DimseRight.COMMIT)
+    elif who.node_name is None:
+        raise NotAllowed("AE title and address are no node that was asked")
+    return who
 
 
 @contextmanager

@@ -75,6 +75,14 @@ class Promise(Protocol):
 class CommitmentProvider(Protocol):
     """Who keeps instances, and knows what we asked of others."""
 
+    def admit(self, info: AssociationInfo, *, is_result: bool) -> None:
+        """Before anything is read of a request, or of a result.
+
+        Raises:
+            CommitmentRefused: not from this caller, or not now.
+        """
+        ...
+
     def accept(self, info: AssociationInfo, request: CommitmentRequest) -> Promise:
         """Take a request, durably.
 
@@ -144,6 +152,7 @@ class _CommitmentSession:
 
     def _action(self, message: Message, channel: Channel) -> None:
         _check(message, {ACTION_REQUEST}, message.command.action_type, NO_SUCH_ACTION)
+        self._provider.admit(self._info, is_result=False)
         raw = message.read(MAX_DATA_SET_BYTES)
         try:
             request = decode_request(raw, self._syntax(message))
@@ -156,6 +165,7 @@ class _CommitmentSession:
     def _event(self, message: Message, channel: Channel) -> None:
         kinds = {EVENT_ALL, EVENT_FAILURES}
         _check(message, kinds, message.command.event_type, NO_SUCH_EVENT)
+        self._provider.admit(self._info, is_result=True)
         raw = message.read(MAX_DATA_SET_BYTES)
         try:
             result = decode_result(raw, self._syntax(message))
