@@ -222,3 +222,41 @@ def test_implicit_vr_and_a_sequence_before_the_pixels(tmp_path: Path) -> None:
 def test_a_place_knows_its_size() -> None:
     assert FramePlace(((0, 10), (20, 5))).size == 15
     assert FramePlace(((3, 3),), first_bit=7, bits=10).size == 2
+
+
+BROKEN_BYTES = st.lists(
+    st.tuples(st.integers(0, 1 << 20), st.integers(0, 255)), min_size=1, max_size=12
+)
+
+
+@given(BROKEN_BYTES, st.integers(0, 1 << 12), st.sampled_from(["rle", "bits", "extended"]))
+@settings(max_examples=300, deadline=None)
+def test_whatever_the_bytes_are_there_are_frames_or_an_error_of_ours(
+    tmp_path_factory: pytest.TempPathFactory,
+    changes: list[tuple[int, int]],
+    cut: int,
+    kind: str,
+) -> None:
+    dataset = image(3, syntax=ExplicitVRLittleEndian if kind == "bits" else RLELossless)
+    frames = [bytes([number]) * 40 for number in range(3)]
+    if kind == "bits":
+        dataset.BitsAllocated = dataset.BitsStored = 1
+        dataset.PixelData = bytes(8)
+    elif kind == "rle":
+        dataset.PixelData = encapsulate(frames, fragments_per_frame=2)
+    else:
+        table = encapsulate_extended(frames)
+        dataset.PixelData, dataset.ExtendedOffsetTable, dataset.ExtendedOffsetTableLengths = table
+    dataset["PixelData"].VR = "OB"
+    path = written(dataset, tmp_path_factory.getbasetemp())
+    data = bytearray(path.read_bytes())
+    for place, value in changes:
+        data[132 + place % (len(data) - 132)] = value
+    path.write_bytes(data[: max(140, len(data) - cut)] if cut < 200 else data)
+    try:
+        found = find_frames(path)
+        some = range(min(found.header.frames, 5))
+        made = [frame_bytes(path, place) for place in found.places(some)]
+    except DicomError:
+        return
+    assert sum(map(len, made)) <= 6 * len(data)

@@ -212,8 +212,10 @@ class _Fragments:
 
     def _item(self, position: int) -> Range | None:
         """Place of the bytes of the item at a position; None at the end of the sequence."""
+        if position + 8 > self._header.file_size:
+            raise PixelError("the file ends inside its pixel data")
         head = os.pread(self._descriptor, 8, position)
-        if len(head) < 8:
+        if len(head) < 8:  # it has become shorter
             raise PixelError("the file ends inside its pixel data")
         group, element, length = _HEAD.unpack(head)
         tag = group << 16 | element
