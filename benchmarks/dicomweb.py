@@ -171,7 +171,9 @@ def report(times: Times) -> bool:
 
 
 def beside_orthanc(workspace: Path, *, slices: int, rounds: int) -> bool:
-    series = make_series(workspace / "ct", "CT", count=slices, size=512, modality="CT")
+    series = make_series(
+        workspace / "ct", "CT", count=slices, size=512, modality="CT", has_body=True
+    )
     place = place_of(series)
     clients = []
     try:

@@ -52,20 +52,40 @@ def data_set_digest(path: Path) -> str:
     return hashlib.sha256(content[144 + length :]).hexdigest()
 
 
-def make_series(folder: Path, name: str, *, count: int, size: int, modality: str) -> Series:
-    """Write ``count`` slices of ``size`` × ``size`` 16-bit pixels."""
+def make_series(
+    folder: Path, name: str, *, count: int, size: int, modality: str, has_body: bool = False
+) -> Series:
+    """Write ``count`` slices of ``size`` × ``size`` 16-bit pixels.
+
+    Args:
+        has_body: pixels are a body in air with the noise of a CT, for what packs or shows them;
+            else they are nothing but noise.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     noise = np.random.default_rng(7)
     study, series, frame = generate_uid(), generate_uid(), generate_uid()
     paths = []
     for number in range(1, count + 1):
         ds = _slice(modality, size, number, noise)
+        if has_body:
+            ds.PixelData = _body(size, number, count, noise).tobytes()
         ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.FrameOfReferenceUID = study, series, frame
         path = folder / f"{name}-{number:04d}.dcm"
         ds.save_as(path, enforce_file_format=True)
         paths.append(path)
     digests = tuple(sorted(data_set_digest(path) for path in paths))
     return Series(name, tuple(paths), digests)
+
+
+def _body(size: int, number: int, count: int, noise: np.random.Generator) -> np.ndarray:
+    """An ellipse of soft tissue with two lungs and a spine, in HU; wider in the middle slices."""
+    y, x = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]
+    wide = 0.6 + 0.25 * np.sin(np.pi * number / count)
+    pixels = np.where((x / wide) ** 2 + (y / 0.6) ** 2 < 1, 40.0, -1000.0)
+    for centre in (-0.35, 0.35):
+        pixels[((x - centre) / 0.2) ** 2 + (y / 0.4) ** 2 < 1] = -800.0
+    pixels[(x / 0.08) ** 2 + ((y - 0.42) / 0.1) ** 2 < 1] = 700.0
+    return (pixels + noise.normal(0, 12, pixels.shape)).astype(np.int16)
 
 
 def _slice(modality: str, size: int, number: int, noise: np.random.Generator) -> Dataset:
