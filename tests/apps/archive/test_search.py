@@ -22,6 +22,7 @@ from isocenter.apps.archive.queries import (
     stored,
     unsupported,
 )
+from isocenter.apps.archive.search import engine
 from isocenter.core.errors import NotAllowed
 
 from .conftest import CT, SERIES, STUDY, Intake, image
@@ -368,3 +369,12 @@ def test_every_attribute_can_be_asked_for(intake: Intake) -> None:
             if value and attribute.column and attribute.vr != "SQ":
                 text = "\\".join(map(str, value))
                 assert len(asked(level, {tag: text})) == 1, attribute.keyword
+
+
+def test_a_search_without_end_is_given_up(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+    intake.take(image(1))
+    monkeypatch.setattr(engine, "MOST_S", 0.05)
+
+    with pytest.raises(QuestionError, match="longer than"):
+        engine._in_time("SELECT pg_sleep(20)", [])
+    assert len(asked()) == 1

@@ -110,7 +110,7 @@ def check(*, quick: bool = False, on_progress: Progress = lambda fraction, what:
                 found.rows += 1
                 found.bytes += row.size
                 found.digests += not quick
-                if kind is not None and _is_still_so(archive, row):
+                if kind is not None and _is_still_so(archive, row, quick=quick):
                     found.add(kind, row, reason)
     folders = study_folders(archive)
     for number, folder in enumerate(folders):
@@ -155,14 +155,14 @@ def _judge(archive: Path, row: _Row, *, quick: bool) -> tuple[Problem | None, st
     return None, ""
 
 
-def _is_still_so(archive: Path, row: _Row) -> bool:
+def _is_still_so(archive: Path, row: _Row, *, quick: bool) -> bool:
     """Whether the row says the same, and no deletion or replacement was at work."""
     with transaction.atomic():
         rows.lock_studies([row.study_uid])
         now: Any = Instance.objects.filter(pk=row.number).values_list("path", "size", "digest")
         if list(now) != [(row.path, row.size, row.digest)]:
             return False
-        return _judge(archive, row, quick=True)[0] is not None or (archive / row.path).exists()
+        return _judge(archive, row, quick=quick)[0] is not None
 
 
 def _without_row(archive: Path, files: Sequence[ArchivedFile]) -> list[ArchivedFile]:

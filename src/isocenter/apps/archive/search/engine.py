@@ -12,7 +12,8 @@ their numbers. How it stays fast, whatever is asked:
 
 Series and instances are looked for inside the studies that match, unless they are named.
 
-Every statement reads a bounded number of keys, so that nothing is ever held whole.
+Every statement reads a bounded number of keys, so that nothing is ever held whole; where it has
+to read more than an index to find them, its time is bounded too.
 """
 
 from __future__ import annotations
@@ -22,19 +23,21 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from django.db import connection
+from django.db import OperationalError, connection, transaction
+from psycopg.errors import QueryCanceled
 
 from isocenter.apps.archive.search.answers import answers
 from isocenter.apps.archive.search.attributes import Level
 from isocenter.apps.archive.search.conditions import Conditions, Part, conditions, joined
 from isocenter.apps.archive.search.filling import require_filled
-from isocenter.apps.archive.search.question import Match, Question
+from isocenter.apps.archive.search.question import Match, Question, QuestionError
 
 PAGE = 250  # answers read from the database at once
 MOST = 20_000  # keys that are gathered and sorted
 STEPS = (2_000, 20_000, 60_000)  # rows of an order that are walked in one statement
 ORDERED_AT_ONCE = 5_000  # keys of series and instances
 STUDIES_AT_ONCE = (20, 500)  # looked into for series and instances: at first, and then
+MOST_S = 30  # seconds that one statement may take
 _HOPE = 30  # times the first step: so far a walk for a page may go
 
 Key = tuple[Any, int]  # what is sorted by, and the number of the row
@@ -87,7 +90,8 @@ def search(question: Question) -> Iterator[Match]:
     """What matches, lazily. Checks are made before the first answer is asked for.
 
     Raises:
-        QuestionError: a matching text makes no sense.
+        QuestionError: a matching text makes no sense; or, while answers are asked for, there is
+            no end to looking for what matches.
         NotAllowed: an identifying key, and ``identified`` is False.
         IndexNotReady: studies of an older version are still being made searchable.
     """
@@ -234,9 +238,7 @@ def _gather(space: _Space, asked: Conditions, place: Place) -> list[Key] | None:
     statement = f"""
         SELECT {space.key}, {space.number} FROM archive_studysearch s WHERE {sql} LIMIT %s
     """  # noqa: S608 - columns and operators are ours, texts are parameters
-    with connection.cursor() as cursor:
-        cursor.execute(statement, [*values, MOST + 1])
-        found: list[Key] = list(cursor.fetchall())
+    found: list[Key] = _in_time(statement, [*values, MOST + 1])
     if len(found) > MOST:
         return None
     return sorted(found, reverse=space.descends)
@@ -285,11 +287,35 @@ def _gather_below(below: _Below, asked: Conditions, place: Key) -> list[Key] | N
     statement = f"""
         SELECT {listed} FROM archive_studysearch s {below.joins} WHERE {sql} LIMIT %s
     """  # noqa: S608 - columns are ours, texts are parameters
-    with connection.cursor() as cursor:
-        cursor.execute(statement, [*values, MOST + 1])
-        found = list(cursor.fetchall())
+    found = _in_time(statement, [*values, MOST + 1])
     if len(found) > MOST:
         return None
     found.sort(key=lambda row: row[2:])
     found.sort(key=lambda row: row[:2], reverse=True)  # those of one study keep their order
     return [(row, row[-1]) for row in found]
+
+
+def _in_time(statement: str, values: Sequence[Any]) -> list[Any]:
+    """The rows of a statement that may have to read whole tables, if it takes no longer than
+    `MOST_S`.
+
+    Raises:
+        QuestionError: it does.
+    """
+    limit = "SELECT set_config('statement_timeout', %s, true)"
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT current_setting('statement_timeout')")
+            before = cursor.fetchone()[0]
+            cursor.execute(limit, [f"{round(MOST_S * 1000)}ms"])
+            cursor.execute(statement, values)
+            found = list(cursor.fetchall())
+            cursor.execute(limit, [before])
+            return found
+    except OperationalError as error:
+        if isinstance(error.__cause__, QueryCanceled):
+            raise QuestionError(
+                f"the search took longer than {MOST_S} s",
+                hint="name a study, a patient or days, or more of what is searched for",
+            ) from None
+        raise
