@@ -11,7 +11,7 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from isocenter.core.dicom.bounds import DEFAULT_BOUNDS, Bounds
 from isocenter.core.dicom.bytesource import FileSource, InflatingSource
@@ -125,7 +125,7 @@ class ImageHeader:
     def stored_value(self, tag: int) -> int | None:
         """A value of VR US or SS, whichever Pixel Representation says."""
         raw = self.values.get(tag, b"")
-        order = "big" if self.encoding.big_endian else "little"
+        order = _byte_order(self.encoding)
         return int.from_bytes(raw, order, signed=self.signed) if len(raw) in (2, 4) else None
 
 
@@ -204,7 +204,7 @@ def _header(
     places = {
         tag: Place(place.offset + offset, place.length) for tag, place in found.places.items()
     }
-    order = "big" if found.encoding.big_endian else "little"
+    order = _byte_order(found.encoding)
     shorts = {
         name: int.from_bytes(found.values[tag][:2], order)
         for name, tag in _LAYOUT.items()
@@ -235,6 +235,10 @@ def _header(
     )
     _check(header, bounds)
     return header
+
+
+def _byte_order(encoding: Encoding) -> Literal["big", "little"]:
+    return "big" if encoding.big_endian else "little"
 
 
 def _frames(value: bytes) -> int:
