@@ -168,7 +168,7 @@ def test_a_broken_document_is_made_anew(intake: Intake, damage: str) -> None:
     assert answer(STUDY) == before
 
 
-@pytest.mark.parametrize("ending", ["crash", "memory"])
+@pytest.mark.parametrize("ending", ["crash", "memory", "slow"])
 def test_a_file_that_ends_the_reader_is_left_out(
     intake: Intake, monkeypatch: pytest.MonkeyPatch, ending: str
 ) -> None:

@@ -80,7 +80,7 @@ def build_study(study_uid: str) -> int:
 
     Raises:
         OSError: the disk takes no more.
-        ChildError: a file that ends every process that reads it.
+        ChildError: a file that ends every process that reads it, or no process was free in time.
     """
     lacking = [series for series in series_now(study_uid) if not store.is_there(series)]
     made = 0
@@ -129,8 +129,13 @@ def single(series: SeriesNow, sop_uid: str) -> Iterator[Path]:
 
 @contextmanager
 def _lock(*names: str) -> Iterator[None]:
-    with _LOCKS[zlib.crc32(" ".join(names).encode("utf-8", "replace")) % len(_LOCKS)]:
+    lock = _LOCKS[zlib.crc32(" ".join(names).encode("utf-8", "replace")) % len(_LOCKS)]
+    if not lock.acquire(timeout=_WAIT_S):
+        raise ChildBusy("this metadata is being read", hint="ask again in a few seconds")
+    try:
         yield
+    finally:
+        lock.release()
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from isocenter.core.dicom.json_model.series_file import SeriesWriter
 from isocenter.core.errors import BoundsError, DicomError
 from isocenter.core.isolation.limits import Progress
 
-_INSTANCE_S = 20  # one of a thousand bytes takes a millisecond, the largest some seconds
+_INSTANCE_S: float = 20  # one of a thousand bytes takes a millisecond, the largest some seconds
 _TOO_LONG = "reading it takes too long"
 
 
