@@ -80,6 +80,39 @@ def answer(result):
     return json.loads(out)
 
 
+PACS = ("nodes", "add", "pacs", "--host", "10.0.0.5", "--port", "104", "--ae-title", "PACS")
+
+
+def test_rights_of_a_node(cli):
+    row = answer(cli(*PACS, "--allow", "retrieve, query", "--commit", "--json"))
+    assert (row["allows"], row["wants_commitment"]) == (["query", "retrieve"], True)
+    row = answer(cli(*PACS, "--allow", "", "--json"))
+    assert (row["allows"], row["wants_commitment"]) == ([], False)
+    assert answer(cli(*PACS, "--json"))["allows"] == ["store"]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--allow", "everything"), "--allow: "),
+        (("--demand", "password"), "--demand: "),
+        (("--demand", "tls"), "--demand: "),
+    ],
+)
+def test_what_is_wrong_with_rights_is_told_at_its_option(cli, options, told):
+    code, _, err = cli(*PACS, *options)
+    assert (code, told in err) == (1, True), err
+
+
+def test_a_dicomweb_service(cli):
+    web = ("nodes", "add", "cloud", "--url", "https://pacs.example/dicom-web")
+    row = answer(cli(*web, "--username", "me", "--secret-file", "-", "--json", stdin="a word\n"))
+    assert (row["kind"], row["username"], row["has_secret"]) == ("dicomweb", "me", True)
+    assert "a word" not in json.dumps(row)
+    code, _, err = cli("nodes", "add", "cloud", "--url", "ftp://pacs.example")
+    assert (code, "--url: " in err) == (1, True), err
+
+
 def test_nodes(cli, tmp_path):
     folder = tmp_path / "there"
     assert answer(cli("nodes", "list", "--json")) == []

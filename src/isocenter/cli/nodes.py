@@ -193,7 +193,18 @@ def try_node(
     typer.echo(f"{name}: {result.message} ({result.seconds * 1000:.0f} ms)")
 
 
+_OPTIONS = {
+    "name": "NAME",
+    "allows": "--allow",
+    "demands": "--demand",
+    "wants_commitment": "--commit",
+    "secret": "--secret-file",
+}
+
+
 def _as_option(problem: str) -> str:
-    """``nodes[0].ae_title: …`` → ``--ae-title: …``: what was typed, not how it is kept."""
+    """``nodes[0].allows[0]: …`` → ``--allow: …``: what was typed, not how it is kept."""
     key, _, text = problem.removeprefix("nodes[0].").partition(": ")
-    return f"{'NAME' if key == 'name' else '--' + key.replace('_', '-')}: {text}"
+    field = key.partition("[")[0]
+    option = _OPTIONS.get(field) or f"--{field.replace('_', '-').replace('.', '-')}"
+    return f"{option}: {text}"

@@ -54,12 +54,32 @@ def check_definitions(data: Mapping[str, Any]) -> RoutesFile:
     Raises:
         PipelineErrors: everything that is wrong, each with its path.
     """
-    return check_file(
+    file = check_file(
         data,
         known_nodes=[item.name for item in transfers.nodes()],
         known_pipelines=dict(Pipeline.objects.values_list("name", "steps")),
         known_projects=known_projects(),
     )
+    problems = _services_of_nodes(file)
+    if problems:
+        raise PipelineErrors(tuple(problems))
+    return file
+
+
+# What only this installation can judge of a node: its settings say what the receiver offers.
+_SERVICES = ("allows", "demands", "wants_commitment", "url", "username", "secret")
+
+
+def _services_of_nodes(file: RoutesFile) -> list[PipelineError]:
+    found = []
+    for index, node in enumerate(file.nodes):
+        problems = transfer_services.problems_of(node.model_dump())
+        found += [
+            PipelineError(problems[field], path=f"nodes[{index}].{field}")
+            for field in _SERVICES
+            if field in problems
+        ]
+    return found
 
 
 def known_projects() -> list[str]:
