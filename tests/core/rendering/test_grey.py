@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.pixels import apply_modality_lut, apply_voi_lut, apply_windowing
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 
 from isocenter.core.dicom.pixels import decode_frames
 from isocenter.core.errors import ConfigurationError
@@ -115,6 +115,20 @@ def test_a_voi_lut_as_pydicom_applies_it(tmp_path: Path) -> None:
     dataset = image(EVERY, VOILUTSequence=[item], WindowCenter=0, WindowWidth=50)
     expected = apply_voi_lut(EVERY, dataset).astype(float) / 4095 * 255
     assert np.abs(levels(dataset, tmp_path) - expected).max() <= 0.51
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ExplicitVRBigEndian])
+def test_a_voi_lut_of_bytes_in_either_order(tmp_path: Path, syntax: str) -> None:
+    values = np.arange(256, dtype="u1").reshape(16, 16)
+    item = Dataset()
+    item.LUTDescriptor = [256, 0, 16]
+    item["LUTDescriptor"].VR = "US"
+    order = "<u2" if syntax == ExplicitVRLittleEndian else ">u2"
+    item.LUTData = np.arange(0, 65536, 256, dtype=order).tobytes()
+    item["LUTData"].VR = "OW"
+    dataset = image(values, VOILUTSequence=[item])
+    dataset.file_meta.TransferSyntaxUID = syntax
+    assert np.abs(levels(dataset, tmp_path) - 256.0 * values / 65535 * 255).max() <= 0.51
 
 
 def test_a_modality_lut_in_place_of_slope_and_intercept(tmp_path: Path) -> None:

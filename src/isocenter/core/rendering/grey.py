@@ -231,8 +231,8 @@ def _lut_of(item: Dataset, signed: bool) -> Lut:
         count, first, bits = (int(number) for number in item.LUTDescriptor)
         data = item["LUTData"].value
         if isinstance(data, bytes):
-            is_little = not getattr(item, "read_encoding", None) or item.is_little_endian
-            entries = np.frombuffer(data, "<u2" if is_little is not False else ">u2")
+            is_big = item.original_encoding[1] is False
+            entries = np.frombuffer(data, ">u2" if is_big else "<u2")
         else:
             entries = np.atleast_1d(np.asarray(data)).astype(np.int64) & 0xFFFF
     except (AttributeError, KeyError, TypeError, ValueError) as error:
