@@ -109,6 +109,7 @@ class Client:
         roles: Sequence[str] = (),
         handlers: Sequence[Any] = (),
         extended: Sequence[Any] = (),
+        tls_args: Any = None,
     ) -> None:
         entity = ApplicationEntity(ae_title="ASKER")
         entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 30
@@ -121,6 +122,7 @@ class Client:
             contexts=proposed,
             ext_neg=[*(build_role(uid, scp_role=True) for uid in roles), *extended],
             evt_handlers=list(handlers),
+            tls_args=tls_args,
         )
         assert self.association.is_established
 

@@ -17,10 +17,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from dimse_tools import Receiving, ct_file
+from query_tools import STUDY_FIND, Client, Library, question
 
 from isocenter.core.errors import ConfigurationError, NetworkError
 from isocenter.core.network.callers import STORE, KnownNode
 from isocenter.core.network.client import Peer
+from isocenter.core.network.find import FindService
 from isocenter.core.network.policy import ReceivePolicy
 from isocenter.core.network.requestor import echo, send
 from isocenter.core.network.tls import ClientTls, client_context, server_context
@@ -187,3 +189,20 @@ def test_a_node_that_demands_tls_is_a_stranger_without(
     receiving = receive(ReceivePolicy(nodes={"SCANNER": (node,)}, unknown_may_store=False))
     peer = dataclasses.replace(peer_of(receiving, None), calling_ae_title="SCANNER")
     assert send([ct_file(tmp_path)], peer).results[0].status == 0x0124
+
+
+def test_a_query_over_tls_can_be_cancelled(
+    receive: Callable[..., Receiving], server: Identity
+) -> None:
+    receiving = receive(
+        tls=server_context(server.certificate, server.key),
+        services=[FindService(Library(endless=True))],
+    )
+    tls = (client_context(ClientTls(ca=server.certificate)), "127.0.0.1")
+    with Client(receiving.port, STUDY_FIND, tls_args=tls) as association:
+        statuses = []
+        for status, _ in association.send_c_find(question("STUDY"), STUDY_FIND, msg_id=3):
+            statuses.append(status.Status)
+            if len(statuses) == 3:
+                association.send_c_cancel(3, query_model=STUDY_FIND)
+        assert statuses[-1] == 0xFE00

@@ -6,11 +6,11 @@ die of one. A child does a group of files, because starting it costs more than d
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from isocenter.core.errors import ChildError, PixelError
+from isocenter.core.errors import ChildCancelled, ChildError, PixelError
 from isocenter.core.isolation import Limits, run_isolated
 
 from .proposals import SendItem
@@ -34,9 +34,16 @@ class Converter:
     Args:
         wanted: all conversions of one association, in order.
         folder: for the converted files; the caller deletes it.
+        cancelled: asked while a child works; True ends it.
     """
 
-    def __init__(self, wanted: Sequence[Conversion], folder: Path) -> None:
+    def __init__(
+        self,
+        wanted: Sequence[Conversion],
+        folder: Path,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._cancelled = cancelled
         self._waiting = list(wanted)
         self._folder = folder
         self._done: dict[Path, Path | str] = {}
@@ -75,8 +82,11 @@ class Converter:
                 {"files": files},
                 work_dir=self._folder,
                 limits=_LIMITS,
+                cancelled=self._cancelled,
             )
             refused = answer["refused"]
+        except ChildCancelled as error:
+            refused = {file["source"]: str(error) for file in files}
         except ChildError as error:
             if len(group) > 1:  # find the one that kills the child; the others can be sent
                 for one in group:

@@ -137,6 +137,7 @@ class _Transfer:
         self._carrier = Carrier(channel)
         self._converter: Converter | None = None
         self._folder: Path | None = None
+        self._is_over = threading.Event()
 
     def run(self, files: Iterator[StoredFile]) -> None:
         """Send until all are sent, or somebody wants to end."""
@@ -179,7 +180,7 @@ class _Transfer:
         for file in waiting:
             if (ready := self._prepared(file)) is not None:
                 return ready
-            if self._progress.is_cancelled:
+            if self._is_over.is_set():
                 return None
         return None
 
@@ -201,7 +202,8 @@ class _Transfer:
             if meta.transfer_syntax_uid != syntax:
                 raise DicomError("an instance is not what the index says it is")
         except (DicomError, OSError) as error:
-            self._tally.fail(file.sop_instance_uid, _reason(error))
+            if not self._is_over.is_set():  # else it was given up, and remains
+                self._tally.fail(file.sop_instance_uid, _reason(error))
             return None
         item = SendItem(
             file.path, file.sop_class_uid, file.sop_instance_uid, file.transfer_syntax_uid, offset
@@ -220,9 +222,11 @@ class _Transfer:
         if not wanted:
             return None
         if self._folder is None:
-            folder = tempfile.TemporaryDirectory(prefix="isocenter-get-")
-            self._folder = Path(stack.enter_context(folder))
-        return Converter(wanted, Path(tempfile.mkdtemp(dir=self._folder)))
+            whole = tempfile.TemporaryDirectory(prefix="isocenter-get-", ignore_cleanup_errors=True)
+            self._folder = Path(stack.enter_context(whole))
+            stack.callback(self._is_over.set)  # first: a child may be at work there
+        folder = Path(tempfile.mkdtemp(dir=self._folder))
+        return Converter(wanted, folder, self._is_over.is_set)
 
     def _converted(self, file: StoredFile) -> Path:
         """The file in another transfer syntax; the peer hears of us while it is made."""
@@ -231,7 +235,8 @@ class _Transfer:
         work.start()
         while work.is_alive():
             work.join(_BEAT_S)
-            self._progress.may_go_on()
+            if not self._progress.may_go_on():
+                self._is_over.set()
         return work.result()
 
 
