@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
@@ -71,6 +72,15 @@ class Body:
         return out.getvalue()[:-4] + (_FRAME * _FRAMES).to_bytes(4, "little")
 
 
+@dataclass
+class Most:
+    """Megabytes above idle: of one process, and of all together."""
+
+    one: float = 0.0
+    all: float = 0.0
+    who: str = ""
+
+
 class Scale:
     """Resident memory of a platform's own processes, PostgreSQL left out, sampled."""
 
@@ -100,18 +110,19 @@ class Scale:
         }
 
     @contextmanager
-    def peak(self) -> Iterator[dict[str, float]]:
-        """The most above idle meanwhile: of one process, and of all together."""
-        idle, most = self.idle(), {"one": 0.0, "all": 0.0}
+    def peak(self) -> Iterator[Most]:
+        """The most above idle meanwhile; what is started meanwhile counts whole."""
+        idle, most = self.idle(), Most()
         stop = threading.Event()
 
         def watch() -> None:
             while not stop.wait(0.05):
                 sample = self.now()
-                most["all"] = max(most["all"], sum(sample.values()) - sum(idle.values()))
-                most["one"] = max(
-                    most["one"], *(value - idle.get(pid, 0.0) for pid, value in sample.items())
-                )
+                most.all = max(most.all, sum(sample.values()) - sum(idle.values()))
+                for pid, value in sample.items():
+                    if value - idle.get(pid, 0.0) > most.one:
+                        most.one = value - idle.get(pid, 0.0)
+                        most.who = _name(pid) + ("" if pid in idle else ", new")
 
         thread = threading.Thread(target=watch, daemon=True)
         thread.start()
@@ -120,6 +131,17 @@ class Scale:
         finally:
             stop.set()
             thread.join()
+
+
+def _name(pid: int) -> str:
+    """The part of the platform that a process is."""
+    try:
+        words = psutil.Process(pid).cmdline()
+    except psutil.Error:
+        return "gone"
+    after = [words[at + 1] for at, word in enumerate(words[:-1]) if word == "-m"]
+    is_cli = after[:1] == ["isocenter.cli.main"] and len(words) > words.index(after[0]) + 1
+    return words[words.index(after[0]) + 1] if is_cli else (after[0] if after else words[0])
 
 
 def store(web: Web, body: Body) -> float:
@@ -172,25 +194,25 @@ def measure(workspace: Path, *, gigabytes: float) -> bool:
         rows = []
         with scale.peak() as most:
             seconds = store(web, large)
-        rows.append((f"STOW-RS of {large.length / 1e9:.1f} GB", seconds, dict(most)))
+        rows.append((f"STOW-RS of {large.length / 1e9:.1f} GB", seconds, most))
         _wait(server, small.count + large.count)
         time.sleep(server.debounce_s + 10)  # what is made of a complete study is no part of this
         with scale.peak() as most:
             began = time.monotonic()
             size = fetch_slowly(server.http_port, server.headers, _address(large), stall_s=_STALL_S)
             seconds = time.monotonic() - began
-        rows.append((f"ZIP of {size / 1e9:.1f} GB, slow reader", seconds, dict(most)))
+        rows.append((f"ZIP of {size / 1e9:.1f} GB, slow reader", seconds, most))
         web.close()
     finally:
         server.stop()
     print_table(
         "Megabytes of resident memory above idle",
-        ("request", "seconds", "largest process", "all processes"),
-        [(name, seconds, most["one"], most["all"]) for name, seconds, most in rows],
+        ("request", "seconds", "largest process", "which", "all processes"),
+        [(name, seconds, most.one, most.who, most.all) for name, seconds, most in rows],
     )
     return print_claims(
         [
-            (f"{name}: {GOAL_MB:.0f} MB / taken", GOAL_MB / max(most["one"], 1), 1.0)
+            (f"{name}: {GOAL_MB:.0f} MB / taken", GOAL_MB / max(most.one, 1), 1.0)
             for name, _, most in rows
         ]
     )
