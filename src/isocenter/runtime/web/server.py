@@ -13,6 +13,7 @@ from isocenter.core.errors import ConfigurationError
 from isocenter.runtime.layout import Layout
 from isocenter.runtime.settings import Settings
 from isocenter.runtime.state_files import process_identity, write_state
+from isocenter.runtime.web.protocol import BoundedHttp
 
 BACKLOG = 256
 POOL_SIZE = 12
@@ -44,7 +45,7 @@ def run_web(settings: Settings) -> None:
         server_header=False,
         forwarded_allow_ips=list(settings.web.trusted_proxies),
         lifespan="off",
-        http="httptools",
+        http=BoundedHttp,
         timeout_graceful_shutdown=GRACE_S,
     )
     # uvicorn raises the signal once more when it is done; this makes that a clean end.
