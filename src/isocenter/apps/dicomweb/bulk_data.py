@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from django.http import HttpRequest, HttpResponseBase
 
 from isocenter.apps.accounts.rights import Right
@@ -15,6 +17,7 @@ from isocenter.apps.dicomweb.accept import (
     parse_accept,
     refusal,
 )
+from isocenter.apps.dicomweb.addresses import base_url, place_of
 from isocenter.apps.dicomweb.files_sent import Content, FileSlice
 from isocenter.apps.dicomweb.guard import needs, require
 from isocenter.apps.dicomweb.multipart_answers import Part, multipart_answer
@@ -55,8 +58,9 @@ def bulk_data(
     response = not_modified(request, etag)
     if response is None:
         kind = _content_type(found, chosen)
+        instance = place_of(base_url(request), study_uid, series_uid, sop_uid)
         parts = [
-            Part(kind, _contents(part), request.build_absolute_uri(request.path))
+            Part(kind, _contents(part), f"{instance}/bulkdata/{quote(place)}")
             for part in found.parts
         ]
         response = multipart_answer(request, parts, chosen.media_type)  # type: ignore[assignment]
