@@ -176,10 +176,16 @@ def _walk_first(
     yield from found
     if end is None:
         return None
-    if len(found) * _HOPE >= wanted:
+    if len(found) * _HOPE < wanted:
+        return end
+    # As far as the rest of a page is likely to be, and not much further.
+    lacking = max(1, wanted - len(found))
+    near = STEPS[0] * lacking * 3 // (2 * max(1, len(found)))
+    found, end = _step(space, asked, end, min(max(near, STEPS[0]), STEPS[-1]))
+    yield from found
+    if end is not None:
         yield from _walk_on(space, asked, end)
-        return None
-    return end
+    return None
 
 
 def _walk_on(space: _Space, asked: Conditions, place: Place, *, step: int = 0) -> Iterator[Key]:
