@@ -15,7 +15,7 @@ from pydicom import Dataset
 
 from isocenter.core.dicom.writing import write_part10
 from isocenter.core.errors import NetworkError, NetworkTimeout, ProtocolError
-from isocenter.core.network import dicomweb
+from isocenter.core.network import web_service
 from isocenter.core.network.dicomweb import WebPeer, check, count_instances, store
 from isocenter.core.network.multipart import (
     MultipartDecoder,
@@ -233,7 +233,7 @@ def test_a_silent_service(service: Service, files: list[Path]) -> None:
 def test_answers_have_a_bound(
     service: Service, peer: WebPeer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dicomweb, "_MAX_ANSWER_BYTES", 1000)
+    monkeypatch.setattr(web_service, "_MAX_ANSWER_BYTES", 1000)
     service.answer = lambda parts: (200, {}, b"[" + b" " * 5000 + b"]")
     with pytest.raises(ProtocolError, match="more than"):
         check(peer)
