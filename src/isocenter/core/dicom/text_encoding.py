@@ -72,7 +72,7 @@ def _with_extensions(text: str, codecs: Sequence[str]) -> bytes:
 def _escaped(part: str, codecs: Sequence[str]) -> bytes:
     from pydicom.charset import encode_string
 
-    encoded = encode_string(part, list(codecs))
+    encoded: bytes = encode_string(part, list(codecs))
     is_in_g0 = any(escape in encoded for escape in _OF_G0)
     if is_in_g0 and codecs[0] == "ascii" and not encoded.endswith(_TO_ASCII):
         encoded += _TO_ASCII
