@@ -247,7 +247,7 @@ def test_names_with_script_are_text(victim: Victim, image: Dataset) -> None:
     assert b"<script" not in answer
     assert b"content-type: application/dicom+json" in head.lower()
     assert b"x-content-type-options: nosniff" in head.lower()
-    assert json.loads(content)["0008119A"]
+    assert json.loads(content)["00081198"]
 
 
 def test_nobody_is_told_before_the_body(victim: Victim) -> None:
