@@ -32,6 +32,7 @@ def file(tmp_path: Path) -> Path:
 def asgi_request() -> ASGIRequest:
     request = RequestFactory().get("/dicom-web/studies")
     request.__class__ = ASGIRequest
+    request.scope = {}
     return request  # type: ignore[return-value]
 
 

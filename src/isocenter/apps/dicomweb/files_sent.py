@@ -8,10 +8,13 @@ so that nobody takes what came for the whole.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
+from typing import Any
 
 import structlog
 from asgiref.sync import sync_to_async
@@ -24,6 +27,8 @@ from isocenter.core.errors import IsocenterError
 log = structlog.get_logger(__name__)
 
 PIECE_BYTES = 1 << 20
+#: Name of the server's extension of the ASGI scope: `runtime.web.straight.StraightSender`.
+STRAIGHT = "isocenter.straight"
 _reading = ThreadPoolExecutor(8, "dicomweb-read")
 _making = ThreadPoolExecutor(4, "dicomweb-make")  # what takes long must not keep files waiting
 
@@ -83,12 +88,26 @@ def pieces_of(contents: Iterable[Content]) -> Iterator[bytes]:
         yield b"".join(waiting)
 
 
+def opened(wanted: FileSlice) -> FileIO:
+    """The file, which has the bytes that are wanted; to be closed by the caller.
+
+    Raises:
+        TransferBroken: it is gone or has another size.
+    """
+    try:
+        stream = FileIO(wanted.path)
+    except OSError as error:
+        raise TransferBroken(f"a file cannot be read: {error.strerror}") from None
+    size = os.fstat(stream.fileno()).st_size
+    if wanted.file_size not in (None, size) or size < wanted.offset + wanted.length:
+        stream.close()
+        raise TransferBroken("a file has not the size that the index knows")
+    return stream
+
+
 def _read(wanted: FileSlice) -> Iterator[bytes]:
     try:
-        with wanted.path.open("rb", buffering=0) as stream:
-            size = stream.seek(0, 2)
-            if wanted.file_size not in (None, size) or size < wanted.offset + wanted.length:
-                raise TransferBroken("a file has not the size that the index knows")
+        with opened(wanted) as stream:
             stream.seek(wanted.offset)
             left = wanted.length
             while left:
@@ -103,32 +122,50 @@ def _read(wanted: FileSlice) -> Iterator[bytes]:
 
 def streamed(
     request: HttpRequest,
-    pieces: Iterator[bytes],
+    content: Sequence[Content] | Iterator[bytes],
     *,
     content_type: str,
     length: int | None = None,
     is_slow: bool = False,
 ) -> HttpResponseBase:
-    """An answer of pieces that are made while it is sent; each in a thread, one ahead.
+    """An answer that is made while it is sent, in pieces; each in a thread, one ahead.
 
     Connections of the database are given back before the first piece and after each, so that a
     slow reader keeps none: a piece may ask, but no cursor lasts from one to the next.
 
     Args:
+        content: files and memory, which go straight to the socket where the server offers that;
+            or pieces that are made one after the other.
         length: bytes in all, where that is known; None: the answer is chunked.
         is_slow: a piece takes more than reading it.
     """
+    pieces = pieces_of(content) if isinstance(content, Sequence) else content
     if request.method == "HEAD":
         response: HttpResponseBase = HttpResponse(content_type=content_type)
-    elif isinstance(request, ASGIRequest):
-        response = StreamingHttpResponse(
-            _ahead(pieces, _making if is_slow else _reading), content_type=content_type
-        )
-    else:
+    elif not isinstance(request, ASGIRequest):
         response = StreamingHttpResponse(pieces, content_type=content_type)
+    else:
+        straight = request.scope.get("extensions", {}).get(STRAIGHT)
+        if straight and isinstance(content, Sequence) and (length or 0) >= PIECE_BYTES:
+            coming = _straight(content, straight)
+        else:
+            coming = _ahead(pieces, _making if is_slow else _reading)
+        response = StreamingHttpResponse(coming, content_type=content_type)
     if length is not None:
         response.headers["Content-Length"] = str(length)
     return response
+
+
+async def _straight(content: Sequence[Content], straight: Any) -> AsyncIterator[bytes]:
+    """Past the event loop as far as that goes, and through it what is left."""
+    await sync_to_async(_give_back)()
+    try:
+        left = await straight(content)
+    except TransferBroken as error:
+        raise _broken(error) from None
+    if left:
+        async for piece in _ahead(pieces_of(left), _reading):
+            yield piece
 
 
 async def _ahead(pieces: Iterator[bytes], executor: ThreadPoolExecutor) -> AsyncIterator[bytes]:
@@ -149,11 +186,15 @@ async def _ahead(pieces: Iterator[bytes], executor: ThreadPoolExecutor) -> Async
             coming = loop.run_in_executor(executor, following)
             yield piece
     except (IsocenterError, OSError) as error:
-        log.error("transfer_broken", reason=str(error.args[0]) if error.args else "")
-        raise TransferBroken("the transfer ends here") from None
+        raise _broken(error) from None
     finally:
         # Whoever left before the end: what is at work ends before its files are closed.
         await asyncio.shield(_ended(coming, pieces, executor))
+
+
+def _broken(error: Exception) -> TransferBroken:
+    log.error("transfer_broken", reason=str(error.args[0]) if error.args else "")
+    return TransferBroken("the transfer ends here")
 
 
 async def _ended(

@@ -48,10 +48,14 @@ def multipart_answer(
         is_slow: making a part takes more than reading it.
     """
     boundary = secrets.token_hex(20)
-    length = _length(parts, boundary) if isinstance(parts, Sequence) else None
+    content: Sequence[Content] | Iterator[bytes] = pieces_of(_contents(parts, boundary))
+    length = None
+    if isinstance(parts, Sequence):
+        content = list(_contents(parts, boundary))
+        length = length_of(content)
     return streamed(
         request,
-        pieces_of(_contents(parts, boundary)),
+        content,
         content_type=f'multipart/related; type="{media_type}"; boundary={boundary}',
         length=length,
         is_slow=is_slow,
@@ -69,11 +73,6 @@ def _contents(parts: Iterable[Part], boundary: str) -> Iterator[Content]:
         close = getattr(parts, "close", None)
         if close is not None:
             close()
-
-
-def _length(parts: Sequence[Part], boundary: str) -> int:
-    inner = sum(len(part.head(boundary)) + length_of(part.content) + 2 for part in parts)
-    return inner + len(_last(boundary))
 
 
 def _last(boundary: str) -> bytes:

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from isocenter.apps.dicomweb.empty import empty_answer
 from isocenter.apps.dicomweb.errors import problem
-from isocenter.apps.dicomweb.files_sent import Content, cut, length_of, pieces_of, streamed
+from isocenter.apps.dicomweb.files_sent import Content, cut, length_of, streamed
 
 #: Kept by whoever asked, never used without asking again.
 ASK_AGAIN = "private, no-cache"
@@ -56,9 +56,7 @@ def single_answer(
         response: HttpResponseBase = HttpResponse(whole, content_type=content_type)
         response.headers["Content-Length"] = str(len(whole))
     else:
-        response = streamed(
-            request, pieces_of(wanted), content_type=content_type, length=end - first
-        )
+        response = streamed(request, wanted, content_type=content_type, length=end - first)
     if asked:
         response.status_code = 206
         response.headers["Content-Range"] = f"bytes {first}-{end - 1}/{size}"

@@ -10,6 +10,9 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from isocenter.apps.dicomweb.files_sent import STRAIGHT
+from isocenter.runtime.web.straight import StraightSender
+
 #: Bytes of a request's line and headers. Lists of UIDs stand in addresses.
 MAX_HEAD_BYTES = 64 << 10
 MAX_HEADERS = 200
@@ -46,7 +49,12 @@ class BoundedHttp(HttpToolsProtocol):
         length = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         if length > MAX_HEAD_BYTES:
             raise _TooLong
+        before = self.cycle
         super().on_headers_complete()
+        if self.cycle is not before and self.scheme == "http":
+            # The application runs when this is done.
+            extensions: dict[str, Any] = {STRAIGHT: StraightSender(self.cycle)}
+            self.cycle.scope["extensions"] = extensions
 
     def on_body(self, body: bytes) -> None:
         self._fruits += 1

@@ -1,0 +1,176 @@
+"""Files straight to the socket: byte for byte, at the reader's pace, and broken where a file is."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+
+from isocenter.apps.dicomweb.files_sent import (
+    STRAIGHT,
+    Content,
+    FileSlice,
+    TransferBroken,
+    _straight,
+    length_of,
+    pieces_of,
+    whole_file,
+)
+from isocenter.runtime.web import straight as straight_module
+from isocenter.runtime.web.protocol import BoundedHttp
+from isocenter.runtime.web.straight import StraightSender
+
+Serve = Callable[[list[Content]], int]
+SIZE = 3 << 20
+
+
+class Answering:
+    """An application that answers with these contents, and notes what came by the event loop."""
+
+    def __init__(self) -> None:
+        self.contents: list[Content] = []
+        self.by_loop = 0
+        self.error: BaseException | None = None
+        self.over = threading.Event()
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        length = str(length_of(self.contents)).encode()
+        headers = [(b"content-length", length)]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        try:
+            async for piece in _straight(self.contents, scope["extensions"][STRAIGHT]):
+                self.by_loop += len(piece)
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body"})
+        except BaseException as error:
+            self.error = error
+            raise
+        finally:
+            self.over.set()
+
+
+@pytest.fixture
+def application() -> Answering:
+    return Answering()
+
+
+@pytest.fixture
+def port(application: Answering) -> Iterator[int]:
+    listener = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(application, http=BoundedHttp, log_config=None, lifespan="off")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield listener.getsockname()[1]
+    server.should_exit = True
+    thread.join(20)
+    listener.close()
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    paths = [tmp_path / f"{number}.dcm" for number in range(4)]
+    for number, path in enumerate(paths):
+        path.write_bytes(bytes([number, 7, 250]) * (SIZE // 3))
+    return paths
+
+
+def contents_of(files: list[Path]) -> list[Content]:
+    contents: list[Content] = []
+    for number, path in enumerate(files):
+        contents += [f"--head {number}\r\n".encode(), whole_file(path, SIZE), b"\r\n"]
+    return [*contents, FileSlice(files[0], 5, 1000), b"--the end"]
+
+
+def ask(port: int) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", port), timeout=20)
+    connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    return connection
+
+
+def body_of(connection: socket.socket, length: int) -> bytes:
+    """What comes behind the head; shorter than ``length`` where the server ends it before."""
+    found = bytearray()
+    while b"\r\n\r\n" not in found:
+        found += connection.recv(100)
+    body = found.partition(b"\r\n\r\n")[2]
+    while len(body) < length:
+        try:
+            piece = connection.recv(1 << 20)
+        except ConnectionError:
+            break
+        if not piece:
+            break
+        body += piece
+    return bytes(body)
+
+
+def test_what_comes_is_what_lies_there_and_the_connection_stays(application, port, files):
+    application.contents = contents_of(files)
+    whole = b"".join(pieces_of(application.contents))
+    with ask(port) as connection:
+        for _ in range(3):
+            assert body_of(connection, len(whole)) == whole
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert body_of(connection, len(whole)) == whole
+    assert application.by_loop == 0
+
+
+def test_a_slow_reader_is_left_to_the_event_loop_and_misses_nothing(
+    application, port, files, monkeypatch
+):
+    monkeypatch.setattr(straight_module, "PATIENCE_S", 0.05)
+    application.contents = contents_of(files)
+    whole = b"".join(pieces_of(application.contents))
+    with ask(port) as connection:
+        time.sleep(0.5)  # more than the sockets hold is waiting by then
+        assert body_of(connection, len(whole)) == whole
+    assert 0 < application.by_loop < len(whole)
+
+
+def test_many_at_once_all_get_everything(application, port, files):
+    application.contents = contents_of(files)
+    whole = b"".join(pieces_of(application.contents))
+    results = []
+
+    def read() -> None:
+        with ask(port) as connection:
+            results.append(body_of(connection, len(whole)) == whole)
+
+    readers = [threading.Thread(target=read) for _ in range(3 * straight_module.AT_ONCE)]
+    for reader in readers:
+        reader.start()
+    for reader in readers:
+        reader.join(60)
+    assert results == [True] * len(readers)
+    assert StraightSender._at_work == 0
+
+
+def test_a_file_of_another_size_breaks_the_transfer(application, port, files):
+    application.contents = contents_of(files)
+    files[2].write_bytes(b"short")
+    with ask(port) as connection:
+        body = body_of(connection, length_of(application.contents))
+        assert SIZE < len(body) < length_of(application.contents)
+    assert application.over.wait(20)
+    assert isinstance(application.error, TransferBroken)
+
+
+def test_a_reader_who_leaves_ends_it(application, port, files):
+    application.contents = contents_of(files * 20)
+    with ask(port) as connection:
+        assert connection.recv(1000)
+    assert application.over.wait(20)
+    assert application.error is None
+    deadline = time.monotonic() + 20
+    while StraightSender._at_work and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert StraightSender._at_work == 0
