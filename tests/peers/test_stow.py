@@ -169,7 +169,8 @@ def test_a_route_delivers_to_services(
         document.write_text(
             "pipelines:\n  - name: forward\n    steps:\n      - step: select\n"
             "      - step: deliver\n        with: {what: originals}\n"
-            "routes:\n  - name: forward\n    condition: '\"US\" in ModalitiesInStudy'\n    pipeline: forward\n"
+            "routes:\n  - name: forward\n    condition: '\"US\" in ModalitiesInStudy'\n"
+            "    pipeline: forward\n"
             "    destinations: [orthanc, sister]\n"
         )
         sending.cli("routes", "apply", document)

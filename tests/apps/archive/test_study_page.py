@@ -16,7 +16,7 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 
 from isocenter.apps.accounts.models import User
 from isocenter.apps.archive import jobs, thumbnails
-from isocenter.apps.archive.models import Instance, Series, Study
+from isocenter.apps.archive.models import Series, Study
 from isocenter.apps.archive.services import force_complete, protect
 from isocenter.apps.archive.thumbnail_rendering import render
 from isocenter.apps.audit import services as audit
