@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from django.db import connection
 from django.db.models import Q
 
 from isocenter.apps.archive.models import Instance, Series, Study, StudySearch
@@ -17,6 +19,18 @@ VERSION = 1_000 * 1 + FOLDING_VERSION
 
 _COLUMNS = tuple(
     field.attname for field in StudySearch._meta.concrete_fields if not field.primary_key
+)
+# One parameter for any number of rows: the model's own way takes four times as long.
+_WRITE = """
+    INSERT INTO archive_studysearch (study_id, {columns})
+    SELECT study_id, {columns} FROM json_to_recordset(%s) AS given(study_id bigint, {types})
+    ON CONFLICT (study_id) DO UPDATE SET {changes}
+""".format(  # noqa: S608 - columns are ours, rows are one parameter
+    columns=", ".join(_COLUMNS),
+    types=", ".join(
+        f"{name} {StudySearch._meta.get_field(name).db_type(connection)}" for name in _COLUMNS
+    ),
+    changes=", ".join(f"{name} = excluded.{name}" for name in _COLUMNS),
 )
 
 
@@ -58,9 +72,10 @@ def refresh(studies: Collection[Study], new_classes: Mapping[int, Collection[str
 
 def write(rows: Iterable[StudySearch]) -> None:
     """Insert rows, or put them in the place of those that are there."""
-    StudySearch.objects.bulk_create(
-        rows, update_conflicts=True, unique_fields=["study"], update_fields=_COLUMNS
-    )
+    values = [{name: getattr(row, name) for name in ("study_id", *_COLUMNS)} for row in rows]
+    if values:
+        with connection.cursor() as cursor:
+            cursor.execute(_WRITE, [json.dumps(values)])
 
 
 def _modalities(studies: Collection[int]) -> dict[int, set[str]]:
