@@ -85,12 +85,16 @@ def read_files(
         return list(pool.map(partial(_read, archive, bounds, known_sizes), files))
 
 
+def moment(modified: float) -> datetime:
+    """When a file came in, as its time of modification tells."""
+    return datetime.fromtimestamp(modified, UTC)
+
+
 def _read(
     archive: Path, bounds: Bounds, known_sizes: Mapping[str, int], file: ArchivedFile
 ) -> ReadFile:
     path = archive / file.path
-    received_at = datetime.fromtimestamp(file.modified, UTC)
-    read = ReadFile(file.path, file.size, received_at)
+    read = ReadFile(file.path, file.size, moment(file.modified))
     try:
         meta, header = header_of(path, bounds)
         entry = entry_of(

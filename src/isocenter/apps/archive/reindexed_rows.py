@@ -12,7 +12,7 @@ from isocenter.apps.archive import rows
 from isocenter.apps.archive.archive_files import data_set_digest
 from isocenter.apps.archive.indexing import Entry
 from isocenter.apps.archive.models import Instance, Revision, Series, Study, Tombstone
-from isocenter.apps.archive.reindexed_files import ReadFile
+from isocenter.apps.archive.reindexed_files import ReadFile, moment
 from isocenter.apps.archive.revisions import ensure_revision
 from isocenter.apps.archive.search import search_rows
 from isocenter.apps.archive.staging import Staged
@@ -92,7 +92,7 @@ def _sort(archive: Path, files: Sequence[ReadFile], written: Written) -> _Sorted
     for file in reversed(files):  # of two that say they are the same, the newer counts
         uid = file.entry.sop_uid
         row = known.get(uid)
-        if file.path in going or not (archive / file.path).exists():
+        if file.path in going or not _is_as_read(archive, file):
             continue
         is_elsewhere = row is not None and row.path != file.path and (archive / row.path).exists()
         if uid in taken or is_elsewhere:
@@ -108,6 +108,16 @@ def _sort(archive: Path, files: Sequence[ReadFile], written: Written) -> _Sorted
     work.new.reverse()
     work.there.reverse()
     return work
+
+
+def _is_as_read(archive: Path, file: ReadFile) -> bool:
+    """Whether the file is the one that was read: before the lock was held, the ingest may have
+    moved another one into its place, and has written that one's row."""
+    try:
+        status = (archive / file.path).stat()
+    except FileNotFoundError:
+        return False
+    return (status.st_size, moment(status.st_mtime)) == (file.size, file.received_at)
 
 
 def _going(study_uids: set[str]) -> set[str]:
