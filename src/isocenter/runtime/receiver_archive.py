@@ -80,7 +80,9 @@ class ArchiveBoot:
         try:
             if not configured.configured:
                 boot_with(self._settings, database_url(self._settings))
-            import isocenter.apps.dimse.services  # noqa: F401 - so that the first query need not
+            from isocenter.apps.dimse.services import warm_up
+
+            warm_up()
         except IsocenterError as error:
             self._error = str(error)
             log.warning("no archive for queries yet", error=str(error))

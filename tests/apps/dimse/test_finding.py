@@ -14,7 +14,8 @@ from isocenter.apps.archive.queries import Level, Match, Question
 from isocenter.apps.dimse import answering, finding
 from isocenter.apps.dimse.services import ArchiveFinder
 from isocenter.apps.transfers.queries import Caller
-from isocenter.core.network.identifiers import Element, Identifier
+from isocenter.core.network.answers import Field
+from isocenter.core.network.identifiers import Identifier
 from isocenter.core.network.query_model import Query, QueryLevel, QueryRefused
 from isocenter.core.network.services import AssociationInfo
 from isocenter.core.network.sop_classes import PATIENT_ROOT_FIND, STUDY_ROOT_FIND
@@ -40,7 +41,6 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Question]:
 
 
 def allow(monkeypatch: pytest.MonkeyPatch, *rights: DimseRight) -> None:
-    monkeypatch.setattr(answering, "close_old_connections", lambda: None)
     monkeypatch.setattr(answering, "caller", lambda *_, **__: Caller("asker", frozenset(rights)))
 
 
@@ -55,17 +55,19 @@ def query(sop_class: str = STUDY_ROOT_FIND, **changes: Any) -> Query:
 def test_keys_are_asked_and_answered_with_the_unique_ones(asked: list[Question]) -> None:
     findings = ArchiveFinder().find(query(), INFO)
     first = next(findings.answers)
-    assert first == [Element(NAME, "PN", ("Doe^0",)), Element(STUDY, "UI", ("1.0",))]
+    assert findings.fields == [Field(NAME, "PN"), Field(STUDY, "UI")]
+    assert first == [("Doe^0",), ("1.0",)]
     assert not findings.is_partial
     (question,) = asked
     assert question.level is Level.STUDY
     assert dict(question.keys) == {NAME: "Doe*", STUDY: ""}
+    assert question.is_bare
     assert not question.fuzzy
 
 
 def test_in_the_patient_root_an_answer_names_its_patient(asked: list[Question]) -> None:
     findings = ArchiveFinder().find(query(PATIENT_ROOT_FIND, is_fuzzy=True), INFO)
-    assert [element.tag for element in next(findings.answers)] == [NAME, 0x00100020, STUDY]
+    assert [field.tag for field in findings.fields] == [NAME, 0x00100020, STUDY]
     assert asked[0].fuzzy
 
 
@@ -73,7 +75,7 @@ def test_a_key_that_the_index_has_not_makes_answers_partial(asked: list[Question
     identifier = Identifier({UNKNOWN: "", STUDY: ""})
     findings = ArchiveFinder().find(query(identifier=identifier), INFO)
     assert findings.is_partial
-    assert [element.tag for element in next(findings.answers)] == [STUDY]
+    assert [field.tag for field in findings.fields] == [STUDY]
 
 
 def test_a_sequence_key_has_one_item(asked: list[Question]) -> None:
@@ -122,7 +124,6 @@ def test_failures_are_statuses_and_say_nothing_of_the_question(
         raise error
 
     monkeypatch.setattr(finding, "search", fail)
-    monkeypatch.setattr(answering.connection, "close", lambda: None)
     with pytest.raises(QueryRefused) as refused:
         ArchiveFinder().find(query(), INFO)
     assert refused.value.status == status

@@ -12,9 +12,10 @@ from pydicom.dataset import Dataset
 from pynetdicom.ae import ApplicationEntity
 from pynetdicom.presentation import build_context, build_role
 
+from isocenter.core.network.answers import Field
 from isocenter.core.network.client import Peer
 from isocenter.core.network.find import Findings
-from isocenter.core.network.identifiers import Element
+from isocenter.core.network.identifiers import Element, Values
 from isocenter.core.network.query_model import Query, QueryRefused, Retrieval
 from isocenter.core.network.requestor import read_item
 from isocenter.core.network.retrieval import Destination, Selection, StoredFile
@@ -25,6 +26,7 @@ STUDY_MOVE = "1.2.840.10008.5.1.4.1.2.2.2"
 STUDY_GET = "1.2.840.10008.5.1.4.1.2.2.3"
 PATIENT_FIND = "1.2.840.10008.5.1.4.1.2.1.1"
 PATIENT_GET = "1.2.840.10008.5.1.4.1.2.1.3"
+_ENDLESS = (Element(0x00100020, "LO", ("P" * 60,)),)
 
 
 @dataclass
@@ -58,7 +60,9 @@ class Library:
         self._refuse()
         self.queries.append(query)
         self.callers.append(caller)
-        return Findings(self._answers(), self.is_partial)
+        shape = self.answers[0] if self.answers else _ENDLESS
+        fields = [Field(element.tag, element.vr) for element in shape]
+        return Findings(fields, self._answers(), self.is_partial)
 
     def select(self, retrieval: Retrieval, caller: AssociationInfo) -> Selection:
         self._refuse()
@@ -73,10 +77,11 @@ class Library:
         peer = self.nodes.get(ae_title)
         return None if peer is None else Destination(peer, 2)
 
-    def _answers(self) -> Iterator[Sequence[Element]]:
-        yield from self.answers
+    def _answers(self) -> Iterator[Sequence[Values]]:
+        for answer in self.answers:
+            yield [element.values for element in answer]
         while self.endless:
-            yield [Element(0x00100020, "LO", ("P" * 60,))]
+            yield [element.values for element in _ENDLESS]
 
     def _refuse(self) -> None:
         if self.refusal is not None:

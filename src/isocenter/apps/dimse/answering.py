@@ -7,7 +7,6 @@ from contextlib import contextmanager
 
 import structlog
 from django.db import Error as DatabaseError
-from django.db import close_old_connections, connection
 
 from isocenter.apps.accounts.rights import DimseRight, require_dimse
 from isocenter.apps.archive.queries import IndexNotReady, QuestionError
@@ -35,7 +34,6 @@ def answering() -> Iterator[None]:
         raise QueryRefused(OUT_OF_RESOURCES, str(error)) from None
     except DatabaseError as error:
         log.warning("database does not answer a peer", error=type(error).__name__)
-        connection.close()
         raise QueryRefused(
             OUT_OF_RESOURCES, "the database does not answer; ask again later"
         ) from None
@@ -52,7 +50,6 @@ def require(info: AssociationInfo, right: DimseRight) -> None:
     Raises:
         NotAllowed: it is no node of ours with this right.
     """
-    close_old_connections()
     who = caller(
         info.calling_ae_title,
         info.called_ae_title,
@@ -61,8 +58,3 @@ def require(info: AssociationInfo, right: DimseRight) -> None:
         has_certificate=info.has_certificate,
     )
     require_dimse(who, right)
-
-
-def end_of_association() -> None:
-    """Give back what this thread holds."""
-    connection.close()

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 import structlog
 from django.db import Error as DatabaseError
-from django.db import close_old_connections, connection
 
 from isocenter.apps.accounts.rights import DimseRight, require_dimse
 from isocenter.apps.dimse import promises, requests
+from isocenter.apps.dimse.database import asked, borrowed
 from isocenter.apps.transfers.queries import Caller, caller
 from isocenter.core.errors import IsocenterError, NotAllowed, NotFound
 from isocenter.core.network.command import (
@@ -32,30 +32,30 @@ class ArchiveKeeper:
     def admit(self, info: AssociationInfo, *, is_result: bool) -> None:
         """Whether this caller may ask, or may have been asked."""
         with _refusing():
-            _admitted(info, is_result=is_result)
+            asked(lambda: _admitted(info, is_result=is_result))
 
     def accept(self, info: AssociationInfo, request: CommitmentRequest) -> Promise:
         """Take a request of a node that may ask."""
         with _refusing():
-            who = _admitted(info, is_result=False)
-            return promises.promise(str(who.node_name), request)
+            who = asked(lambda: _admitted(info, is_result=False))
+            with borrowed():
+                return promises.promise(str(who.node_name), request)
 
     def take_result(self, info: AssociationInfo, result: CommitmentResult) -> None:
         """Note a result of the node that we asked."""
         with _refusing():
-            who = _admitted(info, is_result=True)
-            requests.take_result(who.node_names, result)
+            who = asked(lambda: _admitted(info, is_result=True))
+            with borrowed():
+                requests.take_result(who.node_names, result)
 
     def prepare(self) -> None:
         """All is there."""
 
     def close(self) -> None:
-        """The association of this thread has ended."""
-        connection.close()
+        """The association has ended; it holds nothing."""
 
 
 def _admitted(info: AssociationInfo, *, is_result: bool) -> Caller:
-    close_old_connections()
     who = caller(
         info.calling_ae_title,
         info.called_ae_title,
@@ -83,7 +83,6 @@ def _refusing() -> Iterator[None]:
         raise CommitmentRefused(INVALID_ARGUMENT, str(error)) from None
     except DatabaseError as error:
         log.warning("database does not answer a peer", error=type(error).__name__)
-        connection.close()
         text = "the database does not answer; ask again later"
         raise CommitmentRefused(RESOURCE_LIMITATION, text) from None
     except IsocenterError as error:

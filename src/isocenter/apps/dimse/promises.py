@@ -16,11 +16,12 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.db import Error as DatabaseError
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.audit.services import record
+from isocenter.apps.dimse.database import borrowed
 from isocenter.apps.dimse.keeping import Kept, kept
 from isocenter.apps.dimse.models import CommitmentPromise
 from isocenter.apps.transfers import queries as transfers
@@ -71,10 +72,10 @@ class OwedPromise:
 def _database_may_go() -> Iterator[None]:
     """The request is kept with a job: whatever is lost here, the node hears of it."""
     try:
-        yield
+        with borrowed():
+            yield
     except DatabaseError as error:
         log.warning("database does not answer", error=type(error).__name__)
-        connection.close()
 
 
 def promise(node_name: str, request: CommitmentRequest) -> OwedPromise:

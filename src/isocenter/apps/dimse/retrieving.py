@@ -11,7 +11,8 @@ from itertools import islice
 
 from isocenter.apps.accounts.rights import DimseRight
 from isocenter.apps.archive.queries import StoredInstance, recent_syntaxes, stored
-from isocenter.apps.dimse.answering import answering, end_of_association, require
+from isocenter.apps.dimse.answering import answering, require
+from isocenter.apps.dimse.database import asked
 from isocenter.apps.transfers.queries import node_by_ae_title, paced_peer_of
 from isocenter.core.network.query_model import (
     OUT_OF_RESOURCES_MATCHES,
@@ -34,9 +35,13 @@ class ArchiveRetriever:
 
     def select(self, retrieval: Retrieval, caller: AssociationInfo) -> Selection:
         """Find the instances for a node that may retrieve."""
-        with answering():
+
+        def read() -> list[StoredFile]:
             require(caller, DimseRight.RETRIEVE)
-            files = [_file(row) for row in islice(_stored(retrieval), MOST + 1)]
+            return [_file(row) for row in islice(_stored(retrieval), MOST + 1)]
+
+        with answering():
+            files = asked(read)
         if len(files) > MOST:
             raise QueryRefused(
                 OUT_OF_RESOURCES_MATCHES, f"more than {MOST} instances; ask for less at once"
@@ -53,7 +58,8 @@ class ArchiveRetriever:
 
     def destination(self, ae_title: str, caller: AssociationInfo) -> Destination | None:
         """The node that a node may send to."""
-        with answering():
+
+        def read() -> Destination | None:
             require(caller, DimseRight.RETRIEVE)
             node = node_by_ae_title(ae_title)
             if node is None:
@@ -61,12 +67,14 @@ class ArchiveRetriever:
             associations = 1 if node.rate_mb_s else node.max_associations
             return Destination(paced_peer_of(node), max(1, min(associations, MAX_ASSOCIATIONS)))
 
+        with answering():
+            return asked(read)
+
     def prepare(self) -> None:
         """All is there."""
 
     def close(self) -> None:
-        """The association of this thread has ended."""
-        end_of_association()
+        """The association has ended; it holds nothing."""
 
 
 @dataclass
@@ -83,7 +91,7 @@ def _common_syntaxes() -> dict[str, str]:
     """By SOP class; empty where the database does not answer."""
     try:
         with answering():
-            counts = Counter(recent_syntaxes(_LOOKED_AT))
+            counts = Counter(asked(lambda: list(recent_syntaxes(_LOOKED_AT))))
     except QueryRefused:
         return {}
     return {sop_class: syntax for (sop_class, syntax), _ in reversed(counts.most_common())}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from isocenter.apps.dimse.committing import ArchiveKeeper
+from isocenter.apps.dimse.database import warm_up
 from isocenter.apps.dimse.finding import ArchiveFinder
 from isocenter.apps.dimse.requests import Standing, Verdict, ask, give_up_late, standing
 from isocenter.apps.dimse.retrieving import ArchiveRetriever
@@ -16,4 +17,5 @@ __all__ = [
     "ask",
     "give_up_late",
     "standing",
+    "warm_up",
 ]

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from isocenter.core.errors import DicomError
 
+from .answers import AnswerEncoder, Field, enveloped
 from .command import (
     C_FIND_RQ,
     CANNOT_UNDERSTAND,
@@ -18,9 +19,8 @@ from .command import (
     UNRECOGNISED_OPERATION,
     encode_response,
 )
-from .connection import Buffer
-from .identifiers import MAX_IDENTIFIER_BYTES, Element, decode_identifier, encode_identifier
-from .messages import Message, encode_message
+from .identifiers import MAX_IDENTIFIER_BYTES, Element, Values, decode_identifier
+from .messages import Message
 from .query_model import (
     CANCELLED,
     PENDING,
@@ -34,7 +34,7 @@ from .services import AssociationInfo, Channel, Session, is_known_request
 from .sop_classes import FIND_CLASSES
 
 _RETRIEVE_AE_TITLE = 0x00080054
-_FLUSH_BYTES = 32 << 10
+_FLUSH_BYTES = 8 << 10  # the peer looks at them while more are found
 _FLUSH_S = 0.1  # an answer waits no longer for others
 
 
@@ -43,11 +43,13 @@ class Findings:
     """Matches as they are found.
 
     Attributes:
-        answers: one list of elements for each; without level, character set, retrieve AE title.
+        fields: what each has; without level, character set, retrieve AE title.
+        answers: values of the fields, in their order.
         is_partial: a key of the query was not looked at (status FF01).
     """
 
-    answers: Iterator[Sequence[Element]]
+    fields: Sequence[Field]
+    answers: Iterator[Sequence[Values]]
     is_partial: bool = False
 
 
@@ -143,18 +145,15 @@ class _FindSession:
             Element(QUERY_RETRIEVE_LEVEL, "CS", (str(query.level),)),
             Element(_RETRIEVE_AE_TITLE, "AE", (self._info.called_ae_title,)),
         )
+        encoder = AnswerEncoder(findings.fields, own, syntax, query.identifier.character_set)
+        message_of = enveloped(message.context_id, command, channel.max_pdu)
         waiting = _Waiting(channel)
         count = 0
         try:
             for answer in findings.answers:
                 if channel.is_stopping:
                     return count, OUT_OF_RESOURCES
-                identifier = encode_identifier(
-                    (*own, *answer), syntax, query.identifier.character_set
-                )
-                waiting.add(
-                    encode_message(message.context_id, command, identifier, max_pdu=channel.max_pdu)
-                )
+                waiting.add(message_of(encoder.encode(answer)))
                 count += 1
                 if waiting.flush_if_due() and channel.is_cancelled(message):
                     return count, CANCELLED
@@ -170,13 +169,13 @@ class _Waiting:
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
-        self._buffers: list[Buffer] = []
+        self._messages: list[bytes] = []
         self._size = 0
         self._flushed_at = 0.0  # the first answer goes out at once
 
-    def add(self, buffers: Sequence[Buffer]) -> None:
-        self._buffers += buffers
-        self._size += sum(map(len, buffers))
+    def add(self, message: bytes) -> None:
+        self._messages.append(message)
+        self._size += len(message)
 
     def flush_if_due(self) -> bool:
         """Send when it is enough, or has waited; True when it was sent."""
@@ -187,10 +186,10 @@ class _Waiting:
 
     def flush(self) -> None:
         """Send what there is."""
-        buffers, self._buffers, self._size = self._buffers, [], 0
+        messages, self._messages, self._size = self._messages, [], 0
         self._flushed_at = time.monotonic()
-        if buffers:
-            self._channel.send(b"".join(buffers))
+        if messages:
+            self._channel.send(b"".join(messages))
 
 
 def _what(query: Query | None) -> dict[str, str]:

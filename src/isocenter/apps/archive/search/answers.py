@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,6 +94,7 @@ ANSWERED: Mapping[Level, frozenset[int]] = {
         )
     ),
 }
+_KNOWN = 1_000  # studies, or series, that are kept between pages
 _PATIENT_COUNTS = frozenset((PATIENT_STUDIES, PATIENT_SERIES, PATIENT_INSTANCES))
 
 
@@ -111,32 +112,37 @@ class _Row:
     values: dict[int, Value]
 
 
-def answers(question: Question, numbers: Sequence[int]) -> list[Match]:
-    """Answers of rows, in their order; rows that are gone meanwhile are left out.
+class Reader:
+    """Reads what one question wants, in a few statements per page; only the columns it wants.
 
-    Args:
-        numbers: of studies (for patients: one study of each), series or instances.
+    Studies and series stay between pages: those of one series follow each other.
     """
-    reader = _Reader(question)
-    if question.level is Level.INSTANCE:
-        return reader.instances(numbers)
-    if question.level is Level.SERIES:
-        return reader.series(numbers)
-    return reader.studies(numbers)
-
-
-class _Reader:
-    """Reads what one question wants, in a few statements per page; only the columns it wants."""
 
     def __init__(self, question: Question) -> None:
         known = SEARCHABLE[question.level]
-        wanted = ANSWERED[question.level] | question.keys.keys() | question.returns
+        wanted = question.keys.keys() | question.returns
+        if not question.is_bare:
+            wanted |= ANSWERED[question.level]
         wanted |= {sequence for sequence, _ in question.sequence_keys}
         if not question.identified:
             wanted -= identifying()
         self._level = question.level
         self._hidden = frozenset() if question.identified else identifying()
         self._wanted = {tag: known[tag] for tag in sorted(wanted & known.keys())}
+        self._known_series: dict[int, _Row] = {}
+        self._known_studies: dict[int, _Row] = {}
+
+    def read(self, numbers: Sequence[int]) -> list[Match]:
+        """Answers of rows, in their order; rows that are gone meanwhile are left out.
+
+        Args:
+            numbers: of studies (for patients: one study of each), series or instances.
+        """
+        if self._level is Level.INSTANCE:
+            return self.instances(numbers)
+        if self._level is Level.SERIES:
+            return self.series(numbers)
+        return self.studies(numbers)
 
     def studies(self, numbers: Collection[int]) -> list[Match]:
         found = self._studies(numbers)
@@ -176,12 +182,18 @@ class _Reader:
         return {tag: values.get(tag, ()) for tag in self._wanted}
 
     def _studies(self, numbers: Collection[int]) -> dict[int, _Row]:
+        return _completed(self._known_studies, numbers, self._read_studies)
+
+    def _series(self, numbers: Collection[int]) -> dict[int, _Row]:
+        return _completed(self._known_series, numbers, self._read_series)
+
+    def _read_studies(self, numbers: Collection[int]) -> dict[int, _Row]:
         found = self._rows(Study, numbers, (Level.PATIENT, Level.STUDY), ("study_uid",))
         self._make_lists(found)
         self._make_counts(found)
         return found
 
-    def _series(self, numbers: Collection[int]) -> dict[int, _Row]:
+    def _read_series(self, numbers: Collection[int]) -> dict[int, _Row]:
         own = ("study_id", "series_uid", "instance_count")
         found = self._rows(Series, numbers, (Level.SERIES,), own)
         for row in found.values():
@@ -202,7 +214,10 @@ class _Reader:
             if each.level in levels and each.column and each.how is not How.MANY
         ]
         columns = [each.column for each in attributes]
-        found = model.objects.filter(pk__in=list(numbers)).values_list("pk", *own, *columns)
+        # One parameter, not hundreds: each is written and read, here and there.
+        place = f"{model._meta.db_table}.id = ANY(%s)"
+        rows = model.objects.extra(where=[place], params=[list(numbers)])  # noqa: S610
+        found = rows.values_list("pk", *own, *columns)
         first = 1 + len(own)
         return {
             row[0]: _Row(
@@ -247,6 +262,21 @@ class _Reader:
                 row.values[STUDY_INSTANCES] = (count.instances,)
         if self._wanted.keys() & _PATIENT_COUNTS:
             _count_patients(studies)
+
+
+def _completed(
+    known: dict[int, _Row],
+    numbers: Collection[int],
+    read: Callable[[Collection[int]], dict[int, _Row]],
+) -> dict[int, _Row]:
+    """Rows that are known, and those among ``numbers`` that have to be read."""
+    missing = [number for number in numbers if number not in known]
+    if len(known) > _KNOWN:
+        known.clear()
+        missing = list(numbers)
+    if missing:
+        known |= read(missing)
+    return known
 
 
 def _counts(studies: Iterable[int]) -> dict[int, _Counts]:

@@ -26,13 +26,14 @@ from typing import Any
 from django.db import OperationalError, connection, transaction
 from psycopg.errors import QueryCanceled
 
-from isocenter.apps.archive.search.answers import answers
+from isocenter.apps.archive.search.answers import Reader
 from isocenter.apps.archive.search.attributes import Level
 from isocenter.apps.archive.search.conditions import Conditions, Part, conditions, joined
 from isocenter.apps.archive.search.filling import require_filled
 from isocenter.apps.archive.search.question import Match, Question, QuestionError
 
 PAGE = 250  # answers read from the database at once
+FIRST = 50  # of those who take answers one by one, and have not said how many
 MOST = 20_000  # keys that are gathered and sorted
 STEPS = (2_000, 20_000, 60_000)  # rows of an order that are walked in one statement
 ORDERED_AT_ONCE = 5_000  # keys of series and instances
@@ -107,8 +108,11 @@ def _search(question: Question, asked: Conditions) -> Iterator[Match]:
     wanted = PAGE if stop is None else stop
     found: Iterator[Key] = _keys(question.level, asked, wanted)
     numbers = islice((number for _, number in found), question.offset, stop)
-    while page := list(islice(numbers, PAGE)):
-        yield from answers(question, page)
+    reader = Reader(question)
+    size = FIRST if question.limit is None else PAGE
+    while page := list(islice(numbers, size)):
+        yield from reader.read(page)
+        size = PAGE
 
 
 def _first_of_each(found: Iterator[Key]) -> Iterator[Key]:

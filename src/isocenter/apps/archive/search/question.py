@@ -43,6 +43,7 @@ class Question:
         offset: answers that are passed over.
         combined: a range of Study Date and one of Study Time are one range of moments
             (PS3.4 C.2.2.2.5.3; for DIMSE only when both sides agreed on it).
+        is_bare: only what is asked for is answered, not what the level always answers.
     """
 
     level: Level
@@ -54,6 +55,7 @@ class Question:
     limit: int | None = None
     offset: int = 0
     combined: bool = True
+    is_bare: bool = False
 
 
 @dataclass(frozen=True)
