@@ -104,7 +104,7 @@ def test_any_bytes_make_json(vr: str, value: bytes) -> None:
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False, width=32), min_size=1, max_size=9))
 def test_decimals_keep_their_number(numbers: list[float]) -> None:
-    text = "\\".join(repr(number)[:16] for number in numbers)
+    text = "\\".join(f"{number:.10g}" for number in numbers)
     assert [float(n) for n in written("DS", text.encode())] == [
         float(part) for part in text.split("\\")
     ]
