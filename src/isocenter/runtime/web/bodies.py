@@ -30,6 +30,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from isocenter.apps.accounts.access import principal_of
 from isocenter.apps.accounts.middleware import Authentication, token_in
 from isocenter.apps.accounts.rights import Principal, Right
+from isocenter.runtime.web import bodiless
 from isocenter.runtime.web.streamed_bodies import Lingering, StreamedBody
 
 #: Beginnings of the addresses that take files.
@@ -65,6 +66,9 @@ class BoundedHandler(ASGIHandler):
     async def handle(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["method"] == "POST" and STREAMED.fullmatch(scope["path"]):
             await self._stream(scope, receive, send)
+            return
+        if bodiless.has_no_body(scope):
+            await bodiless.answer(self, scope, receive, send)
             return
         is_upload = scope["method"] == "POST" and scope["path"].startswith(UPLOADS)
         most = _longest_upload() if is_upload else MAX_FORM_BYTES
