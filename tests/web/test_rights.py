@@ -135,6 +135,7 @@ DICOMWEB: tuple[tuple[str, str], ...] = (
     ("download + view-identified", "GET study, GET one-series, GET instance"),
     ("upload", "POST studies, POST study"),
     ("delete", "DELETE study, DELETE one-series, DELETE instance"),
+    ("delete", "POST reject-study, POST reject-series, POST reject-instance"),
 )
 SAMPLES: dict[str, Any] = {"int": 10**9, "uid": "1.2.3.4", "uuid": uuid.UUID(int=7)}
 

@@ -15,6 +15,8 @@ from pydicom.uid import ImplicitVRLittleEndian
 from isocenter.apps.archive import queries
 from isocenter.apps.audit.models import Event
 from isocenter.apps.dicomweb.files_sent import TransferBroken
+from isocenter.apps.routing.models import QuarantineItem
+from isocenter.apps.routing.services import retry_quarantined
 
 from .conftest import STUDY, body_of, image, parts_of
 
@@ -239,6 +241,41 @@ def test_deleting_goes_from_instance_to_study(client):
     assert client.delete(ROOT).status_code == 404
     kinds = set(Event.objects.filter(study_uid=STUDY).values_list("kind", flat=True))
     assert {"INSTANCE_DELETED", "STUDY_DELETED"} <= kinds
+
+
+@pytest.mark.parametrize("below", ["", f"/series/{SERIES}"], ids=["study", "series"])
+def test_what_is_rejected_is_held_and_can_come_back(client, below):
+    before = set(files())
+    assert client.post(f"{ROOT}{below}/reject/113001^DCM").status_code == 204
+    assert files() == []
+    assert client.get(f"{ROOT}/metadata").status_code == 404
+    held = list(QuarantineItem.objects.filter(study_uid=STUDY, state="held"))
+    assert [item.reason.partition(",")[0] for item in held] == [
+        "Rejected for Quality Reasons (113001^DCM)"
+    ] * 2
+    assert Event.objects.filter(kind="REJECTED", study_uid=STUDY).count() == 1
+    for item in held:
+        retry_quarantined(item.pk, actor="somebody")
+    assert set(files()) == before
+
+
+def test_one_instance_is_rejected_and_the_others_stay(client):
+    assert client.post(f"{INSTANCE}/reject/113037^DCM").status_code == 204
+    assert len(files()) == 1
+    assert client.get(INSTANCE).status_code == 404
+    (item,) = QuarantineItem.objects.filter(study_uid=STUDY)
+    assert (item.sop_uid, item.state) == (f"{SERIES}.1", "held")
+
+
+def test_rejecting_needs_a_reason_that_there_is_and_a_study_that_may_go(client):
+    from isocenter.apps.archive.services import protect
+
+    assert client.post(f"{ROOT}/reject/1^DCM").status_code == 404
+    assert client.post(f"{ROOT}/series/1.2.3/reject/113001^DCM").status_code == 404
+    protect(STUDY, True, actor="somebody")
+    assert client.post(f"{INSTANCE}/reject/113001^DCM").status_code == 409
+    assert len(files()) == 2
+    assert not QuarantineItem.objects.exists()
 
 
 def test_what_is_protected_is_not_deleted(client):

@@ -49,7 +49,7 @@ def delete_study(study_uid: str, *, actor: str) -> dict[str, int]:
     """
     with transaction.atomic():
         study = locked(study_uid)
-        _refuse(study)
+        require_deletable(study)
         tombstone, counts = bury(study, actor=actor)
         record_many([Entry(Kind.STUDY_DELETED, study_uid, actor, counts)])
     remove_files(tombstone)
@@ -75,7 +75,7 @@ def delete_series(study_uid: str, series_uid: str, *, actor: str) -> dict[str, i
             raise NotFound(f"study {study_uid} has no series {series_uid}")
         is_last = not Series.objects.filter(study=study).exclude(pk=series.pk).exists()
         if not is_last:
-            _refuse(study)
+            require_deletable(study)
             tombstone, counts = bury_instances(study, Instance.objects.filter(series=series))
             detail = {"series_uid": series_uid, **counts}
             record_many([Entry(Kind.SERIES_DELETED, study_uid, actor, detail)])
@@ -104,7 +104,7 @@ def delete_instance(study_uid: str, series_uid: str, sop_uid: str, *, actor: str
             raise NotFound(f"there is no instance {sop_uid} in that study and series")
         is_last = not Instance.objects.filter(series=series).exclude(sop_uid=sop_uid).exists()
         if not is_last:
-            _refuse(study)
+            require_deletable(study)
             tombstone, counts = bury_instances(study, found)
             detail = {"series_uid": series_uid, "sop_uid": sop_uid, **counts}
             record_many([Entry(Kind.INSTANCE_DELETED, study_uid, actor, detail)])
@@ -145,7 +145,11 @@ def locked(study_uid: str) -> Study:
     return study
 
 
-def _refuse(study: Study) -> None:
+def require_deletable(study: Study) -> None:
+    """
+    Raises:
+        Refused: it is protected, or a run or a delivery of it is at work.
+    """
     from isocenter.apps.routing.queries import open_work
 
     if study.protected:

@@ -25,6 +25,7 @@ from isocenter.apps.archive.metadata import building as metadata_building
 from isocenter.apps.archive.models import Revision, Source, Study
 from isocenter.apps.archive.receive_policy import write_receive_policy
 from isocenter.apps.archive.reindexing import Reindexed, reindex
+from isocenter.apps.archive.rejecting import reject
 from isocenter.apps.archive.retention import Rounds as RetentionRounds
 from isocenter.apps.archive.retention import sweep as sweep_retention
 from isocenter.apps.archive.revisions import ensure_revision
@@ -68,6 +69,7 @@ __all__ = [
     "protect",
     "reception",
     "reindex",
+    "reject",
     "store_derived",
     "sweep_retention",
     "take_in",

@@ -56,6 +56,7 @@ class Kind(StrEnum):
     STUDY_DELETED = auto()
     SERIES_DELETED = auto()
     INSTANCE_DELETED = auto()
+    REJECTED = auto()  # out of the archive into the quarantine
     STUDY_PROTECTED = auto()
     STUDY_UNPROTECTED = auto()
 
@@ -136,6 +137,7 @@ GROUPS: dict[str, tuple[Kind, ...]] = {
         Kind.STUDY_DELETED,
         Kind.SERIES_DELETED,
         Kind.INSTANCE_DELETED,
+        Kind.REJECTED,
         Kind.RETENTION_DELETED,
     ),
     "Access": (

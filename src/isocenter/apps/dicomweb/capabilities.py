@@ -79,6 +79,10 @@ RESOURCES: tuple[Row, ...] = (
         for place in ("/studies", _STUDY)
     ),
     *(("DELETE", place, "delete", (), ()) for place in (_STUDY, _SERIES, _INSTANCE)),
+    *(
+        ("POST", f"{place}/reject/{{code}}", "move into quarantine", (), ())
+        for place in (_STUDY, _SERIES, _INSTANCE)
+    ),
 )
 
 

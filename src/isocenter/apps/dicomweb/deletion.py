@@ -1,4 +1,4 @@
-"""Deleting studies, series and instances."""
+"""Deleting and rejecting studies, series and instances."""
 
 from __future__ import annotations
 
@@ -29,4 +29,14 @@ def series(request: HttpRequest, study_uid: str, series_uid: str) -> HttpRespons
 def instance(request: HttpRequest, study_uid: str, series_uid: str, sop_uid: str) -> HttpResponse:
     """Delete an instance; with the last one its series goes too, and with that the study."""
     services.delete_instance(study_uid, series_uid, sop_uid, actor=principal_of(request).name)
+    return empty_answer(204)
+
+
+@needs(Right.DELETE)
+def reject(
+    request: HttpRequest, code: str, study_uid: str, series_uid: str = "", sop_uid: str = ""
+) -> HttpResponse:
+    """Move what is named into the quarantine; ``code`` is a reason as ``113001^DCM``."""
+    actor = principal_of(request).name
+    services.reject(study_uid, series_uid, sop_uid, code=code, actor=actor)
     return empty_answer(204)

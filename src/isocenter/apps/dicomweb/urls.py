@@ -76,6 +76,14 @@ urlpatterns: list[URLPattern | URLResolver] = [
         by_method(GET=later("retrieve:instance", *_FILES), DELETE=deletion.instance),
         name="dicomweb-instance",
     ),
+    *(
+        path(
+            f"{place}/reject/<str:code>",
+            by_method(POST=deletion.reject),
+            name=f"dicomweb-reject-{name}",
+        )
+        for name, place in (("study", _STUDY), ("series", _SERIES), ("instance", _INSTANCE))
+    ),
     path(f"{_STUDY}/metadata", by_method(GET=metadata.metadata), name="dicomweb-study-metadata"),
     path(f"{_SERIES}/metadata", by_method(GET=metadata.metadata), name="dicomweb-series-metadata"),
     path(
