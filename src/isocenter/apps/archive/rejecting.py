@@ -22,7 +22,7 @@ from isocenter.apps.archive.deletion import (
 )
 from isocenter.apps.archive.models import Instance
 from isocenter.apps.audit.kinds import Kind
-from isocenter.apps.audit.services import record
+from isocenter.apps.audit.services import Entry, record_many
 from isocenter.core.errors import NotFound, Refused
 
 #: Reasons by ``code^scheme``: the titles of rejection notes (PS3.16, CID 7010).
@@ -78,7 +78,7 @@ def reject(
         _hold(study_uid, kept, f"{REASONS[code]} ({code}), by {actor}")
         detail = {"series_uid": series_uid, "sop_uid": sop_uid, "code": code, **counts}
         told = {key: value for key, value in detail.items() if value}
-        record(Kind.REJECTED, study_uid=study_uid, actor=actor, **told)
+        record_many([Entry(Kind.REJECTED, study_uid, actor, told)])
     remove_files(tombstone)
     return counts
 
