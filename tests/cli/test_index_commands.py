@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,3 +63,20 @@ def test_an_archive_without_an_index(cli: Cli, installation: Layout) -> None:
     code, out, _ = cli("reindex", "--forget-missing", "--json")
     assert (code, json.loads(out)["forgotten"]) == (0, 1)
     assert Instance.objects.count() == 1
+
+
+@pytest.mark.parametrize("command", ["fsck", "reindex"])
+def test_as_a_process_of_its_own(command: str, tmp_path: Path) -> None:
+    """Django is set up here, and not there until a platform is found."""
+    done = subprocess.run(
+        [sys.executable, "-m", "isocenter.cli.main", command, "--data-dir", str(tmp_path / "none")],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "ImproperlyConfigured" not in done.stderr
+    assert "no database in" in done.stderr

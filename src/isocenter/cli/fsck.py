@@ -41,10 +41,10 @@ def fsck(
     (kind, path, study_uid, sop_uid, reason; the first thousand). Exit code 3 when something is
     wrong, 1 when it could not be checked.
     """
+    connect(data_dir, config)
     from isocenter.apps.archive.services import check
     from isocenter.cli.late_progress import LateProgress
 
-    connect(data_dir, config)
     with LateProgress() as progress:
         found = check(quick=quick, on_progress=progress)
     if as_json:

@@ -38,10 +38,10 @@ def reindex(
     problems (kind, path, reason; the first thousand). Exit code 1 when a file could not be indexed
     or a row has no file.
     """
+    connect(data_dir, config)
     from isocenter.apps.archive.services import reindex as rebuild
     from isocenter.cli.late_progress import LateProgress
 
-    connect(data_dir, config)
     with LateProgress() as progress:
         done = rebuild(
             on_progress=progress,
