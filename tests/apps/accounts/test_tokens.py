@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from isocenter.apps.accounts import queries, services
-from isocenter.apps.accounts.models import Token
+from isocenter.apps.accounts import known_tokens, queries, services
+from isocenter.apps.accounts.models import Group, Token, User
 from isocenter.apps.accounts.queries import principal_of_user
 from isocenter.apps.accounts.rights import COMMAND_LINE, Right
 from isocenter.apps.audit.models import Event
@@ -67,8 +67,60 @@ def test_the_last_use_is_known_to_the_minute(person):
     services.principal_of_token(made.text)
     assert Token.objects.get().last_used_at == first
     Token.objects.update(last_used_at=first - timedelta(minutes=2))
+    known_tokens.forget()
     services.principal_of_token(made.text)
     assert Token.objects.get().last_used_at >= first
+
+
+def test_a_token_is_known_for_a_moment_and_no_longer(person, monkeypatch):
+    """What another process changes counts within `KNOWN_FOR_S`; the clock is set on for that."""
+    made = services.create_token(person("anna"), ["all"])
+    now = 1000.0
+    monkeypatch.setattr(known_tokens.time, "monotonic", lambda: now)
+    assert services.principal_of_token(made.text) is not None
+    Token.objects.update(revoked_at=timezone.now())  # sends no signal, like another process
+    now += known_tokens.KNOWN_FOR_S - 0.01
+    assert services.principal_of_token(made.text) is not None
+    now += 0.02
+    assert services.principal_of_token(made.text) is None
+
+
+def test_a_token_is_not_known_past_its_end(person, monkeypatch):
+    ends = timezone.now() + timedelta(seconds=0.5)
+    made = services.create_token(person("anna"), ["all"], expires_at=ends)
+    now = 1000.0
+    monkeypatch.setattr(known_tokens.time, "monotonic", lambda: now)
+    assert services.principal_of_token(made.text) is not None
+    now += 0.51
+    monkeypatch.setattr(timezone, "now", lambda: ends + timedelta(seconds=0.01))
+    assert services.principal_of_token(made.text) is None
+
+
+def test_what_changes_here_counts_at_once(person):
+    anna = person("anna", "student")
+    text = services.create_token(anna, ["all"]).text
+    assert not services.principal_of_token(text).may(Right.RUN)
+    group = Group.objects.create(name="lab", rights=["run"])
+    group.members.add(anna)
+    assert services.principal_of_token(text).may(Right.RUN)
+    group.rights = []
+    group.save()
+    assert not services.principal_of_token(text).may(Right.RUN)
+    anna.role = User.Role.PHYSICIAN
+    anna.save()
+    assert services.principal_of_token(text).may(Right.RUN)
+
+
+def test_an_answer_that_is_older_than_a_change_is_not_kept(person):
+    made = services.create_token(person("anna"), ["all"])
+    found = services.principal_of_token(made.text)
+
+    def read_before_the_change():
+        known_tokens.forget()
+        return found, 60.0
+
+    assert known_tokens.known("digest", read_before_the_change) == found
+    assert known_tokens.known("digest", lambda: None) is None
 
 
 def test_scopes_are_checked(person):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from isocenter.apps.accounts import known_tokens
 from isocenter.apps.accounts.models import Token, User
 from isocenter.apps.accounts.queries import principal_of_user
 from isocenter.apps.accounts.rights import SCOPES, Principal, Right, require_to_give
@@ -138,23 +140,32 @@ def revoke_token(prefix: str, *, by: Principal, owner: str | None = None) -> Tok
 
 
 def principal_of_token(text: str) -> Principal | None:
-    """Who shows this token; None when it is not valid (any more)."""
+    """Who shows this token; None when it is not valid (any more).
+
+    Tokens that were revoked, and people that were changed, by another process may still be taken
+    as they were for `known_tokens.KNOWN_FOR_S`.
+    """
     if "\x00" in text:
         return None
+    digest = _digest(text)
+    return known_tokens.known(digest, lambda: _read(text[:_PREFIX], digest))
+
+
+def _read(prefix: str, digest: str) -> tuple[Principal, float] | None:
+    """Whose token that is now, and for how many seconds."""
     now = timezone.now()
     found = (
-        Token.objects.select_related("user")
-        .filter(prefix=text[:_PREFIX], revoked_at__isnull=True)
-        .first()
+        Token.objects.select_related("user").filter(prefix=prefix, revoked_at__isnull=True).first()
     )
-    if found is None or not secrets.compare_digest(found.digest, _digest(text)):
+    if found is None or not secrets.compare_digest(found.digest, digest):
         return None
     user = found.user
     if (found.expires_at and found.expires_at <= now) or not (user.is_active and user.is_approved):
         return None
     if found.last_used_at is None or now - found.last_used_at > _USED_EVERY:
         Token.objects.filter(pk=found.pk).update(last_used_at=now)
-    return principal_of_user(user, scopes=_scopes(found.scopes), token=found.prefix)
+    left = (found.expires_at - now).total_seconds() if found.expires_at else math.inf
+    return principal_of_user(user, scopes=_scopes(found.scopes), token=found.prefix), left
 
 
 def _no_later(wanted: datetime | None, maker: Principal) -> datetime | None:
