@@ -72,16 +72,18 @@ def spare_the_collector() -> None:
 def use_connection_pool() -> None:
     """Take connections of the database from a pool.
 
-    Django answers each request in a thread of its own here: a connection that a thread keeps
-    would serve one request, and stay open after it.
+    There are as many threads as there are requests at once: connections that they kept would be
+    more than the server has. `runtime.web.database` looks whether they are sound.
     """
     from django.db import connections
 
     database = connections.settings["default"]
+    database["ENGINE"] = "isocenter.runtime.web.database"
     database["CONN_MAX_AGE"] = 0
-    database["CONN_HEALTH_CHECKS"] = True
+    database["CONN_HEALTH_CHECKS"] = False
     database["OPTIONS"] = {
         **database.get("OPTIONS", {}),
+        "prepare_threshold": 5,  # for `apps.archive.prepared`; Django's own queries know none
         "pool": {"min_size": 1, "max_size": POOL_SIZE, "timeout": POOL_WAIT_S, "max_idle": 120},
     }
 
