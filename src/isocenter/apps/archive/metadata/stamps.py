@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, LiteralString
 
 from django.db import connection
 
+from isocenter.apps.archive import prepared
 from isocenter.core.dicom.json_model import FORMAT
 
 # The digest is that of the data set. By UID, so that an index made anew gives the same.
@@ -47,11 +48,10 @@ class SeriesNow:
 
 def series_now(study_uid: str, series_uid: str = "") -> list[SeriesNow]:
     """The series of a study that have instances, or one of them; in the order of answers."""
-    condition, values = "study.study_uid = %s", [study_uid]
     if series_uid:
-        condition += " AND series.series_uid = %s"
-        values.append(series_uid)
-    return _asked(condition, values)
+        condition: LiteralString = "study.study_uid = %s AND series.series_uid = %s"
+        return _asked(condition, [study_uid, series_uid])
+    return _asked("study.study_uid = %s", [study_uid])
 
 
 def series_of_keys(keys: Collection[int]) -> list[SeriesNow]:
@@ -85,13 +85,13 @@ def keys_of_series(pairs: Collection[tuple[str, str]]) -> dict[tuple[str, str], 
     return {pair: found[pair] for pair in pairs if pair in found}
 
 
-def _asked(condition: str, values: list[Any]) -> list[SeriesNow]:
-    with connection.cursor() as cursor:
-        cursor.execute(_SQL.format(condition=condition), values)
-        return [
-            SeriesNow(study, series, key, instances, _stamp(study, series, mark))
-            for study, series, key, instances, mark in cursor.fetchall()
-        ]
+def _asked(condition: LiteralString, values: list[Any]) -> list[SeriesNow]:
+    return [
+        SeriesNow(study, series, key, instances, _stamp(study, series, mark))
+        for study, series, key, instances, mark in prepared.rows(
+            _SQL.format(condition=condition), values
+        )
+    ]
 
 
 def _stamp(study_uid: str, series_uid: str, mark: str) -> str:
