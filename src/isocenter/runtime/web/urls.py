@@ -9,15 +9,18 @@ from isocenter.apps.dicomweb.guard import by_method
 from isocenter.apps.dicomweb.later import later
 from isocenter.runtime.web import views
 
+_archive = include("isocenter.apps.archive.urls")  # says what <uid:…> is
+
+# Viewers ask by the hundred: their addresses are looked at first.
 urlpatterns = [
+    path("dicom-web/", include("isocenter.apps.dicomweb.urls")),
+    path("wado", by_method(GET=later("wado_uri:wado", Right.VIEW)), name="dicomweb-wado-uri"),
     path("health/live", views.live, name="live"),
     path("health/ready", views.ready, name="ready"),
     path("api/v1/", include("isocenter.apps.api.urls")),
     path("", include("isocenter.apps.web.urls")),
     path("", include("isocenter.apps.accounts.urls")),
-    path("", include("isocenter.apps.archive.urls")),
-    path("dicom-web/", include("isocenter.apps.dicomweb.urls")),
-    path("wado", by_method(GET=later("wado_uri:wado", Right.VIEW)), name="dicomweb-wado-uri"),
+    path("", _archive),
     path("", include("isocenter.apps.routing.urls")),
     path("", include("isocenter.apps.transfers.urls")),
     path("", include("isocenter.apps.deid.urls")),
