@@ -6,7 +6,7 @@ import itertools
 import zlib
 from collections.abc import Iterator
 
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from isocenter.apps.accounts.rights import Right
 from isocenter.apps.archive import queries
@@ -18,6 +18,7 @@ from isocenter.apps.dicomweb.multipart_answers import Part, multipart_answer
 from isocenter.apps.dicomweb.single_answers import ASK_AGAIN, etag_of, not_modified
 from isocenter.apps.dicomweb.viewing import note_view
 
+_IN_MEMORY_BYTES = 2 << 20
 OFFERED = (Offer(JSON), Offer(PLAIN_JSON), Offer(XML, is_multipart=True))
 
 
@@ -58,9 +59,23 @@ def _answer(
         pieces = found.gzipped(base, identified=identified)
     else:
         pieces = found.json(base, identified=identified)
-    response = streamed(request, _begun(pieces), content_type=chosen.media_type)
+    response = _sent(request, pieces, chosen.media_type)
     if is_packed:
         response.headers["Content-Encoding"] = "gzip"
+    return response
+
+
+def _sent(request: HttpRequest, pieces: Iterator[bytes], media_type: str) -> HttpResponseBase:
+    """As a whole where it is short, which needs no further thread; else while it is made."""
+    begun: list[bytes] = []
+    length = 0
+    for piece in pieces:
+        begun.append(piece)
+        length += len(piece)
+        if length > _IN_MEMORY_BYTES:
+            return streamed(request, itertools.chain(begun, pieces), content_type=media_type)
+    response = HttpResponse(b"".join(begun), content_type=media_type)
+    response.headers["Content-Length"] = str(length)
     return response
 
 
