@@ -14,13 +14,13 @@ from isocenter.apps.archive import queries
 from isocenter.apps.archive.queries import Level, Match, Question
 from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.audit.services import record
-from isocenter.apps.dicomweb.accept import JSON, PLAIN_JSON, XML, Offer, chosen_of
+from isocenter.apps.dicomweb.accept import JSON, PLAIN_JSON, XML, Chosen, Offer, chosen_of
 from isocenter.apps.dicomweb.addresses import base_url, place_of
 from isocenter.apps.dicomweb.empty import empty_answer
 from isocenter.apps.dicomweb.errors import BadRequest
 from isocenter.apps.dicomweb.guard import is_identified, needs
 from isocenter.apps.dicomweb.multipart_answers import Part, multipart_answer
-from isocenter.apps.dicomweb.qido_answers import RETRIEVE_URL, as_json, attributes
+from isocenter.apps.dicomweb.qido_answers import RETRIEVE_URL, as_json, as_text, attributes
 from isocenter.apps.dicomweb.qido_fields import all_of, belong, laid_under
 from isocenter.apps.dicomweb.qido_parameters import Asked, name_of, read_parameters
 from isocenter.apps.dicomweb.viewing import note_view
@@ -70,16 +70,34 @@ def _search(request: HttpRequest, level: Level, places: dict[int, str]) -> HttpR
         )
     if not matches:
         return _warned(request, empty_answer(204), warnings)
-    found = _answers(matches, asked, level, base_url(request), identified=identified)
+    base = base_url(request)
+    further = all_of(level) if asked.all_fields else belong(_unknown(asked, level), level)
+    if not chosen.is_multipart and not asked.all_fields and not further:
+        content = as_text(_values(match, base) for match in matches)
+        return _warned(request, _json(content, chosen), warnings)
+    found = _answers(matches, further, base, identified=identified)
     if chosen.is_multipart:
         from isocenter.core.dicom.json_model.native_xml import native_xml
 
         parts = [Part(XML, (native_xml(each),)) for each in found]
         return _warned(request, multipart_answer(request, parts, XML), warnings)
-    content = as_json(found)
+    return _warned(request, _json(as_json(found), chosen), warnings)
+
+
+def _json(content: bytes, chosen: Chosen) -> HttpResponse:
     response = HttpResponse(content, content_type=chosen.media_type)
     response.headers["Content-Length"] = str(len(content))
-    return _warned(request, response, warnings)
+    return response
+
+
+def _unknown(asked: Asked, level: Level) -> frozenset[int]:
+    """What is wanted and the index does not have."""
+    return frozenset(asked.fields - queries.SEARCHABLE[level].keys())
+
+
+def _values(match: Match, base: str) -> dict[int, tuple[Any, ...]]:
+    place = place_of(base, match.study_uid, match.series_uid, match.sop_uid)
+    return {**match.values, RETRIEVE_URL: (place,)}
 
 
 def _asked(request: HttpRequest, level: Level) -> Asked:
@@ -125,22 +143,21 @@ def _question(
 
 
 def _answers(
-    matches: list[Match], asked: Asked, level: Level, base: str, *, identified: bool
+    matches: list[Match], further_tags: frozenset[int] | None, base: str, *, identified: bool
 ) -> list[dict[str, Any]]:
-    found = []
-    for match in matches:
-        place = place_of(base, match.study_uid, match.series_uid, match.sop_uid)
-        found.append(attributes({**match.values, RETRIEVE_URL: (place,)}))
-    tags = belong(asked.fields - queries.SEARCHABLE[level].keys(), level)
-    if not tags and not asked.all_fields:
+    """
+    Args:
+        further_tags: what the metadata of an instance have to say; None: whatever they do.
+    """
+    found = [attributes(_values(match, base)) for match in matches]
+    if further_tags is not None and not further_tags:
         return found
-    wanted = all_of(level) if asked.all_fields else tags
     for first in range(0, len(found), _AT_ONCE):
         keys = [
             (each.study_uid, each.series_uid, each.sop_uid)
             for each in matches[first : first + _AT_ONCE]
         ]
-        further = queries.further_attributes(keys, wanted, identified=identified)
+        further = queries.further_attributes(keys, further_tags, identified=identified)
         for place_in_page, more in enumerate(further):
             found[first + place_in_page] = laid_under(found[first + place_in_page], more)
     return found
@@ -148,7 +165,7 @@ def _answers(
 
 def _left_out(asked: Asked, level: Level) -> list[str]:
     """What was wanted and no answer of this level has (PS3.18 8.3.4.2: it is passed over)."""
-    beyond = asked.fields - queries.SEARCHABLE[level].keys()
+    beyond = _unknown(asked, level)
     names = sorted(name_of(tag) for tag in beyond - belong(beyond, level))
     if not names:
         return []
