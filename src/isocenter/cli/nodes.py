@@ -108,8 +108,7 @@ def add(
     """Add a node, or set an existing one to exactly these values."""
     values: dict[str, Any] = {
         "name": name,
-        "kind": "folder" if folder else "dicomweb" if url else "dimse",
-        "folder": str(folder.expanduser().absolute()) if folder else "",
+        **_kind(folder, url),
         "host": host,
         "port": port,
         "ae_title": ae_title,
@@ -125,13 +124,27 @@ def add(
         "username": username,
         "secret": secret_file.read().rstrip("\r\n") if secret_file else None,
         "enabled": not disabled,
+        **_tls(tls or url.startswith("https:"), tls_verify, tls_ca, tls_certificate, tls_key),
     }
-    if tls or tls_ca or tls_certificate or url.startswith("https:"):
-        files = {"ca": tls_ca, "certificate": tls_certificate, "key": tls_key}
-        tls_values = {key: str(path.absolute()) if path else "" for key, path in files.items()}
-        values["tls"] = {**tls_values, "verify": tls_verify}
     connect(data_dir, config)
     emit(_saved(values), as_json)
+
+
+def _kind(folder: Path | None, url: str) -> dict[str, str]:
+    return {
+        "kind": "folder" if folder else "dicomweb" if url else "dimse",
+        "folder": str(folder.expanduser().absolute()) if folder else "",
+    }
+
+
+def _tls(
+    is_asked: bool, verify: bool, ca: Path | None, certificate: Path | None, key: Path | None
+) -> dict[str, Any]:
+    if not (is_asked or ca or certificate):
+        return {}
+    files = {"ca": ca, "certificate": certificate, "key": key}
+    places = {name: str(path.absolute()) if path else "" for name, path in files.items()}
+    return {"tls": {**places, "verify": verify}}
 
 
 def _saved(values: dict[str, Any]) -> dict[str, Any]:

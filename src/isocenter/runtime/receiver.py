@@ -9,6 +9,7 @@ import ipaddress
 import json
 import os
 import signal
+import ssl
 import threading
 import time
 from collections.abc import Iterable, Mapping
@@ -35,7 +36,7 @@ from isocenter.core.network.verification import VerificationService
 from isocenter.runtime.layout import Layout
 from isocenter.runtime.receiver_archive import ArchiveBoot, LazyArchive
 from isocenter.runtime.receiver_commitments import LazyKeeper
-from isocenter.runtime.settings import Receiver, Settings
+from isocenter.runtime.settings import Receiver, Settings, Tls
 from isocenter.runtime.state_files import process_identity, write_state
 
 GRACE_S = 10.0
@@ -104,15 +105,7 @@ def build_acceptor(
         ConfigurationError: TLS files that cannot be used.
     """
     receiver = settings.receiver
-    tls = receiver.tls
-    context = None
-    if tls.certificate is not None:
-        context = server_context(
-            tls.certificate,
-            tls.key,
-            ca=tls.ca,
-            require_client_certificate=tls.require_client_certificate,
-        )
+    context = _context(receiver.tls)
     policy = PolicySnapshot(policy_file, policy_of_settings(receiver))
     boot = ArchiveBoot(settings)
     archive = LazyArchive(boot)
@@ -147,6 +140,17 @@ def build_acceptor(
         ],
         policy=policy,
         events=tell,
+    )
+
+
+def _context(tls: Tls) -> ssl.SSLContext | None:
+    if tls.certificate is None:
+        return None
+    return server_context(
+        tls.certificate,
+        tls.key,
+        ca=tls.ca,
+        require_client_certificate=tls.require_client_certificate,
     )
 
 

@@ -23,7 +23,7 @@ from isocenter.core.errors import (
 )
 
 from .multipart import closing, new_boundary, part_head
-from .outcomes import ItemResult, OnResult, Outcome, SendReport, meaning_of, not_sent
+from .outcomes import ItemResult, OnResult, Outcome, SendReport, meaning_of, not_sent, reporting
 from .proposals import SendItem, read_item
 from .web_service import (
     JSON,
@@ -100,13 +100,7 @@ def store(
         is_cancelled: asked before each instance.
     """
     began = time.perf_counter()
-    report = SendReport()
-
-    def tell(result: ItemResult) -> None:
-        report.results.append(result)
-        if on_result is not None:
-            on_result(result)
-
+    report, tell = reporting(on_result)
     waiting = _requests(_readable(files, tell))
     try:
         with opened(peer) as client:

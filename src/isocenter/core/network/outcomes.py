@@ -73,6 +73,18 @@ class SendReport:
         return all(result.outcome is Outcome.STORED for result in self.results)
 
 
+def reporting(on_result: OnResult | None) -> tuple[SendReport, OnResult]:
+    """An empty report, and whom to tell each result: it is kept there, and told on."""
+    report = SendReport()
+
+    def tell(result: ItemResult) -> None:
+        report.results.append(result)
+        if on_result is not None:
+            on_result(result)
+
+    return report, tell
+
+
 def answered(item: SendItem, answer: Command, note: str) -> ItemResult:
     """What the peer's answer means for an instance; ``note`` comes before what it says."""
     texts = [note, meaning_of(answer.status), answer.comment]

@@ -11,7 +11,7 @@ from isocenter.core.errors import DicomError, NetworkError
 from .client import ClientAssociation, Peer
 from .command import C_ECHO_RSP, SUCCESS, MoveOriginator, encode_echo_request
 from .messages import encode_message
-from .outcomes import ItemResult, OnResult, Outcome, SendReport, not_sent
+from .outcomes import ItemResult, OnResult, Outcome, SendReport, not_sent, reporting
 from .pdu import ProposedContext
 from .proposals import UNCOMPRESSED, SendItem, plan, read_item
 from .sharing import MAX_ASSOCIATIONS, carry, useful_associations
@@ -81,8 +81,7 @@ def send(
     if not 1 <= associations <= MAX_ASSOCIATIONS:
         raise ValueError(f"{associations} associations; 1 to {MAX_ASSOCIATIONS} are possible")
     began = time.perf_counter()
-    report = SendReport()
-    tell = _into(report, on_result)
+    report, tell = reporting(on_result)
     waiting = plan(_readable(files, tell))
     while waiting:
         carried = carry(
@@ -102,15 +101,6 @@ def send(
             break
     report.seconds = time.perf_counter() - began
     return report
-
-
-def _into(report: SendReport, on_result: OnResult | None) -> OnResult:
-    def tell(result: ItemResult) -> None:
-        report.results.append(result)
-        if on_result is not None:
-            on_result(result)
-
-    return tell
 
 
 def _readable(files: Iterable[SendItem | Path], tell: OnResult) -> list[SendItem]:
