@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
 from isocenter.core.errors import DicomError
-from isocenter.core.thumbnails import SIZE, render
+from isocenter.core.thumbnails import SIZE, frame, render
 from isocenter.core.thumbnails.job import run
 
 
@@ -94,3 +96,35 @@ def test_the_job_goes_on_after_a_broken_series(
     ]
     with Image.open(tmp_path / "good.png") as picture:
         assert max(picture.size) == SIZE
+
+
+@pytest.mark.parametrize("is_encapsulated", [False, True])
+def test_the_middle_frame_is_read_alone_and_looks_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_encapsulated: bool
+) -> None:
+    path = tmp_path / "many.dcm"
+    many_frames(path, is_encapsulated=is_encapsulated)
+    whole = levels(path)
+    read: list[bool] = []
+    original = frame.frame_bytes
+    monkeypatch.setattr(frame, "_SMALL_BYTES", 0)
+    monkeypatch.setattr(
+        frame, "frame_bytes", lambda *given: (read.append(True), original(*given))[1]
+    )
+    assert np.array_equal(levels(path), whole)
+    assert read
+
+
+def many_frames(path: Path, *, is_encapsulated: bool) -> None:
+    """Five frames of noise, each another."""
+    ds = Dataset()
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    ds.SOPClassUID, ds.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.7.3", "1.2.3"
+    ds.Rows, ds.Columns, ds.NumberOfFrames = 40, 30, 5
+    ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 16, 12, 11, 0
+    ds.PixelData = np.random.default_rng(7).integers(0, 4096, (5, 40, 30), "<u2").tobytes()
+    if is_encapsulated:
+        ds.compress(RLELossless, generate_instance_uid=False)
+    ds.save_as(path, enforce_file_format=True)

@@ -15,8 +15,8 @@ from pydicom.pixels.processing import apply_color_lut, convert_color_space
 from isocenter.core.dicom.bounds import Bounds
 from isocenter.core.dicom.pixels import PixelLayout, decode_frames, pixel_layout
 from isocenter.core.dicom.quiet import quiet_pydicom
-from isocenter.core.dicom.reading import read_dataset
 from isocenter.core.errors import PixelError
+from isocenter.core.thumbnails.frame import read_middle
 from isocenter.core.thumbnails.grey import grey_levels
 
 #: Longest side in pixels.
@@ -52,13 +52,12 @@ def render(path: Path, *, size: int = SIZE) -> Rendered:
         DicomError: it has no pixels, or they cannot be read.
         OSError: the file cannot be opened.
     """
-    dataset = read_dataset(path, bounds=BOUNDS)
     with quiet_pydicom():
+        dataset, place, index = read_middle(path, BOUNDS)
         layout = pixel_layout(dataset, BOUNDS)
         if layout.rows * layout.columns > MAX_FRAME_PIXELS:
             raise PixelError(f"{layout.rows} x {layout.columns} pixels are too many for a preview")
-        index = layout.frames // 2
-        frame = decode_frames(dataset, bounds=BOUNDS, frames=[index])[0]
+        frame = decode_frames(dataset, bounds=BOUNDS, frames=[place])[0]
         picture = _picture(dataset, layout, frame, index, size)
         burned_in = str(dataset.get("BurnedInAnnotation", "")).strip().upper() == "YES"
     return Rendered(picture, burned_in)
