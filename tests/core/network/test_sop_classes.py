@@ -7,8 +7,15 @@ from pydicom.uid import UID_dictionary
 from pynetdicom.presentation import StoragePresentationContexts
 
 from isocenter.core.network.registry import NON_STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES
-from isocenter.core.network.sop_classes import choose_transfer_syntax, is_storage
+from isocenter.core.network.sop_classes import (
+    choose_syntax_to_send,
+    choose_transfer_syntax,
+    is_storage,
+)
 
+EXPLICIT, IMPLICIT, BIG = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2", "1.2.840.10008.1.2.2"
+JPEG_LOSSLESS, JPEG_LS = "1.2.840.10008.1.2.4.70", "1.2.840.10008.1.2.4.80"
+JPEG_2000 = "1.2.840.10008.1.2.4.90"
 _KNOWN = {uid: (entry[0], entry[1]) for uid, entry in UID_dictionary.items()}
 
 
@@ -48,3 +55,24 @@ def test_names_are_those_of_the_classes() -> None:
 def test_transfer_syntax_of_nothing() -> None:
     assert choose_transfer_syntax(()) is None
     assert choose_transfer_syntax(("",)) is None
+
+
+@pytest.mark.parametrize(
+    ("preferred", "chosen"),
+    [
+        (EXPLICIT, EXPLICIT),
+        (IMPLICIT, IMPLICIT),
+        (JPEG_LS, JPEG_LS),
+        (JPEG_LOSSLESS, EXPLICIT),  # instances that are stored otherwise could not be sent
+        (JPEG_2000, EXPLICIT),  # is not proposed
+        ("", EXPLICIT),
+    ],
+)
+def test_as_most_are_stored_where_the_others_can_be_made_so(preferred: str, chosen: str) -> None:
+    proposed = (JPEG_LOSSLESS, JPEG_LS, BIG, IMPLICIT, EXPLICIT)
+    assert choose_syntax_to_send(proposed, preferred) == chosen
+
+
+def test_where_nothing_uncompressed_is_proposed_the_first_is_taken() -> None:
+    assert choose_syntax_to_send((JPEG_LOSSLESS, JPEG_LS)) == JPEG_LOSSLESS
+    assert choose_syntax_to_send((JPEG_LOSSLESS, JPEG_LS), JPEG_LS) == JPEG_LS

@@ -27,6 +27,16 @@ _OF_DATA_SETS = frozenset(
     )
 )
 _SENDABLE = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")  # whatever is stored can become these
+# And what is an image can become these, without loss: deflated, JPEG-LS, JPEG 2000, RLE.
+_WRITABLE = frozenset(
+    (
+        *_SENDABLE,
+        "1.2.840.10008.1.2.1.99",
+        "1.2.840.10008.1.2.4.80",
+        "1.2.840.10008.1.2.4.90",
+        "1.2.840.10008.1.2.5",
+    )
+)
 
 
 def is_storage(sop_class_uid: str) -> bool:
@@ -62,14 +72,16 @@ def choose_query_syntax(proposed: tuple[str, ...]) -> str | None:
 def choose_syntax_to_send(proposed: tuple[str, ...], preferred: str = "") -> str | None:
     """The one that is accepted of several for what we shall send (C-GET).
 
-    What will be sent is not known yet. Every readable instance can be written uncompressed, so
-    that is taken: as most of this class are stored, else explicit before implicit. A peer that
-    wants all instances as they are stored proposes a context for each transfer syntax.
+    What will be sent is not known yet. As most of this class are stored is best, where the others
+    can be made so: an old JPEG cannot, and who asked for it would not get them. Else uncompressed,
+    which every readable instance can be, explicit before implicit. getscu proposes each class
+    once, with the compressed syntax that it was told and the uncompressed ones behind; a peer
+    that wants all instances as they are stored proposes a context for each transfer syntax.
 
     Args:
         preferred: the transfer syntax that most instances of this class are stored in.
     """
+    if preferred in proposed and preferred in _WRITABLE:
+        return preferred
     wanted = [uid for uid in _SENDABLE if uid in proposed]
-    if wanted:
-        return preferred if preferred in wanted else wanted[0]
-    return choose_transfer_syntax(proposed)
+    return wanted[0] if wanted else choose_transfer_syntax(proposed)
