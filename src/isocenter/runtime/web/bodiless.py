@@ -55,16 +55,14 @@ def _made(handler: ASGIHandler, scope: dict[str, Any]) -> HttpResponseBase:
     """The answer; nothing of it is left to be done in this thread."""
     set_script_prefix(get_script_prefix(scope))
     signals.request_started.send(sender=handler.__class__, scope=scope)
-    request, response = handler.create_request(scope, io.BytesIO())
-    if request is not None:
-        response = handler.get_response(request)
+    request, refusal = handler.create_request(scope, io.BytesIO())
+    response: HttpResponseBase = refusal if request is None else handler.get_response(request)
     response._handler_class = handler.__class__
     if response.streaming:
         close_old_connections()  # whatever sends it asks in threads of its own
     else:
         response.close()  # ends the request: its connection of the database is given back
-    found: HttpResponseBase = response
-    return found
+    return response
 
 
 async def _until_gone(sending: Coroutine[Any, Any, None], receive: Any) -> None:
