@@ -19,8 +19,9 @@ from isocenter.apps.dicomweb.accept import (
 )
 from isocenter.apps.dicomweb.addresses import base_url, place_of
 from isocenter.apps.dicomweb.files_sent import Content, FileSlice
-from isocenter.apps.dicomweb.guard import needs, require
+from isocenter.apps.dicomweb.guard import needs
 from isocenter.apps.dicomweb.multipart_answers import Part, multipart_answer
+from isocenter.apps.dicomweb.pixel_rights import require_for_place
 from isocenter.apps.dicomweb.single_answers import (
     ASK_AGAIN,
     etag_of,
@@ -39,16 +40,14 @@ def bulk_data(
 ) -> HttpResponseBase:
     """One value: as one part, or of encapsulated pixel data one part per frame.
 
-    All but pixel data may say who the patient is and is for VIEW_IDENTIFIED; so are the pixels of
-    kinds of images that often have the name burned in.
+    Who may see it is settled before it is looked for.
     """
+    row = queries.stored_instance(study_uid, series_uid, sop_uid)
+    require_for_place(request, row, place)
     try:
         found = queries.bulk_data(study_uid, series_uid, sop_uid, place)
     except OSError as error:
         raise NotFound(f"the file of instance {sop_uid} cannot be read: {error.strerror}") from None
-    row = queries.stored_instance(study_uid, series_uid, sop_uid)
-    if not found.is_pixel_data or queries.may_name_patient(row.modality, row.sop_class_uid):
-        require(request, Right.VIEW_IDENTIFIED)
     chosen = _chosen(request, found)
     note_view(request, study_uid, "images" if found.is_pixel_data else "bulk data")
     if not chosen.is_multipart:

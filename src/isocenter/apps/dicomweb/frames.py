@@ -20,10 +20,10 @@ from isocenter.apps.dicomweb import pixels
 from isocenter.apps.dicomweb.accept import ANY_SYNTAX, OCTETS, Chosen, Offer, chosen_of
 from isocenter.apps.dicomweb.addresses import base_url, place_of
 from isocenter.apps.dicomweb.files_sent import Content, FileSlice
-from isocenter.apps.dicomweb.guard import is_identified, needs, require
+from isocenter.apps.dicomweb.guard import is_identified, needs
 from isocenter.apps.dicomweb.multipart_answers import Part, multipart_answer
 from isocenter.apps.dicomweb.picture_query import check_frames, frame_indices
-from isocenter.apps.dicomweb.rendered import require_for_pixels
+from isocenter.apps.dicomweb.pixel_rights import require_for_pixels
 from isocenter.apps.dicomweb.single_answers import (
     ASK_AGAIN,
     etag_of,
@@ -32,7 +32,6 @@ from isocenter.apps.dicomweb.single_answers import (
 )
 from isocenter.apps.dicomweb.viewing import note_view
 from isocenter.core.dicom.frames import Frames, find_frames, frame_bytes
-from isocenter.core.dicom.image_header import BURNED_IN
 from isocenter.core.dicom.part10 import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from isocenter.core.errors import NotFound
 
@@ -66,8 +65,6 @@ def frames(
     row = queries.stored_instance(study_uid, series_uid, sop_uid)
     require_for_pixels(request, row)
     found = _found(row)
-    if found.header.text(BURNED_IN).upper() == "YES":
-        require(request, Right.VIEW_IDENTIFIED)
     check_frames(indices, found.header.frames)
     chosen = _chosen(request, found, is_one=len(indices) == 1)
     as_stored = _is_as_stored(chosen, found)

@@ -29,6 +29,7 @@ from isocenter.apps.dicomweb.picture_query import (
     thumbnail_options,
     uri_options,
 )
+from isocenter.apps.dicomweb.pixel_rights import require_for_pixels
 from isocenter.apps.dicomweb.single_answers import (
     ASK_AGAIN,
     etag_of,
@@ -127,15 +128,6 @@ def by_uri(request: HttpRequest, row: StoredInstance) -> HttpResponseBase:
     if frames := options.get("frames", ()):
         check_frames(frames, row.number_of_frames or 1)
     return _one(request, row, _order(request, chosen, options))
-
-
-def require_for_pixels(request: HttpRequest, row: StoredInstance) -> None:
-    """
-    Raises:
-        NotAllowed: such images often name the patient, and who asks may not know.
-    """
-    if queries.may_name_patient(row.modality, row.sop_class_uid):
-        require(request, Right.VIEW_IDENTIFIED)
 
 
 def _images(study_uid: str, series_uid: str = "") -> list[StoredInstance]:

@@ -108,6 +108,11 @@ class ImageHeader:
     def is_deflated(self) -> bool:
         return self.syntax == DEFLATED_LITTLE
 
+    @property
+    def is_burned_in(self) -> bool:
+        """Whether it says that its pixels name the patient (PS3.3 C.7.6.1)."""
+        return _is_yes(self.values.get(BURNED_IN, b""))
+
     def text(self, tag: int) -> str:
         """A value of characters of the default repertoire, as code strings are."""
         return self.values.get(tag, b"").decode("latin-1").replace("\0", "").strip()
@@ -138,6 +143,27 @@ def read_image_header(path: Path, bounds: Bounds = DEFAULT_BOUNDS) -> ImageHeade
         DicomError: it is no DICOM file, or broken before the pixel data.
         OSError: it cannot be opened.
     """
+    syntax, size, offset, found = _walked(path, bounds)
+    return _header(path, syntax, size, offset, found, bounds)
+
+
+def says_burned_in(path: Path, bounds: Bounds = DEFAULT_BOUNDS) -> bool:
+    """Whether a file says that its pixels name the patient (Burned In Annotation, PS3.3 C.7.6.1).
+
+    What else of an image it describes, or not, plays no part: there may be an icon alone.
+
+    Raises:
+        DicomError, OSError: as :func:`read_image_header`, of a file that cannot be read so far.
+    """
+    return _is_yes(_walked(path, bounds)[3].values.get(BURNED_IN, b""))
+
+
+def _is_yes(value: bytes) -> bool:
+    return value.decode("latin-1").strip("\0 ").upper() == "YES"
+
+
+def _walked(path: Path, bounds: Bounds) -> tuple[str, int, int, _ImageWalker]:
+    """Transfer syntax, size of the file, where its data set begins, and what is in that."""
     with path.open("rb", buffering=0) as file:
         size = os.fstat(file.fileno()).st_size
         if size > bounds.max_instance_bytes:
@@ -148,7 +174,7 @@ def read_image_header(path: Path, bounds: Bounds = DEFAULT_BOUNDS) -> ImageHeade
             source, offset = InflatingSource(source, bounds.max_instance_bytes), 0
         found = _ImageWalker(source, encoding_of(meta.transfer_syntax_uid), bounds)
         found.walk()
-    return _header(path, meta.transfer_syntax_uid, size, offset, found, bounds)
+    return meta.transfer_syntax_uid, size, offset, found
 
 
 class _ImageWalker(Walker):

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from pydicom.pixels import pack_bits
 
 from isocenter.core.dicom.image_header import (
-    BURNED_IN,
     CINE_RATE,
     DISPLAY_RATE,
     FRAME_TIME,
@@ -100,7 +99,7 @@ class _reading:
 
 def _check_burned_in(header: ImageHeader, identified: bool) -> None:
     """Burned In Annotation (PS3.3 C.7.6.1)."""
-    if not identified and header.text(BURNED_IN).upper() == "YES":
+    if not identified and header.is_burned_in:
         raise NotAllowed("the image says that its pixels name the patient")
 
 
