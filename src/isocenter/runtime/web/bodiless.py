@@ -56,13 +56,14 @@ def _made(handler: ASGIHandler, scope: dict[str, Any]) -> HttpResponseBase:
     set_script_prefix(get_script_prefix(scope))
     signals.request_started.send(sender=handler.__class__, scope=scope)
     request, refusal = handler.create_request(scope, io.BytesIO())
-    response: HttpResponseBase = refusal if request is None else handler.get_response(request)
+    response: Any = refusal if request is None else handler.get_response(request)
     response._handler_class = handler.__class__
     if response.streaming:
         close_old_connections()  # whatever sends it asks in threads of its own
     else:
         response.close()  # ends the request: its connection of the database is given back
-    return response
+    found: HttpResponseBase = response
+    return found
 
 
 async def _until_gone(sending: Coroutine[Any, Any, None], receive: Any) -> None:
