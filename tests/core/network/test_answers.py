@@ -45,7 +45,7 @@ ANSWERS = st.tuples(
 
 @pytest.mark.parametrize("syntax", SYNTAXES)
 @pytest.mark.parametrize("character_set", ["", "ISO_IR 100", "ISO_IR 192", "nothing known"])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(answers=st.lists(ANSWERS, min_size=1, max_size=5))
 def test_bytes_are_those_of_the_general_writer(
     syntax: str, character_set: str, answers: list[tuple[Values, ...]]
