@@ -15,11 +15,19 @@ from isocenter.core.dicom.charsets import text_decoder
 
 UTF_8 = "ISO_IR 192"
 _DEFAULT_REPERTOIRES = frozenset(("", "ISO_IR 6", "ISO 2022 IR 6"))
+# What pydicom reads and no standard names.
+_MISSPELT = frozenset(("ISO 2022 GBK", "ISO 2022 58"))
+_OF_TWO_BYTES = frozenset(
+    ("ISO 2022 IR 58", "ISO 2022 IR 87", "ISO 2022 IR 149", "ISO 2022 IR 159")
+)
 _DELIMITERS = re.compile(r"([\\^=\r\n\f\t])")
+_CONTROLS = re.compile("[\x80-\x9f]")  # C1, which no character set of DICOM has (PS3.5 6.1.3)
 _MAX_TERMS = 16
 # Japanese sets of two bytes take ASCII's place, which has to be brought back (PS3.5 6.1.2.5.3).
 _OF_G0 = (b"\x1b$B", b"\x1b$@", b"\x1b$(D")
 _TO_ASCII = b"\x1b(B"
+# Python's codec for ISO_IR 13 has kanji of two bytes besides, which ISO_IR 13 has not.
+_JIS_X_0201 = "shift_jis"
 _LATIN_1 = "iso8859"  # pydicom reads the default repertoire so, to be kind
 
 
@@ -31,13 +39,13 @@ def encode_text(text: str, character_set: str) -> bytes | None:
     """
     if text.isascii():
         return text.encode("ascii")
-    if character_set.strip() in _DEFAULT_REPERTOIRES:
+    if character_set.strip() in _DEFAULT_REPERTOIRES or _CONTROLS.search(text):
         return None
     codecs = _codecs(character_set)
     if not codecs:
         return None
     try:
-        encoded = text.encode(codecs[0]) if len(codecs) == 1 else _with_extensions(text, codecs)
+        encoded = _with_extensions(text, codecs) if len(codecs) > 1 else _plain(text, codecs[0])
     except (UnicodeError, LookupError, ValueError):
         return None
     decoded = text_decoder(character_set.encode("latin-1", "replace")).decode(encoded)
@@ -47,8 +55,11 @@ def encode_text(text: str, character_set: str) -> bytes | None:
 def common_character_set(texts: Sequence[str], wanted: str) -> str:
     """The character set of a data set with these texts: the wanted one, or UTF-8.
 
-    What is ASCII alone needs none; the wanted one is named then, where it is known.
+    What is ASCII alone needs none; the wanted one is named then, where it is known. A set of two
+    bytes that stands first, where it must not, gets the default repertoire before it.
     """
+    if wanted.split("\\", maxsplit=1)[0].strip() in _OF_TWO_BYTES:
+        wanted = f"\\{wanted}"
     if all(encode_text(text, wanted) is not None for text in texts):
         return wanted if wanted.strip() in _DEFAULT_REPERTOIRES or _codecs(wanted) else ""
     return UTF_8
@@ -79,13 +90,24 @@ def _escaped(part: str, codecs: Sequence[str]) -> bytes:
     return encoded
 
 
+def _plain(text: str, codec: str) -> bytes:
+    """By one codec, without escape sequences.
+
+    Raises:
+        UnicodeError: it has not all of the letters.
+    """
+    encoded = text.encode(codec)
+    if codec == _JIS_X_0201 and len(encoded) != len(text):
+        raise UnicodeError("a letter of two bytes")
+    return encoded
+
+
 def _in_first(text: str, codec: str) -> bytes | None:
     """In the first character set where that is of single bytes and needs no escape sequence."""
     try:
-        encoded = text.encode(codec)
+        return _plain(text, codec)
     except UnicodeError:
         return None
-    return None if b"\x1b" in encoded else encoded
 
 
 @lru_cache(maxsize=256)
@@ -94,8 +116,11 @@ def _codecs(character_set: str) -> tuple[str, ...]:
     from pydicom.charset import STAND_ALONE_ENCODINGS, python_encoding
 
     terms = [term.strip() for term in character_set.split("\\")]
-    if len(terms) > _MAX_TERMS or any(term not in python_encoding for term in terms):
+    known = python_encoding.keys() - _MISSPELT
+    if len(terms) > _MAX_TERMS or any(term not in known for term in terms):
         return ()
+    if terms[0] in _OF_TWO_BYTES:  # never the first by the standard, often in practice
+        terms.insert(0, "")
     if terms[0] in STAND_ALONE_ENCODINGS:
         return (str(python_encoding[terms[0]]),)
     codecs = [str(python_encoding[term]) for term in terms]
