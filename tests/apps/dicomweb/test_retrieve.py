@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from pydicom import dcmread
+from pydicom.encaps import encapsulate
 from pydicom.uid import ImplicitVRLittleEndian
 
 from isocenter.apps.archive import queries
@@ -91,6 +92,39 @@ def test_what_is_stored_in_a_syntax_that_is_taken_is_not_transcoded(client):
     first = accepting(RLE)["Accept"] + "," + accepting(EXPLICIT)["Accept"] + ";q=0.5"
     ((headers, _), _) = parts_of(client.get(ROOT, headers={"Accept": first}))
     assert headers["Content-Type"].endswith(RLE)
+
+
+RETIRED = "1.2.840.10008.1.2.4.55"
+
+
+def of_mixed_syntaxes(archived: Any) -> None:
+    """Instances that cannot be decoded here beside one that has to be transcoded."""
+    archived(image(1, series=f"{STUDY}.8"), syntax=ImplicitVRLittleEndian)
+    for number in (2, 3):
+        retired = image(number, series=f"{STUDY}.8")
+        retired.PixelData = encapsulate([b"\xff\xd8\xff\xd9"])
+        archived(retired, syntax=RETIRED)
+
+
+@pytest.mark.parametrize("headers", [{}, accepting()])
+def test_what_cannot_be_decoded_goes_as_stored_beside_what_is_transcoded(client, archived, headers):
+    of_mixed_syntaxes(archived)
+    place = f"{ROOT}/series/{STUDY}.8"
+    parts = parts_of(client.get(place, headers=headers))
+    ends = sorted(head["Content-Type"].rpartition("=")[2] for head, _ in parts)
+    assert ends == [EXPLICIT, RETIRED, RETIRED]
+    stored = {row.path.read_bytes() for row in queries.stored(study_uid=STUDY)}
+    assert [content in stored for _, content in parts].count(True) == 2
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, RLE])
+def test_what_cannot_be_decoded_is_406_where_a_syntax_is_named(client, archived, syntax):
+    of_mixed_syntaxes(archived)
+    answer = client.get(f"{ROOT}/series/{STUDY}.8", headers=accepting(syntax))
+    assert answer.status_code == 406
+    assert RETIRED in answer.json()["error"]
+    assert "transfer-syntax=*" in answer.json()["hint"]
+    assert not Event.objects.filter(kind="RETRIEVED").exists()
 
 
 def test_a_syntax_that_is_never_written_is_406(client):

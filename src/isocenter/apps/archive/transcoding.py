@@ -50,7 +50,7 @@ def transcoded(
     """
     if syntax not in TARGETS and syntax != "*":
         raise DicomError(
-            f"nothing is transcoded to transfer syntax {syntax[:70]!r} here",
+            f"no transfer syntax {syntax[:70]!r} is written here",
             hint="ask for * to get what is stored",
         )
     with tempfile.TemporaryDirectory(prefix="transcoded-", dir=folder) as work:

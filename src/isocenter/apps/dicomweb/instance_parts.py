@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from isocenter.apps.archive import queries
 from isocenter.apps.archive.queries import StoredInstance
-from isocenter.apps.archive.services import transcoded
+from isocenter.apps.archive.services import TARGETS, transcoded
 from isocenter.apps.dicomweb.accept import DICOM, OCTETS
 from isocenter.apps.dicomweb.addresses import place_of
 from isocenter.apps.dicomweb.files_sent import FileSlice, TransferBroken, whole_file
@@ -38,7 +38,8 @@ def as_parts(going: Sequence[Outgoing], base: str) -> list[Part] | Iterator[Part
 
 def _made(going: Sequence[Outgoing], base: str) -> Iterator[Part]:
     for syntax, instances in runs_of(going):
-        with transcoded(instances, syntax) as made:
+        # What is never written here goes as it is stored, beside others that are transcoded.
+        with transcoded(instances, syntax if syntax in TARGETS else "*") as made:
             for instance, path, reason in made:
                 if path is None:
                     raise TransferBroken(f"an instance cannot be transcoded: {reason}")
