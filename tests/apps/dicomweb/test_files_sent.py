@@ -20,6 +20,7 @@ from isocenter.apps.dicomweb.files_sent import (
     streamed,
     whole_file,
 )
+from isocenter.runtime.web import streaming
 
 
 @pytest.fixture
@@ -95,3 +96,27 @@ def test_an_error_in_the_middle_ends_the_stream_with_it(file):
 
     with pytest.raises(TransferBroken):
         asyncio.run(read())
+
+
+def test_a_reader_who_takes_nothing_is_given_up(monkeypatch):
+    monkeypatch.setattr(streaming, "STALL_S", 0.1)
+    ended = threading.Event()
+
+    def pieces() -> Iterator[bytes]:
+        try:
+            while True:
+                yield b"piece"
+        finally:
+            ended.set()
+
+    async def stall() -> None:
+        response = streamed(asgi_request(), pieces(), content_type="text/plain")
+        async for _ in response:
+            await asyncio.sleep(20)
+
+    async def until_given_up() -> None:
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.create_task(stall())
+
+    asyncio.run(until_given_up())
+    assert ended.wait(5)

@@ -47,7 +47,8 @@ def zip_answer(
             dicomdir=chosen.dicomdir,
             encrypted=bool(chosen.password),
         )
-        response = streamed(request, zip_pieces(plan, chosen), content_type=CONTENT_TYPE)
+        pieces = zip_pieces(plan, chosen)
+        response = streamed(request, pieces, content_type=CONTENT_TYPE, is_slow=True)
     if length is not None:
         response.headers["Content-Length"] = str(length)
     response.headers["Content-Disposition"] = downloads.disposition(

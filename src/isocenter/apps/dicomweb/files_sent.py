@@ -7,34 +7,22 @@ so that nobody takes what came for the whole.
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 from typing import Any
 
-import structlog
-from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
-from django.db import connection
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
-from isocenter.core.errors import IsocenterError
-
-log = structlog.get_logger(__name__)
+from isocenter.core.errors import DicomError
+from isocenter.runtime.web.streaming import TransferBroken, ahead, broken, give_back_later
 
 PIECE_BYTES = 1 << 20
 #: Name of the server's extension of the ASGI scope: `runtime.web.straight.StraightSender`.
 STRAIGHT = "isocenter.straight"
-_reading = ThreadPoolExecutor(8, "dicomweb-read")
-_making = ThreadPoolExecutor(4, "dicomweb-make")  # what takes long must not keep files waiting
-
-
-class TransferBroken(IsocenterError):
-    """A file is not (any more) what the index says; what was sent so far is not the whole."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +44,40 @@ class FileSlice:
         return self.length
 
 
-Content = bytes | FileSlice
+@dataclass(frozen=True)
+class Made:
+    """Bytes that are made of a file while they are sent, a piece at a time.
+
+    Attributes:
+        make: gives the bytes from a place on, so many, in pieces of about a megabyte.
+        length: how many.
+        offset: where they begin.
+    """
+
+    make: Callable[[int, int], Iterator[bytes]]
+    length: int
+    offset: int = 0
+
+    def __len__(self) -> int:
+        return self.length
+
+    def pieces(self) -> Iterator[bytes]:
+        """
+        Raises:
+            TransferBroken: what they are made of is not what it was.
+        """
+        made = 0
+        try:
+            for piece in self.make(self.offset, self.length):
+                made += len(piece)
+                yield piece
+        except (DicomError, OSError) as error:
+            raise TransferBroken(f"a value cannot be made: {type(error).__name__}") from None
+        if made != self.length:
+            raise TransferBroken("a value has not the length that was announced")
+
+
+Content = bytes | FileSlice | Made
 
 
 def whole_file(path: Path, size: int) -> FileSlice:
@@ -78,7 +99,7 @@ def pieces_of(contents: Iterable[Content]) -> Iterator[bytes]:
     waiting: list[bytes] = []
     length = 0
     for content in contents:
-        for piece in _read(content) if isinstance(content, FileSlice) else (content,):
+        for piece in _pieces(content):
             waiting.append(piece)
             length += len(piece)
             if length >= PIECE_BYTES:
@@ -86,6 +107,12 @@ def pieces_of(contents: Iterable[Content]) -> Iterator[bytes]:
                 waiting, length = [], 0
     if waiting:
         yield b"".join(waiting)
+
+
+def _pieces(content: Content) -> Iterable[bytes]:
+    if isinstance(content, FileSlice):
+        return _read(content)
+    return content.pieces() if isinstance(content, Made) else (content,)
 
 
 def opened(wanted: FileSlice) -> FileIO:
@@ -128,28 +155,29 @@ def streamed(
     length: int | None = None,
     is_slow: bool = False,
 ) -> HttpResponseBase:
-    """An answer that is made while it is sent, in pieces; each in a thread, one ahead.
-
-    Connections of the database are given back before the first piece and after each, so that a
-    slow reader keeps none: a piece may ask, but no cursor lasts from one to the next.
+    """An answer that is made while it is sent; in pieces as `runtime.web.streaming.ahead` says.
 
     Args:
-        content: files and memory, which go straight to the socket where the server offers that;
-            or pieces that are made one after the other.
+        content: files and memory, which go straight to the socket where the server offers that,
+            and what is made meanwhile; or pieces that are made one after the other.
         length: bytes in all, where that is known; None: the answer is chunked.
         is_slow: a piece takes more than reading it.
     """
-    pieces = pieces_of(content) if isinstance(content, Sequence) else content
+    is_made = False
+    pieces = content
+    if isinstance(content, Sequence):
+        pieces, is_made = pieces_of(content), any(isinstance(each, Made) for each in content)
     if request.method == "HEAD":
         response: HttpResponseBase = HttpResponse(content_type=content_type)
     elif not isinstance(request, ASGIRequest):
         response = StreamingHttpResponse(pieces, content_type=content_type)
     else:
         straight = request.scope.get("extensions", {}).get(STRAIGHT)
-        if straight and isinstance(content, Sequence) and (length or 0) >= PIECE_BYTES:
+        is_long = isinstance(content, Sequence) and (length or 0) >= PIECE_BYTES
+        if straight and is_long and not is_made:
             coming = _straight(content, straight)
         else:
-            coming = _ahead(pieces, _making if is_slow else _reading)
+            coming = ahead(pieces, is_slow=is_slow or is_made)
         response = StreamingHttpResponse(coming, content_type=content_type)
     if length is not None:
         response.headers["Content-Length"] = str(length)
@@ -158,59 +186,14 @@ def streamed(
 
 async def _straight(content: Sequence[Content], straight: Any) -> AsyncIterator[bytes]:
     """Past the event loop as far as that goes, and through it what is left."""
-    await sync_to_async(_give_back)()
+    await give_back_later()
     try:
         left = await straight(content)
     except TransferBroken as error:
-        raise _broken(error) from None
+        raise broken(error) from None
     if left:
-        async for piece in _ahead(pieces_of(left), _reading):
+        async for piece in ahead(pieces_of(left)):
             yield piece
-
-
-async def _ahead(pieces: Iterator[bytes], executor: ThreadPoolExecutor) -> AsyncIterator[bytes]:
-    """While one piece is sent, the next is made. A reader that is slow is waited for."""
-    await sync_to_async(_give_back)()
-    loop = asyncio.get_running_loop()
-
-    def following() -> bytes | None:
-        try:
-            return next(pieces, None)
-        finally:
-            _give_back()  # of this thread, which lasts
-
-    coming = loop.run_in_executor(executor, following)
-    try:
-        # A reader who leaves cancels this wait, never the thread that is at the piece.
-        while (piece := await asyncio.shield(coming)) is not None:
-            coming = loop.run_in_executor(executor, following)
-            yield piece
-    except (IsocenterError, OSError) as error:
-        raise _broken(error) from None
-    finally:
-        # Whoever left before the end: what is at work ends before its files are closed.
-        await asyncio.shield(_ended(coming, pieces, executor))
-
-
-def _broken(error: Exception) -> TransferBroken:
-    log.error("transfer_broken", reason=str(error.args[0]) if error.args else "")
-    return TransferBroken("the transfer ends here")
-
-
-async def _ended(
-    coming: asyncio.Future[bytes | None], pieces: Iterator[bytes], executor: ThreadPoolExecutor
-) -> None:
-    await asyncio.wait([coming])
-    if not coming.cancelled():
-        coming.exception()  # taken note of
-    close = getattr(pieces, "close", None)
-    if close is not None:
-        await asyncio.get_running_loop().run_in_executor(executor, close)
-
-
-def _give_back() -> None:
-    if not connection.in_atomic_block:
-        connection.close()
 
 
 def cut(contents: Sequence[Content], first: int, length: int) -> list[Content]:
@@ -224,6 +207,8 @@ def cut(contents: Sequence[Content], first: int, length: int) -> list[Content]:
                 found.append(
                     FileSlice(content.path, content.offset + begin, end - begin, content.file_size)
                 )
+            elif isinstance(content, Made):
+                found.append(Made(content.make, end - begin, content.offset + begin))
             else:
                 found.append(content[begin:end])
         first -= size
