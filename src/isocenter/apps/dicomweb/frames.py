@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 from django.http import HttpRequest, HttpResponseBase
 
@@ -19,7 +20,7 @@ from isocenter.apps.archive.queries import StoredInstance
 from isocenter.apps.dicomweb import pixels
 from isocenter.apps.dicomweb.accept import ANY_SYNTAX, OCTETS, Chosen, Offer, chosen_of
 from isocenter.apps.dicomweb.addresses import base_url, place_of
-from isocenter.apps.dicomweb.files_sent import Content, FileSlice
+from isocenter.apps.dicomweb.files_sent import PIECE_BYTES, Content, FileSlice, Made
 from isocenter.apps.dicomweb.guard import is_identified, needs
 from isocenter.apps.dicomweb.multipart_answers import Part, multipart_answer
 from isocenter.apps.dicomweb.picture_query import check_frames, frame_indices
@@ -31,7 +32,7 @@ from isocenter.apps.dicomweb.single_answers import (
     single_answer,
 )
 from isocenter.apps.dicomweb.viewing import note_view
-from isocenter.core.dicom.frames import Frames, find_frames, frame_bytes
+from isocenter.core.dicom.frames import FramePlace, Frames, bytes_between, find_frames, frame_bytes
 from isocenter.core.dicom.part10 import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from isocenter.core.errors import NotFound
 
@@ -144,12 +145,23 @@ def _contents(
     if as_stored:
         places = found.places(indices)
         return (
-            [frame_bytes(row.path, place)]
+            [_shifted(row.path, place)]
             if place.bits
             else [FileSlice(row.path, *range_, file_size=row.size) for range_ in place.ranges]
             for place in places
         )
     return _begun(_decoded(row, found, indices, identified=is_identified(request)))
+
+
+def _shifted(path: Path, place: FramePlace) -> Made:
+    """A frame that begins inside a byte."""
+
+    def pieces(first: int, length: int) -> Iterator[bytes]:
+        for begin in range(first, first + length, PIECE_BYTES):
+            end = min(begin + PIECE_BYTES, first + length)
+            yield frame_bytes(path, bytes_between(place, begin, end))
+
+    return Made(pieces, place.size)
 
 
 def _begun(contents: Iterator[list[Content]]) -> Iterator[list[Content]]:

@@ -21,7 +21,8 @@ Query = Mapping[str, str]
 
 
 def frame_indices(text: str) -> tuple[int, ...]:
-    """Frame numbers ``1,3,5-8`` as indices from 0, in the order asked for.
+    """Frame numbers ``1,3,5-8`` as indices from 0, in the order asked for (PS3.18 10.1),
+    each once: what is sent is never more than the image has.
 
     Raises:
         BadRequest: it is no such list.
@@ -41,6 +42,8 @@ def frame_indices(text: str) -> tuple[int, ...]:
         raise BadRequest(
             "the frames cannot be read", hint="numbers from 1, as in frames/1 or frames/1,4,7-9"
         )
+    if len(set(found)) < len(found):
+        raise BadRequest("a frame is asked for twice", hint="name each frame once, as in 1,4,7-9")
     return tuple(found)
 
 

@@ -172,6 +172,18 @@ def frame_bytes(path: Path, place: FramePlace) -> bytes:
     return _shifted(data, place) if place.bits else data
 
 
+def bytes_between(place: FramePlace, first: int, end: int) -> FramePlace:
+    """Some bytes of a frame of a one-bit image that begins, or ends, inside a byte.
+
+    Args:
+        first, end: of the bytes of the frame, as :func:`frame_bytes` gives them.
+    """
+    ((offset, _),) = place.ranges
+    bits = min(8 * (end - first), place.bits - 8 * first)
+    length = (place.first_bit + bits + 7) // 8
+    return FramePlace(((offset + first, length),), place.first_bit, bits)
+
+
 def _shifted(data: bytes, place: FramePlace) -> bytes:
     """The first pixel is the lowest bit of the first byte (PS3.5 8.1.1, PS3.5 D)."""
     number = int.from_bytes(data, "little") >> place.first_bit

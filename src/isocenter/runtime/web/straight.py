@@ -119,6 +119,8 @@ class _Sending:
         if isinstance(content, FileSlice):
             self._file(content)
             return
+        if not isinstance(content, bytes):
+            raise _ReaderIsSlow  # what has yet to be made goes out piece by piece
         is_last = self._number + 1 == len(self._contents)
         flags = 0 if is_last else socket.MSG_MORE
         view = memoryview(content)
