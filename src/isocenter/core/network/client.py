@@ -38,6 +38,7 @@ from .pdu import (
     encode_associate_rq,
     own_user_information,
 )
+from .strangers import stranger, tls_failure, without_answer
 from .tls import ClientTls, client_context
 
 _BUFFER_BYTES = MAX_ASSOCIATE_BYTES + 64
@@ -267,7 +268,7 @@ class ClientAssociation:
             )
         )
         self._connection.quick_ack()
-        kind, body = self._reader.read_pdu(MAX_ASSOCIATE_BYTES)
+        kind, body = self._first_pdu()
         if kind == ASSOCIATE_RJ and len(body) == 4:
             _raise_rejected(peer, body)
         if kind == ABORT:
@@ -285,6 +286,25 @@ class ClientAssociation:
         }
         theirs = answer.user.max_pdu
         self._max_pdu = min(theirs, peer.max_pdu) if theirs else peer.max_pdu
+
+    def _first_pdu(self) -> tuple[int, bytes]:
+        """The answer to A-ASSOCIATE-RQ, from whoever is at this port."""
+        peer = self.peer
+        try:
+            kind, body = self._reader.read_pdu(MAX_ASSOCIATE_BYTES)
+        except ProtocolError:
+            found = stranger(self._reader.last_head)
+            if not found:
+                raise
+            raise ProtocolError(f"{peer} is no DICOM peer: {found} answers") from None
+        except AssociationAborted as error:
+            if not self._connection.is_silent:
+                raise
+            left = without_answer(str(error), is_tls=peer.tls is not None)
+            raise AssociationAborted(f"{peer} {left}") from None
+        if found := stranger(self._reader.last_head):
+            raise ProtocolError(f"{peer} is no DICOM peer: {found} answers")
+        return kind, body
 
 
 def _connect(peer: Peer, line: Line) -> socket.socket:
@@ -311,7 +331,7 @@ def _connect(peer: Peer, line: Line) -> socket.socket:
         raise NetworkTimeout(f"{peer} did not finish the TLS handshake") from None
     except (OSError, ssl.SSLError) as error:
         sock.close()
-        raise NetworkError(f"no TLS connection with {peer}: {error}") from error
+        raise NetworkError(f"no TLS connection with {peer}: {tls_failure(error)}") from error
     except BaseException:
         sock.close()
         raise

@@ -97,6 +97,7 @@ class MessageReader:
         self._view = memoryview(mmap.mmap(-1, buffer_bytes, flags=flags))
         self._start = 0
         self._end = 0
+        self._head_at = 0
         self._pdu_left = 0  # bytes of the current P-DATA-TF not looked at yet
         self._deadline = 0.0
         self._data_context: int | None = None  # set while a data set is being read
@@ -114,6 +115,11 @@ class MessageReader:
         body = bytes(self._view[self._start : self._start + length])
         self._start += length
         return kind, body
+
+    @property
+    def last_head(self) -> bytes:
+        """Six bytes of the head of the PDU that was begun last, until the next is read."""
+        return bytes(self._view[self._head_at : self._head_at + 6])
 
     def has_bytes(self) -> bool:
         """True when the next message has begun to come in, or the connection has ended."""
@@ -229,6 +235,7 @@ class MessageReader:
         self._deadline = time.monotonic() + self._pdu_timeout_s
         self._need(6)
         kind, _, length = _PDU_HEADER.unpack_from(self._view, self._start)
+        self._head_at = self._start
         self._start += 6
         return kind, length
 
