@@ -12,9 +12,9 @@ from pydantic import Field
 from isocenter.apps.accounts.rights import Right
 from isocenter.apps.api.guard import actor, needs
 from isocenter.apps.api.schemas import Moment, PageOf, Paging, Row, with_problems
-from isocenter.apps.api.streaming import streamed
 from isocenter.apps.audit import queries, services
 from isocenter.apps.audit.kinds import Kind
+from isocenter.runtime.web.streaming import streamed
 
 router = Router(tags=["events"])
 
@@ -81,12 +81,10 @@ def list_events(request: HttpRequest, given: Query[EventFilter]) -> Any:
 def export_events(request: HttpRequest, given: Query[EventExport]) -> Any:
     """The events that match, the oldest first, as a file. That somebody did is an event too."""
     pieces = services.export(given.wanted(), given.form, actor=actor(request))
-    return streamed(
-        request,
-        pieces,
-        content_type=_FORMS[given.form],
-        filename=f"isocenter-events.{given.form}",
-    )
+    response = streamed(request, pieces, content_type=_FORMS[given.form], is_slow=True)
+    name = f"isocenter-events.{given.form}"
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
 
 
 @router.get("/events/{event_id}", response=with_problems(EventRow), auth=needs(Right.VIEW_EVENTS))
