@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +45,7 @@ class Library:
     is_partial: bool = False
     preferred: str = ""
     endless: bool = False
+    pause_s: float = 0.0  # between answers without end
     queries: list[Query] = field(default_factory=list)
     retrievals: list[Retrieval] = field(default_factory=list)
     callers: list[AssociationInfo] = field(default_factory=list)
@@ -81,6 +83,7 @@ class Library:
         for answer in self.answers:
             yield [element.values for element in answer]
         while self.endless:
+            time.sleep(self.pause_s)
             yield [element.values for element in _ENDLESS]
 
     def _refuse(self) -> None:

@@ -172,7 +172,8 @@ def test_keys_that_are_not_supported_show_in_the_pending_status(
 
 
 def test_cancel_ends_an_endless_query(receive: Callable[..., Receiving]) -> None:
-    receiving = receive(services=[FindService(Library(endless=True))], network_timeout_s=60)
+    library = Library(endless=True, pause_s=0.0005)  # pynetdicom keeps all that comes
+    receiving = receive(services=[FindService(library)], network_timeout_s=60)
     statuses = []
     with Client(receiving.port, (STUDY_FIND, EXPLICIT)) as association:
         for status, _ in association.send_c_find(question("STUDY"), STUDY_FIND, msg_id=7):
