@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from django.conf import settings
 from django.core.files.uploadedfile import SimpleUploadedFile
 
@@ -181,6 +182,17 @@ def test_a_study_is_downloaded(
     event = Event.objects.get(kind="STUDY_DOWNLOADED")
     assert (event.actor, event.detail["instances"]) == ("a-administrator", 6)
     assert caller("researcher").get(f"studies/{study_uid}/download").status_code == 403
+
+
+@pytest.mark.parametrize("password", ["", " ", " " * 9, "\t" * 9, "short", "pässwörter", 0, None])
+def test_a_password_that_protects_nothing_gives_no_archive(
+    admin: Caller, study_uid: str, password: object
+) -> None:
+    """A variable of a script that is empty must not give an archive that anybody opens."""
+    answer = admin.post(f"studies/{study_uid}/download", {"password": password})
+    assert answer.status_code == 422
+    assert admin.get(f"studies/{study_uid}/download", password="x" * 9).status_code == 422
+    assert not Event.objects.filter(kind="STUDY_DOWNLOADED").exists()
 
 
 def test_what_a_run_made_is_for_those_who_may_have_it(

@@ -159,7 +159,11 @@ class Download(Command):
 
     dicomdir: bool = Field(False, description="names of a DICOM medium, and a DICOMDIR")
     password: str = Field(
-        "", max_length=128, description="not empty: AES-256; 8 to 128 ASCII characters"
+        default_factory=str,
+        min_length=8,
+        max_length=128,
+        pattern=r"^[ -~]*[!-~][ -~]*$",
+        description="encrypts with AES-256; 8 to 128 ASCII characters. Not encrypted: leave it out",
     )
 
 

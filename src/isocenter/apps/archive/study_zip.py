@@ -9,7 +9,7 @@ the middle (`ArchiveBroken`), without the central directory that every reader lo
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -53,11 +53,29 @@ class ZipOptions:
             return
         if not _SHORTEST <= len(self.password) <= _LONGEST:
             raise Refused(f"a password for an archive has {_SHORTEST} to {_LONGEST} characters")
+        if not self.password.strip():
+            raise Refused("a password of spaces alone protects nothing")
         if not all(" " <= letter <= "~" for letter in self.password):
             raise Refused(
                 "programs disagree about passwords with other than ASCII characters",
                 hint="use letters without accents, digits and signs",
             )
+
+
+def no_password_in(address: Mapping[str, object]) -> None:
+    """Before an archive is made: whoever puts a password there believes that it encrypts.
+
+    Args:
+        address: parameters of the request's address.
+
+    Raises:
+        Refused: one of them is a password.
+    """
+    if "password" in address:
+        raise Refused(
+            "a password is not read from an address, which others write down",
+            hint="send it in the body of a POST",
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from isocenter.apps.archive import downloads, queries, services, study_page, thu
 from isocenter.apps.archive.forms import RunForm
 from isocenter.apps.archive.models import Study
 from isocenter.apps.archive.study_stamp import stamp_of
-from isocenter.apps.archive.study_zip import ZipOptions
+from isocenter.apps.archive.study_zip import ZipOptions, no_password_in
 from isocenter.apps.archive.zip_answer import zip_answer
 from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.audit.services import record, record_view
@@ -188,6 +188,7 @@ def study_download(request: HttpRequest, study_uid: str, series_uid: str = "") -
 
     A password comes in a form's body only: addresses are written down on their way.
     """
+    no_password_in(request.GET)
     asked = request.POST if request.method == "POST" else request.GET
     options = ZipOptions(
         dicomdir=asked.get("dicomdir", "") in ("1", "true", "on"),
