@@ -35,7 +35,7 @@ _ACCESSION = 0x00080050
 _MODALITY, _SOP_CLASS = 0x00080060, 0x00080016
 #: Where one value is enough to find the few rows by an index.
 _SHARP = frozenset((PATIENT_ID, _ACCESSION, 0x00200010))
-
+_MOST_DAYS = 400  # of a span that is looked up day by day
 
 #: SQL, and its parameters.
 Part = tuple[str, list[Any]]
@@ -287,11 +287,20 @@ def _date(found: Conditions, attribute: Attribute, texts: list[str]) -> None:
     single = [span.first for span in spans if not span.is_range]
     if letter := tokens.WHOLE.get(attribute.column, ""):
         parts = [
-            _with_pieces([tokens.whole(letter, span.first)] if not span.is_range else [], sql, *v)
-            for span, (sql, v) in zip(spans, parts, strict=True)
+            _with_days(letter, span, sql, values)
+            for span, (sql, values) in zip(spans, parts, strict=True)
         ]
         found.is_sharp = found.is_sharp or (bool(single) and len(single) == len(spans))
     _any_of(found, attribute, parts)
+
+
+def _with_days(letter: str, span: keys.Span, sql: str, values: list[Any]) -> Part:
+    """A condition on a date, and before it the days of a short span, which the index has."""
+    days = keys.days_of(span, _MOST_DAYS)
+    if not days:
+        return sql, values
+    pieces = [tokens.whole(letter, day) for day in days]
+    return f"s.pieces && %s::int[] AND {sql}", [pieces, *values]
 
 
 def _time(found: Conditions, attribute: Attribute, texts: list[str]) -> None:

@@ -193,9 +193,11 @@ def _walk_first(
 
 
 def _walk_on(space: _Space, asked: Conditions, place: Place, *, step: int = 0) -> Iterator[Key]:
-    """Step after step, to the end."""
+    """Step after step, to the end; when the first one is given, each is four times as long."""
     for number in range(1 << 62):
-        rows = step or STEPS[min(number + 1, len(STEPS) - 1)]
+        rows = STEPS[min(number + 1, len(STEPS) - 1)]
+        if step:
+            rows = min(step << min(2 * number, 20), STEPS[-1])
         found, end = _step(space, asked, place, rows)
         yield from found
         if end is None:

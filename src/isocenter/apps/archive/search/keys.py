@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 from isocenter.apps.archive.search.attributes import Attribute
 from isocenter.apps.archive.search.question import QuestionError, name_of
@@ -205,6 +205,18 @@ def _span(
     if from_ and to and to < from_:
         raise wrong(attribute, "the range ends before it begins")
     return Span(from_, to, bool(is_range))
+
+
+def days_of(span: Span, most: int) -> list[str]:
+    """The days of a span of dates; none where it is open or longer than so many."""
+    if not (span.first and span.last):
+        return []
+    first, last = date.fromisoformat(span.first), date.fromisoformat(span.last)
+    count = (last - first).days + 1
+    if count > most:
+        return []
+    every = (first + timedelta(days=number) for number in range(count))
+    return [day.isoformat().replace("-", "") for day in every]
 
 
 def _date(text: str) -> str:
