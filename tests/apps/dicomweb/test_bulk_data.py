@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import tracemalloc
 from typing import Any
 
+import numpy as np
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
-from .conftest import STUDY, image
+from .conftest import STUDY, body_of, image
 
 SERIES = f"{STUDY}.1"
 ROOT = f"/dicom-web/studies/{STUDY}"
@@ -47,3 +51,33 @@ def test_who_may_not_see_a_value_does_not_learn_whether_there_is_one(client_of):
     answers = [student.get(f"{INSTANCE}/bulkdata/{tag}") for tag in ("00100010", "001021C0")]
     assert [each.status_code for each in answers] == [403, 403]
     assert answers[0].json() == answers[1].json()
+
+
+@pytest.mark.parametrize(
+    "syntax", [DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian], ids=["deflated", "big"]
+)
+def test_what_has_to_be_made_is_never_in_memory_as_a_whole(client, archived, syntax):
+    side = 4000  # 32 MB of pixels
+    pixels = (np.arange(side * side) % 60000).astype("u2")
+    archived(
+        image(1, series=f"{STUDY}.9", Rows=side, Columns=side, PixelData=pixels.tobytes()),
+        syntax=syntax,
+    )
+    wanted = (pixels.byteswap() if syntax == ExplicitVRBigEndian else pixels).tobytes()
+    place = f"{ROOT}/series/{STUDY}.9/instances/{STUDY}.9.1/bulkdata/7FE00010"
+    headers = {"Accept": "application/octet-stream"}
+    part = client.get(place, headers=headers | {"Range": "bytes=2000001-2000010"})
+    assert body_of(part) == wanted[2000001:2000011]
+    tracemalloc.start()
+    try:
+        answer = client.get(place, headers=headers)
+        digest, length = hashlib.sha256(), 0
+        for piece in answer.streaming_content:
+            digest.update(piece)
+            length += len(piece)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert length == int(answer.headers["Content-Length"]) == len(wanted)
+    assert digest.digest() == hashlib.sha256(wanted).digest()
+    assert peak < 12 << 20

@@ -265,8 +265,11 @@ def test_the_name_is_written_for_those_who_may_know_it(holds: Any) -> None:
     assert browser("physician").get(place).status_code == 200
 
 
-def test_a_document_is_given_as_it_is(holds: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    part = queries.BulkPart(path=Path("/nowhere"), ranges=(), data=b"%PDF-1.4")
+def test_a_document_is_given_as_it_is(
+    holds: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "report.dcm").write_bytes(b"head%PDF-1.4")
+    part = queries.BulkPart(tmp_path / "report.dcm", ranges=((4, 8),))
     value = queries.BulkData("OB", "application/octet-stream", "1.2", False, (part,), "tag")
     monkeypatch.setattr(queries, "bulk_data", lambda *place: value)
     holds(CT, sop_class_uid="1.2.840.10008.5.1.4.1.1.104.1", modality="DOC")

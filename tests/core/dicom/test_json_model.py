@@ -183,7 +183,10 @@ def test_deflated_values_are_made(tmp_path: Path) -> None:
     image.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     path = saved(tmp_path, image)
     assert model(path)["7FE00010"]["BulkDataURI"] == "7FE00010"
-    assert locate(path, "7FE00010").made == image.PixelData
+    made = locate(path, "7FE00010").made
+    assert made is not None
+    assert b"".join(made.pieces()) == image.PixelData
+    assert b"".join(made.pieces(3, 4)) == image.PixelData[3:7]
 
 
 def test_the_character_set_is_that_of_json(tmp_path: Path) -> None:

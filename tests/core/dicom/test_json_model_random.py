@@ -111,7 +111,7 @@ def _same(ours: dict[str, Any], dataset: Dataset, path: Path, where: str = "") -
                 location = locate(path, found["BulkDataURI"])
                 data = path.read_bytes()
                 parts = [data[offset : offset + length] for offset, length in location.ranges]
-                made = b"".join(parts) if location.made is None else location.made
+                made = b"".join(parts if location.made is None else location.made.pieces())
             else:
                 made = base64.b64decode(found.get("InlineBinary", ""))
             assert made == (element.value or b"")

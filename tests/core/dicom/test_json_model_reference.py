@@ -172,7 +172,7 @@ def _links(attributes: dict[str, Any]) -> list[str]:
 
 def _bytes_at(path: Path, location: Location) -> bytes:
     if location.made is not None:
-        return location.made
+        return b"".join(location.made.pieces())
     data = path.read_bytes()
     return b"".join(data[offset : offset + length] for offset, length in location.ranges)
 

@@ -18,7 +18,7 @@ from isocenter.apps.dicomweb.accept import (
     refusal,
 )
 from isocenter.apps.dicomweb.addresses import base_url, place_of
-from isocenter.apps.dicomweb.files_sent import Content, FileSlice
+from isocenter.apps.dicomweb.files_sent import Content, FileSlice, Made
 from isocenter.apps.dicomweb.guard import needs
 from isocenter.apps.dicomweb.multipart_answers import Part, multipart_answer
 from isocenter.apps.dicomweb.pixel_rights import require_for_place
@@ -51,7 +51,7 @@ def bulk_data(
     chosen = _chosen(request, found)
     note_view(request, study_uid, "images" if found.is_pixel_data else "bulk data")
     if not chosen.is_multipart:
-        contents = [piece for part in found.parts for piece in _contents(part)]
+        contents = [piece for part in found.parts for piece in contents_of(part)]
         return single_answer(request, contents, chosen.media_type, etag=etag_of(found.etag))
     etag = etag_of(found.etag, "m", is_weak=True)
     response = not_modified(request, etag)
@@ -59,7 +59,7 @@ def bulk_data(
         kind = _content_type(found, chosen)
         instance = place_of(base_url(request), study_uid, series_uid, sop_uid)
         parts = [
-            Part(kind, _contents(part), f"{instance}/bulkdata/{quote(place)}")
+            Part(kind, contents_of(part), f"{instance}/bulkdata/{quote(place)}")
             for part in found.parts
         ]
         response = multipart_answer(request, parts, chosen.media_type)  # type: ignore[assignment]
@@ -96,7 +96,8 @@ def _content_type(found: queries.BulkData, chosen: Chosen) -> str:
     return f"{chosen.media_type}; transfer-syntax={found.transfer_syntax_uid}"
 
 
-def _contents(part: queries.BulkPart) -> tuple[Content, ...]:
-    if part.data is not None:
-        return (part.data,)
+def contents_of(part: queries.BulkPart) -> tuple[Content, ...]:
+    """The bytes of a part on their way out."""
+    if part.made is not None:
+        return (Made(part.made.pieces, part.made.length),)
     return tuple(FileSlice(part.path, offset, length) for offset, length in part.ranges)

@@ -8,7 +8,7 @@ from isocenter.apps.accounts.rights import Right
 from isocenter.apps.archive import queries
 from isocenter.apps.archive.queries import StoredInstance
 from isocenter.apps.dicomweb.accept import Offer, chosen_of
-from isocenter.apps.dicomweb.files_sent import Content, FileSlice
+from isocenter.apps.dicomweb.bulk_data import contents_of
 from isocenter.apps.dicomweb.guard import require
 from isocenter.apps.dicomweb.single_answers import etag_of, single_answer
 from isocenter.apps.dicomweb.viewing import note_view
@@ -36,12 +36,7 @@ def document(request: HttpRequest, row: StoredInstance) -> HttpResponseBase:
     kind = ENCAPSULATED[row.sop_class_uid]
     chosen_of(request.headers.get("Accept"), request.GET.get("accept"), [Offer(kind)])
     found = queries.bulk_data(row.study_uid, row.series_uid, row.sop_uid, _DOCUMENT)
-    contents: list[Content] = []
-    for part in found.parts:
-        if part.data is not None:
-            contents.append(part.data)
-        else:
-            contents += [FileSlice(part.path, first, length) for first, length in part.ranges]
+    contents = [piece for part in found.parts for piece in contents_of(part)]
     note_view(request, row.study_uid, "document")
     response = single_answer(request, contents, kind, etag=etag_of(row.digest[:32], "document"))
     if kind != PDF:

@@ -163,19 +163,17 @@ def streamed(
         length: bytes in all, where that is known; None: the answer is chunked.
         is_slow: a piece takes more than reading it.
     """
-    is_made = False
-    pieces = content
-    if isinstance(content, Sequence):
-        pieces, is_made = pieces_of(content), any(isinstance(each, Made) for each in content)
+    files = content if isinstance(content, Sequence) else None
+    pieces = pieces_of(content) if isinstance(content, Sequence) else content
+    is_made = any(isinstance(each, Made) for each in files or ())
     if request.method == "HEAD":
         response: HttpResponseBase = HttpResponse(content_type=content_type)
     elif not isinstance(request, ASGIRequest):
         response = StreamingHttpResponse(pieces, content_type=content_type)
     else:
         straight = request.scope.get("extensions", {}).get(STRAIGHT)
-        is_long = isinstance(content, Sequence) and (length or 0) >= PIECE_BYTES
-        if straight and is_long and not is_made:
-            coming = _straight(content, straight)
+        if straight and files is not None and not is_made and (length or 0) >= PIECE_BYTES:
+            coming = _straight(files, straight)
         else:
             coming = ahead(pieces, is_slow=is_slow or is_made)
         response = StreamingHttpResponse(coming, content_type=content_type)

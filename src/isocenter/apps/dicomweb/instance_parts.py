@@ -9,7 +9,8 @@ from isocenter.apps.archive.queries import StoredInstance
 from isocenter.apps.archive.services import TARGETS, transcoded
 from isocenter.apps.dicomweb.accept import DICOM, OCTETS
 from isocenter.apps.dicomweb.addresses import place_of
-from isocenter.apps.dicomweb.files_sent import FileSlice, TransferBroken, whole_file
+from isocenter.apps.dicomweb.bulk_data import contents_of
+from isocenter.apps.dicomweb.files_sent import TransferBroken, whole_file
 from isocenter.apps.dicomweb.multipart_answers import Part
 from isocenter.apps.dicomweb.syntaxes import EXPLICIT_LITTLE_ENDIAN, Outgoing, runs_of
 from isocenter.core.errors import NotFound
@@ -64,9 +65,7 @@ def as_octets(instances: Sequence[StoredInstance], base: str) -> list[Part]:
         if found.transfer_syntax_uid != EXPLICIT_LITTLE_ENDIAN:
             kind = f"{OCTETS}; transfer-syntax={found.transfer_syntax_uid}"
         for part in found.parts:
-            slices = tuple(FileSlice(part.path, *each_range) for each_range in part.ranges)
-            content = slices if part.data is None else (part.data,)
-            parts.append(Part(kind, content, f"{place}/bulkdata/{_PIXEL_DATA}"))
+            parts.append(Part(kind, contents_of(part), f"{place}/bulkdata/{_PIXEL_DATA}"))
     if not parts:
         raise NotFound("nothing here has pixel data")
     return parts

@@ -13,7 +13,7 @@ from django.conf import settings
 from isocenter.apps.archive.models import Instance
 from isocenter.core.dicom.bounds import Bounds
 from isocenter.core.dicom.frames import find_frames
-from isocenter.core.dicom.json_model.places import Location, locate
+from isocenter.core.dicom.json_model.places import Location, MadeValue, locate
 from isocenter.core.dicom.part10 import EXPLICIT_LITTLE
 from isocenter.core.dicom.structure import PIXEL_TAGS
 from isocenter.core.errors import DicomError, NotFound
@@ -43,19 +43,19 @@ class BulkPart:
 
     Attributes:
         path: the file, absolute.
-        ranges: (offset, length) in it, to be put together; empty where ``data`` has the bytes.
-        data: bytes that had to be made: of deflated and of big endian data sets.
+        ranges: (offset, length) in it, to be put together; empty where ``made`` has it.
+        made: what has to be made while it is read: of deflated and of big endian data sets.
     """
 
     path: Path
     ranges: tuple[tuple[int, int], ...] = ()
-    data: bytes | None = None
+    made: MadeValue | None = None
 
     @property
     def length(self) -> int:
         """In bytes."""
-        if self.data is not None:
-            return len(self.data)
+        if self.made is not None:
+            return self.made.length
         return sum(length for _, length in self.ranges)
 
     def pieces(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
@@ -63,11 +63,11 @@ class BulkPart:
 
         Raises:
             OSError: the file is gone, or shorter than it was.
+            DicomError: a value that has to be made cannot be.
         """
         stop = self.length if stop is None else min(stop, self.length)
-        if self.data is not None:
-            for begin in range(start, stop, _PIECE):
-                yield self.data[begin : min(begin + _PIECE, stop)]
+        if self.made is not None:
+            yield from self.made.pieces(start, stop - start)
             return
         with self.path.open("rb", buffering=0) as file:
             before = 0
@@ -116,7 +116,8 @@ class BulkData:
 def bulk_data(study_uid: str, series_uid: str, sop_uid: str, place: str) -> BulkData:
     """The value that a BulkDataURI names.
 
-    The file is walked, in bounds and without decoding anything, so this needs no other process.
+    The file is walked, in bounds and without decoding anything, so this needs no other process;
+    what has to be inflated or turned is so while it is read, a piece at a time.
 
     Args:
         place: ``7FE00010``; in sequences ``00540016/0/7FE00010`` with item numbers from 0.

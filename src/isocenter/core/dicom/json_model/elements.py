@@ -20,7 +20,7 @@ from isocenter.core.errors import BoundsError, DataSetError
 UNDEFINED = 0xFFFFFFFF
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _WINDOW = 1 << 16
-_MAX_INFLATED = 512 << 20  # of a deflated data set; what is behind is not read
+MAX_INFLATED_BYTES = 512 << 20  # of a deflated data set; what is behind is not read
 _SHORT_VRS = {vr: vr.decode() for vr in VRS - LONG_VRS}
 _LONG_VRS = {vr: vr.decode() for vr in LONG_VRS}
 
@@ -282,7 +282,7 @@ def opened(path: Path, bounds: Bounds) -> Iterator[OpenedFile]:
         length = max(0, size - offset)
         source: ByteSource = FileSource(file.fileno(), offset, length)
         if meta.transfer_syntax_uid == DEFLATED_LITTLE:
-            limit = min(bounds.max_instance_bytes, _MAX_INFLATED)
+            limit = min(bounds.max_instance_bytes, MAX_INFLATED_BYTES)
             inflating = InflatingSource(source, limit)
             yield OpenedFile(Elements(inflating, meta, None, bounds), None)
         else:

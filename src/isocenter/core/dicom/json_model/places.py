@@ -7,6 +7,7 @@ A place is a tag, as ``7FE00010``; in sequences item numbers from 0 and tags fol
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from isocenter.core.dicom.bounds import DEFAULT_BOUNDS, Bounds
 from isocenter.core.dicom.json_model.dictionary import public_vr
 from isocenter.core.dicom.json_model.elements import (
     ITEM_END,
+    MAX_INFLATED_BYTES,
     UNDEFINED,
     Elements,
     Head,
@@ -21,14 +23,48 @@ from isocenter.core.dicom.json_model.elements import (
     OpenedFile,
     opened,
 )
-from isocenter.core.dicom.json_model.values import WORD_BYTES, in_little_endian
+from isocenter.core.dicom.json_model.values import WORD_BYTES, words_turned
 from isocenter.core.errors import BoundsError, DataSetError, NotFound
 
 _PLACE = re.compile(r"[0-9A-Fa-f]{8}(?:/[0-9]{1,7}/[0-9A-Fa-f]{8})*", re.ASCII)
 _MAX_PLACE = 1024
 Range = tuple[int, int]
-#: Values that have to be made (inflated, turned into little endian) are held in memory.
-_MAX_MADE_BYTES = 256 << 20
+_PIECE_BYTES = 1 << 20  # a whole number of words
+
+
+@dataclass(frozen=True, slots=True)
+class MadeValue:
+    """A value that does not lie in its file as it has to be sent: it is deflated, or big endian.
+    It is made a piece at a time, so that no more than a piece is in memory.
+
+    Attributes:
+        start: of the value in the data set, which may have to be inflated so far.
+        length: in bytes.
+        word: bytes of a word whose order is turned; 1: nothing is.
+    """
+
+    path: Path
+    bounds: Bounds
+    start: int
+    length: int
+    word: int
+
+    def pieces(self, first: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """So many of the bytes from ``first`` on.
+
+        Raises:
+            DicomError: the file cannot be read that far.
+            OSError: it cannot be opened.
+        """
+        end = self.length if length is None else min(self.length, first + length)
+        with opened(self.path, self.bounds) as file:
+            for begin in range(first - first % self.word, end, _PIECE_BYTES):
+                wanted = min(_PIECE_BYTES, self.length - begin)
+                piece = file.elements.raw(self.start + begin, wanted)
+                if len(piece) < wanted:
+                    raise DataSetError("the data set ends inside the value")
+                turned = words_turned(piece, self.word)
+                yield turned[max(0, first - begin) : end - begin]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +76,7 @@ class Location:
         transfer_syntax_uid: of the file.
         ranges: (offset, length) in the file; of an encapsulated value its fragments without the
             offset table. Empty where ``made`` has the bytes.
-        made: bytes of a value that does not lie in the file as it has to be sent.
+        made: a value that does not lie in the file as it has to be sent.
         is_encapsulated: the value is fragments (PS3.5 A.4).
         is_top_level: it is in no sequence.
     """
@@ -49,7 +85,7 @@ class Location:
     vr: str
     transfer_syntax_uid: str
     ranges: tuple[Range, ...]
-    made: bytes | None
+    made: MadeValue | None
     is_encapsulated: bool
     is_top_level: bool
 
@@ -82,7 +118,7 @@ def locate(path: Path, place: str, bounds: Bounds = DEFAULT_BOUNDS) -> Location:
         else:
             if head.length == UNDEFINED or vr == "SQ":
                 raise NotFound(f"what is at {place.upper()} is a sequence")
-            ranges, made = _value(file, head, vr)
+            ranges, made = _value(path, bounds, file, head, vr)
         if not head.length or not (ranges or made):
             raise NotFound(f"the attribute at {place.upper()} is empty")
         syntax = elements.meta.transfer_syntax_uid
@@ -99,22 +135,22 @@ def _steps(place: str) -> list[int]:
     return [int(part, 10 if number % 2 else 16) for number, part in enumerate(parts)]
 
 
-def _value(file: OpenedFile, head: Head, vr: str) -> tuple[tuple[Range, ...], bytes | None]:
+def _value(
+    path: Path, bounds: Bounds, file: OpenedFile, head: Head, vr: str
+) -> tuple[tuple[Range, ...], MadeValue | None]:
     elements, offset = file.elements, file.offset
     if elements.size is not None and head.start + head.length > elements.size:
         raise DataSetError("the data set ends inside the value")
     is_turned = elements.big_endian and head.vr != "UN" and vr in WORD_BYTES
     if offset is not None and not is_turned:
         return ((offset + head.start, head.length),) if head.length else (), None
-    if head.length > _MAX_MADE_BYTES:
+    if head.start + head.length > MAX_INFLATED_BYTES:
         raise BoundsError(
             f"a value of {head.length} bytes in a deflated or big endian file; "
-            f"at most {_MAX_MADE_BYTES} are read"
+            f"at most {MAX_INFLATED_BYTES} are read"
         )
-    made = elements.raw(head.start, head.length)
-    if len(made) < head.length:
-        raise DataSetError("the data set ends inside the value")
-    return (), in_little_endian(vr, made) if is_turned else made
+    word = WORD_BYTES.get(vr, 1) if is_turned else 1
+    return (), MadeValue(path, bounds, head.start, head.length, word)
 
 
 class _Finder:

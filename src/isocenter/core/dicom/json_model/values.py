@@ -204,7 +204,11 @@ WORD_BYTES |= {vr: width // (2 if vr == "AT" else 1) for vr, (_, width) in _BINA
 
 def in_little_endian(vr: str, value: bytes) -> bytes:
     """Bytes of a big endian value as PS3.18 F.2.7 wants them: little endian."""
-    width = WORD_BYTES.get(vr, 1)
+    return words_turned(value, WORD_BYTES.get(vr, 1))
+
+
+def words_turned(value: bytes, width: int) -> bytes:
+    """The bytes of each word of so many bytes in the other order; the rest at the end as it is."""
     if width == 1:
         return value
     whole = len(value) // width * width
