@@ -67,3 +67,22 @@ def test_random_bytes_are_refused_or_read(raw: bytes) -> None:
         decode_command(raw)
     except ProtocolError:
         return
+
+
+@pytest.mark.parametrize(
+    ("comment", "said"),
+    [
+        ("the disk is full", "the disk is full"),
+        ("x" * 64, "x" * 64),
+        ("x" * 65, "x" * 61 + "..."),
+        (
+            "the peer accepts no presentation context as SCP for this SOP class",
+            "the peer accepts no presentation context as SCP for this SOP...",
+        ),
+    ],
+)
+def test_a_comment_is_an_lo_and_ends_after_a_word(comment: str, said: str) -> None:
+    request = decode_command(encode_store_request(1, "1.2", "1.2.3"))
+    answer = decode_command(encode_response(request, 0xA700, comment=comment))
+    assert answer.comment == said
+    assert len(said) <= 64

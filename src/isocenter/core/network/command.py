@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from isocenter.core.errors import ProtocolError
 
 MAX_COMMAND_BYTES = 64 * 1024
+_LONGEST_COMMENT = 64
 
 C_STORE_RQ, C_STORE_RSP = 0x0001, 0x8001
 C_GET_RQ, C_FIND_RQ, C_MOVE_RQ = 0x0010, 0x0020, 0x0021
@@ -212,7 +213,7 @@ def encode_response(
         _SHORT.pack(0, _STATUS, 2, status),
     ]
     if comment:
-        text = comment.encode("ascii", "replace")[:64]  # LO
+        text = _comment(comment)
         text += b" " * (len(text) % 2)
         parts.append(_ELEMENT.pack(0, _COMMENT, len(text)) + text)
     if request.affected_sop_instance:
@@ -220,6 +221,16 @@ def encode_response(
     if counters is not None:
         parts.append(_counters(counters))
     return _with_length(b"".join(parts))
+
+
+def _comment(comment: str) -> bytes:
+    """As long as an LO may be (PS3.5 6.2); what is longer ends after a word, and shows it."""
+    text = comment.encode("ascii", "replace")
+    if len(text) <= _LONGEST_COMMENT:
+        return text
+    kept = text[: _LONGEST_COMMENT - 3]
+    whole, space, _ = kept.rpartition(b" ")
+    return (whole if space else kept).rstrip(b" ,;:(") + b"..."
 
 
 def _counters(counters: SubOperations) -> bytes:

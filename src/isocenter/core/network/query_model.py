@@ -172,7 +172,7 @@ def _check_above(sop_class: str, level: QueryLevel, identifier: Identifier) -> N
         if len(values) != 1:
             raise QueryRefused(
                 DATA_SET_DOES_NOT_MATCH,
-                f"one {_NAMES[key]} is needed at level {level}, nothing relational",
+                f"level {level} needs one {_NAMES[key]} (no relational query)",
             )
         _check_uids(key, values)
 
