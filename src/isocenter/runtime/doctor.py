@@ -29,7 +29,7 @@ from isocenter.runtime.deid_keys import look_at_keys, something_sealed
 from isocenter.runtime.doctor_nodes import look_at_nodes
 from isocenter.runtime.layout import Layout
 from isocenter.runtime.migrate import OLDEST_SERVER
-from isocenter.runtime.ports import port_holders, process_name
+from isocenter.runtime.ports import port_holders, port_of, process_name
 from isocenter.runtime.postgres_binaries import find_binaries
 from isocenter.runtime.settings import Settings
 from isocenter.runtime.state_files import live_process, read_state
@@ -207,10 +207,12 @@ def spool(settings: Settings, layout: Layout) -> Iterator[Finding]:
 
 
 def ports(settings: Settings, layout: Layout) -> Iterator[Finding]:
+    """Those of the platform that runs, which may have been given others by options of `up`."""
     ours = _our_processes(layout)
-    wanted = [("HTTP port", settings.web.port, "--http-port")]
+    wanted = [("HTTP port", port_of(layout.run / "web.json") or settings.web.port, "--http-port")]
     if settings.receiver.enabled:
-        wanted.insert(0, ("DICOM port", settings.receiver.port, "--dicom-port"))
+        port = port_of(layout.run / "receiver.json") or settings.receiver.port
+        wanted.insert(0, ("DICOM port", port, "--dicom-port"))
     for name, port, option in wanted:
         if port == 0:
             yield Finding(name, OK, "any free one")

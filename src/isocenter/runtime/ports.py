@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 import psutil
 
 from isocenter.core.errors import ConfigurationError
 from isocenter.runtime.lifeline import is_alive
 from isocenter.runtime.settings import Settings
+from isocenter.runtime.state_files import live_process, read_state
 
 
 def insist_on_free_ports(settings: Settings) -> None:
@@ -74,3 +76,12 @@ def process_name(pid: int) -> str:
         return f"{process.name()} (process {pid})" if is_alive(process) else f"process {pid}"
     except psutil.Error:
         return f"process {pid}"
+
+
+def port_of(state_file: Path) -> int:
+    """The port that a part of the platform says it listens on; 0 where it does not run."""
+    state = read_state(state_file)
+    if live_process(state) is None:
+        return 0
+    addresses = state.get("addresses") or [state]
+    return int(addresses[0].get("port") or 0)
