@@ -44,6 +44,7 @@ def test_a_password_is_no_token(token, password):
     User.objects.get().set_password("correct horse battery")
     answer = Client().get("/dicom-web/studies", headers={"Authorization": basic("a", password)})
     assert answer.status_code == 401
+    assert "in the password's place" in answer.json()["hint"]
     broken = Client().get("/dicom-web/studies", headers={"Authorization": "Basic %%%"})
     assert broken.status_code == 401
 
@@ -59,6 +60,15 @@ def test_a_page_cannot_delete_with_what_a_browser_adds_by_itself(token):
     assert client.delete("/dicom-web/studies/1.2.3", headers=headers).status_code == 403
     del headers["Origin"]
     assert client.delete("/dicom-web/studies/1.2.3", headers=headers).status_code == 404
+
+
+def test_a_narrow_token_is_told_that_it_lacks_the_scope(client_of):
+    narrow = client_of("administrator", "view").get("/dicom-web/studies/1.2.3")
+    assert narrow.status_code == 403
+    assert narrow.json()["error"] == "this token lacks the right download, which its owner has"
+    assert narrow.json()["hint"] == "make a token with one of the scopes all, read, download"
+    student = client_of("student").get("/dicom-web/studies/1.2.3")
+    assert student.json()["error"] == "a-student (student) lacks the right download"
 
 
 def test_a_session_proves_its_origin_before_it_deletes(db):

@@ -21,6 +21,8 @@ from isocenter.apps.accounts.sessions import keep_alive
 # Addresses that answer programs: as JSON, and never with another page.
 _OF_DICOMWEB = ("/dicom-web/", "/wado")
 _FOR_PROGRAMS = ("/api/", *_OF_DICOMWEB)
+_OF_TOKENS = "make a new one: isocenter token create"
+_OF_BASIC = "a token goes in the password's place, never a password; isocenter token create"
 
 
 class Authentication:
@@ -42,7 +44,7 @@ class Authentication:
             return JsonResponse(
                 {
                     "error": "this token is not valid, has expired or was revoked",
-                    "hint": "make a new one: isocenter token create",
+                    "hint": _OF_BASIC if _is_basic(request) else _OF_TOKENS,
                 },
                 status=401,
                 headers={"WWW-Authenticate": "Bearer"},
@@ -61,9 +63,15 @@ def token_in(request: HttpRequest) -> str | None:
     with every request, past the limits of the sign-in.
     """
     kind, _, value = request.headers.get("Authorization", "").partition(" ")
-    if kind.lower() == "basic" and request.path.startswith(_OF_DICOMWEB):
+    if _is_basic(request):
         return _password_in(value)
     return value.strip() if kind.lower() in ("bearer", "token") else None
+
+
+def _is_basic(request: HttpRequest) -> bool:
+    """Whether a name and a password were sent where a token may stand in a password's place."""
+    kind = request.headers.get("Authorization", "").partition(" ")[0].lower()
+    return kind == "basic" and request.path.startswith(_OF_DICOMWEB)
 
 
 def _password_in(text: str) -> str:

@@ -55,7 +55,8 @@ def principal_of_user(
     groups = list(user.groups.all())
     if user.active_group_id and not token and not as_if_active:
         groups = [item for item in groups if item.pk == user.active_group_id] or groups
-    rights = rights_for(user.role, (right for item in groups for right in item.rights), scopes)
+    given = [right for item in groups for right in item.rights]
+    rights = rights_for(user.role, given, scopes)
     sources: frozenset[str] | None = None
     destinations: frozenset[str] | None = None
     if not is_free_of_node_grants(user.role):
@@ -72,6 +73,7 @@ def principal_of_user(
         destinations=destinations,
         token=token,
         is_narrow=bool(token) and "all" not in (scopes or ()),
+        withheld=frozenset() if scopes is None else rights_for(user.role, given) - rights,
     )
 
 

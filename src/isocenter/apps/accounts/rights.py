@@ -91,6 +91,7 @@ class Principal:
         destinations: names of nodes that may be sent to; None: all.
         token: prefix of the token that was shown; empty for a session.
         is_narrow: that token has not the scope ``all``.
+        withheld: rights of its owner that its scopes leave out.
     """
 
     name: str = ""
@@ -101,6 +102,7 @@ class Principal:
     destinations: frozenset[str] | None = frozenset()
     token: str = ""
     is_narrow: bool = False
+    withheld: frozenset[Right] = frozenset()
 
     @property
     def is_known(self) -> bool:
@@ -126,6 +128,12 @@ class Principal:
         Raises:
             NotAllowed: not allowed; names the right.
         """
+        if right in self.withheld:
+            scopes = ", ".join(name for name, given in SCOPES.items() if right in given)
+            raise NotAllowed(
+                f"this token lacks the right {right}, which its owner has",
+                hint=f"make a token with one of the scopes {scopes}",
+            )
         if right not in self.rights:
             who = f"{self.name} ({self.role})" if self.is_known else "nobody"
             raise NotAllowed(f"{who} lacks the right {right}", hint="ask an administrator")
