@@ -27,6 +27,19 @@ GOOD = {
 }
 
 
+def test_the_list_says_what_a_node_may_ask(staff: Client, tmp_path: Path) -> None:
+    name = "a-name-that-is-long-as-names-of-wards-are"
+    Node.objects.create(name=name, kind="dimse", ae_title="A", host="a", port=1, allows=["query"])
+    Node.objects.create(name="shy", kind="dimse", ae_title="B", host="b", port=1, allows=[])
+    Node.objects.create(name="out", kind="folder", folder=str(tmp_path))
+    rows = staff.get("/nodes/").content.decode().split('<tr id="node-')
+    found = {row.split('"')[0]: row for row in rows[1:]}
+    assert '<span class="badge bg-secondary-lt me-1">query</span>' in found[name]
+    assert "nothing" in found["shy"]
+    assert "nothing" not in found["out"]
+    assert f'class="text-nowrap" title="{name}"' in found[name]
+
+
 def test_an_empty_list_says_what_a_node_is(staff: Client) -> None:
     page = staff.get("/nodes/").content.decode()
     assert "No nodes yet" in page
