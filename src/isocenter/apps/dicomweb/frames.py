@@ -54,7 +54,6 @@ _ENCODED = {
     "1.2.840.10008.1.2.5": ("image/dicom-rle", "image/x-dicom-rle"),
 }
 _NATIVE = (EXPLICIT_LITTLE, IMPLICIT_LITTLE)  # the pixels of both are the same
-_GROUP_BYTES = 8 << 20  # decoded in one call; more are decoded while these are sent
 
 
 @needs(Right.VIEW)
@@ -150,7 +149,8 @@ def _contents(
             else [FileSlice(row.path, *range_, file_size=row.size) for range_ in place.ranges]
             for place in places
         )
-    return _begun(_decoded(row, found, indices, identified=is_identified(request)))
+    made = pixels.frames_decoded(row, found, indices, identified=is_identified(request))
+    return _begun([frame] for frame in made)
 
 
 def _shifted(path: Path, place: FramePlace) -> Made:
@@ -167,16 +167,6 @@ def _shifted(path: Path, place: FramePlace) -> Made:
 def _begun(contents: Iterator[list[Content]]) -> Iterator[list[Content]]:
     first = next(contents)
     return itertools.chain([first], contents)
-
-
-def _decoded(
-    row: StoredInstance, found: Frames, indices: Sequence[int], *, identified: bool
-) -> Iterator[list[Content]]:
-    at_once = max(1, _GROUP_BYTES * 8 // max(1, found.frame_bits()))
-    for begin in range(0, len(indices), at_once):
-        group = indices[begin : begin + at_once]
-        for data in pixels.decoded(row, group, identified=identified):
-            yield [data]
 
 
 def _parts(

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 from isocenter.apps.archive import queries
 from isocenter.apps.archive.queries import StoredInstance
 from isocenter.apps.archive.services import TARGETS, transcoded
-from isocenter.apps.dicomweb.accept import DICOM, OCTETS
+from isocenter.apps.dicomweb.accept import ANY_SYNTAX, DICOM, OCTETS, Chosen
 from isocenter.apps.dicomweb.addresses import place_of
 from isocenter.apps.dicomweb.bulk_data import contents_of
+from isocenter.apps.dicomweb.errors import NotAcceptable
 from isocenter.apps.dicomweb.files_sent import TransferBroken, whole_file
 from isocenter.apps.dicomweb.multipart_answers import Part
+from isocenter.apps.dicomweb.pixels import frames_decoded
 from isocenter.apps.dicomweb.syntaxes import EXPLICIT_LITTLE_ENDIAN, Outgoing, runs_of
-from isocenter.core.errors import NotFound
+from isocenter.core.dicom.frames import Frames, find_frames
+from isocenter.core.dicom.part10 import IMPLICIT_LITTLE
+from isocenter.core.errors import NotFound, Refused
 
 _PIXEL_DATA = "7FE00010"
+_NATIVE = (EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE)  # the pixels of both are the same
 
 
 def dicom_type(syntax: str) -> str:
@@ -48,27 +54,84 @@ def _made(going: Sequence[Outgoing], base: str) -> Iterator[Part]:
                 yield Part(dicom_type(syntax), (content,), _place(base, instance))
 
 
-def as_octets(instances: Sequence[StoredInstance], base: str) -> list[Part]:
-    """Pixel data of each instance as it is stored; instances without it have no part.
+def as_octets(
+    instances: Sequence[StoredInstance], taken: Sequence[Chosen], base: str
+) -> list[Part] | Iterator[Part]:
+    """Pixel data of each instance, in a transfer syntax that the client takes: native little
+    endian where it names none (PS3.18 8.7.3.5). What is stored so is one part, compressed pixel
+    data one for each frame. Instances without pixel data have no part.
 
     Raises:
         NotFound: none of them has pixel data.
+        NotAcceptable: pixel data of one can be given in no syntax that the client takes.
+        Refused: a file cannot be read.
+        DicomError: a file is broken.
     """
-    parts = []
+    found: list[tuple[StoredInstance, queries.BulkData, Frames | None]] = []
     for each in instances:
-        place = _place(base, each)
         try:
-            found = queries.bulk_data(each.study_uid, each.series_uid, each.sop_uid, _PIXEL_DATA)
+            value = queries.bulk_data(each.study_uid, each.series_uid, each.sop_uid, _PIXEL_DATA)
+            decoded = _is_decoded(value.transfer_syntax_uid, taken)
+            found.append((each, value, find_frames(each.path) if decoded else None))
         except NotFound:
             continue
-        kind = OCTETS
-        if found.transfer_syntax_uid != EXPLICIT_LITTLE_ENDIAN:
-            kind = f"{OCTETS}; transfer-syntax={found.transfer_syntax_uid}"
-        for part in found.parts:
-            parts.append(Part(kind, contents_of(part), f"{place}/bulkdata/{_PIXEL_DATA}"))
-    if not parts:
+        except OSError as error:
+            raise Refused(f"the file of an instance cannot be read: {error.strerror}") from None
+    if not found:
         raise NotFound("nothing here has pixel data")
-    return parts
+    if all(frames is None for _, _, frames in found):
+        return [part for each, value, _ in found for part in _as_stored(each, value, base)]
+    return _begun(_octets(found, base))
+
+
+def _is_decoded(stored: str, taken: Sequence[Chosen]) -> bool:
+    """Whether pixel data have to be decoded for the client.
+
+    Raises:
+        NotAcceptable: it takes them in no syntax that they can have.
+    """
+    from isocenter.core.dicom.pixels import DECODABLE
+
+    is_native = stored == EXPLICIT_LITTLE_ENDIAN
+    as_stored = (ANY_SYNTAX, *(_NATIVE if is_native else (stored,)))
+    can_be_decoded = stored in DECODABLE
+    wanted = [(each.quality, each.transfer_syntax or EXPLICIT_LITTLE_ENDIAN) for each in taken]
+    for _, syntax in sorted(wanted, key=lambda each: (-each[0], each[1] not in as_stored)):
+        if syntax in as_stored:
+            return False
+        if can_be_decoded and syntax in _NATIVE:
+            return True
+    raise NotAcceptable(
+        f"pixel data stored in transfer syntax {stored} cannot be given as Accept has it",
+        hint="transfer-syntax=* takes everything as it is stored",
+    )
+
+
+def _octets(
+    found: Sequence[tuple[StoredInstance, queries.BulkData, Frames | None]], base: str
+) -> Iterator[Part]:
+    for instance, value, frames in found:
+        if frames is None:
+            yield from _as_stored(instance, value, base)
+            continue
+        indices = range(frames.header.frames)
+        made = frames_decoded(instance, frames, indices, identified=True)
+        for number, data in enumerate(made, 1):
+            yield Part(OCTETS, (data,), f"{_place(base, instance)}/frames/{number}")
+
+
+def _as_stored(instance: StoredInstance, value: queries.BulkData, base: str) -> Iterator[Part]:
+    kind = OCTETS
+    if value.transfer_syntax_uid != EXPLICIT_LITTLE_ENDIAN:
+        kind = f"{OCTETS}; transfer-syntax={value.transfer_syntax_uid}"
+    for part in value.parts:
+        yield Part(kind, contents_of(part), f"{_place(base, instance)}/bulkdata/{_PIXEL_DATA}")
+
+
+def _begun(parts: Iterator[Part]) -> Iterator[Part]:
+    """With the first part made, so that what goes wrong with it can be told."""
+    first = next(parts)
+    return itertools.chain([first], parts)
 
 
 def _place(base: str, instance: StoredInstance) -> str:

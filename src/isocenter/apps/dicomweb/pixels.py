@@ -7,13 +7,14 @@ sentence for the client.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
 import structlog
 
 from isocenter.apps.archive.queries import StoredInstance
+from isocenter.core.dicom.frames import Frames
 from isocenter.core.errors import (
     BoundsError,
     ChildBusy,
@@ -35,6 +36,7 @@ _LIMITS = Limits(memory_bytes=2 << 30, timeout_s=60)
 _WAIT_S = 20.0
 _JOB = "isocenter.core.rendering.job"
 _PRELOAD = (_JOB, "gdcm", "jpeg_ls", "openjpeg", "rle", "pydicom.pixels.decoders")
+_GROUP_BYTES = 8 << 20  # decoded in one call; more are decoded while these are sent
 _FAILED = "the decoder failed on it"
 #: What the processes raise of their own, and what is told of it.
 _OURS: dict[str, type[PixelError | BoundsError | NotAllowed]] = {
@@ -82,6 +84,20 @@ def decoded(row: StoredInstance, indices: Sequence[int], *, identified: bool) ->
         frames.append(bytes(view[begin : begin + size]))
         begin += size
     return frames
+
+
+def frames_decoded(
+    row: StoredInstance, found: Frames, indices: Sequence[int], *, identified: bool
+) -> Iterator[bytes]:
+    """The same one after the other: some are decoded in one call, further ones when they are
+    asked for.
+
+    Raises:
+        NotAllowed, PixelError, BoundsError, ChildBusy: see :func:`drawn`.
+    """
+    at_once = max(1, _GROUP_BYTES * 8 // max(1, found.frame_bits()))
+    for begin in range(0, len(indices), at_once):
+        yield from decoded(row, indices[begin : begin + at_once], identified=identified)
 
 
 def _asked(

@@ -101,10 +101,11 @@ def _in_parts(
     base = base_url(request)
     form = taken[0].media_type
     going = outgoing(found, taken) if form == DICOM else []
-    etag = _etag(found, [form, *(each.syntax for each in going)])
+    syntaxes = [each.syntax for each in going] or [each.transfer_syntax for each in taken]
+    etag = _etag(found, [form, *syntaxes])
     if same := not_modified(request, etag):
         return same
-    parts = as_octets(found, base) if form == OCTETS else as_parts(going, base)
+    parts = as_octets(found, taken, base) if form == OCTETS else as_parts(going, base)
     _note(request, found)
     response = multipart_answer(request, parts, form, is_slow=not isinstance(parts, list))
     response.headers["ETag"] = etag
