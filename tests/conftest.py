@@ -95,6 +95,14 @@ def django_db_modify_db_settings(
     _install_anew_after_each_flush()
 
 
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> Iterator[None]:
+    """The database; before it goes, what questions of DICOM nodes keep open is closed."""
+    yield
+    if (database := sys.modules.get("isocenter.apps.dimse.database")) is not None:
+        database.close_idle()
+
+
 def _empty_append_only_tables() -> None:
     """The audit's triggers refuse TRUNCATE; between two tests it has to be done all the same."""
     from django.db.backends.postgresql.operations import DatabaseOperations

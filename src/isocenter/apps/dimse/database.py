@@ -121,6 +121,11 @@ def asked(question: Callable[[], _Answer]) -> _Answer:
         return question()
 
 
+def close_idle() -> None:
+    """Close what is kept and not in use."""
+    _pool.clear()
+
+
 def warm_up() -> None:
     """Have a connection open before the first question, where the database answers."""
     with contextlib.suppress(DatabaseError), borrowed():
