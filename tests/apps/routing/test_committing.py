@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.template.loader import render_to_string
 from django.utils import timezone
 from pydicom.dataset import Dataset
 from pynetdicom import AE, AllStoragePresentationContexts, evt
@@ -21,6 +22,8 @@ from isocenter.apps.dimse.services import ArchiveKeeper
 from isocenter.apps.routing.delivery import send
 from isocenter.apps.routing.documents import write_yaml
 from isocenter.apps.routing.models import Delivery, DeliveryItem, QuarantineItem, Run
+from isocenter.apps.routing.rows import delivery_row
+from isocenter.apps.routing.run_page import live
 from isocenter.apps.routing.services import apply_yaml
 from isocenter.core.network.acceptor import Acceptor, AcceptorConfig
 from isocenter.core.network.commitment import CommitmentService
@@ -160,6 +163,13 @@ def test_a_delivery_is_done_when_it_is_committed(
     assert sorted(asked) == sorted(peer.received)
     kinds = [event.kind for event in events() if event.kind in ("COMMITMENT", "SENDING_SUCCESS")]
     assert sorted(kinds) == ["COMMITMENT", "SENDING_SUCCESS"]
+    transaction = str(peer.requests[0].TransactionUID)
+    said = {"state": "committed", "transactions": [transaction]}
+    assert delivery_row(row)["commitment"] == said
+    (shown,) = live(row.run)["deliveries"]
+    assert shown["commitment"] == said
+    page = render_to_string("routing/_run_deliveries.html", {"deliveries": [shown]})
+    assert f"transaction {transaction}" in page
 
 
 def test_nobody_is_asked_unasked(delivery: Callable[..., Delivery], peer: Committer) -> None:
@@ -167,6 +177,7 @@ def test_nobody_is_asked_unasked(delivery: Callable[..., Delivery], peer: Commit
     send(row.pk)
     row.refresh_from_db()
     assert (row.state, peer.requests) == (Delivery.State.DONE, [])
+    assert delivery_row(row)["commitment"] == {"state": "", "transactions": []}
 
 
 def test_what_is_not_kept_is_sent_and_asked_for_again(
@@ -178,6 +189,7 @@ def test_what_is_not_kept_is_sent_and_asked_for_again(
     row.refresh_from_db()
     assert (row.state, row.attempts, sent_of(row)) == (Delivery.State.WAITING, 1, 4)
     assert "it has no such instance" in row.reason
+    assert delivery_row(row)["commitment"]["state"] == "refused"
     again(row)
     assert (row.state, len(peer.received)) == (Delivery.State.DONE, 8)
     assert [len(each.ReferencedSOPSequence) for each in peer.requests] == [6, 2]
@@ -192,6 +204,7 @@ def test_a_result_may_come_later_over_an_association_of_the_peer(
     row.refresh_from_db()
     assert (row.state, row.attempts) == (Delivery.State.WAITING, 0)
     assert "Storage Commitment" in row.reason
+    assert delivery_row(row)["commitment"]["state"] == "asked"
     assert row.next_attempt_at > timezone.now() + timedelta(minutes=5)
     assert peer.report_later(our_port) == 0x0000
     row.refresh_from_db()

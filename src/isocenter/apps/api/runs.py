@@ -71,6 +71,15 @@ class ArtifactRow(Row):
     made_by: str = Field(description="id of the run that made it")
 
 
+class CommitmentOf(Row):
+    """Whether a node said that it keeps what was delivered (Storage Commitment)."""
+
+    state: str = Field(
+        description="empty: not asked; else `asked`, `committed`, `refused` (not all), `silent`"
+    )
+    transactions: list[str] = Field(description="Transaction UIDs, the last one first")
+
+
 class DeliveryRow(Row):
     """What goes to one node."""
 
@@ -84,6 +93,7 @@ class DeliveryRow(Row):
     sent: int
     refused: int
     reason: str
+    commitment: CommitmentOf
 
 
 class RunDetail(RunRow):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
@@ -57,6 +58,22 @@ def next_step(row: Delivery, node: Node) -> Step:
     if open_items:
         return Step(problem="the node said nothing of some instances")
     return Step()
+
+
+def commitment_of(row: Delivery) -> dict[str, Any]:
+    """What the node said about keeping what it got; for people and the API.
+
+    Returns:
+        ``state``: empty where it was not asked, else ``asked``, ``committed``, ``refused`` (not
+        all) or ``silent`` (no result in time); ``transactions``: their UIDs, the last one first.
+    """
+    asked = sorted(row.commitments.all(), key=lambda each: -each.pk)
+    if not asked:
+        return {"state": "", "transactions": []}
+    state = {"asked": "asked", "silent": "silent"}.get(asked[0].state, "committed")
+    if state == "committed" and asked[0].failures:
+        state = "refused"
+    return {"state": state, "transactions": [each.transaction_uid for each in asked]}
 
 
 def wake(delivery_id: int) -> None:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from isocenter.apps.routing import artifacts, queries
+from isocenter.apps.routing.committing import commitment_of
 from isocenter.apps.routing.models import Artifact, Delivery, QuarantineItem, Route, Run, RunStep
 
 
@@ -104,6 +105,7 @@ def delivery_row(row: Delivery) -> dict[str, Any]:
         "next_attempt_at": _time(row.next_attempt_at),
         **queries.delivery_counts(row),
         "reason": row.reason,
+        "commitment": commitment_of(row),
     }
 
 

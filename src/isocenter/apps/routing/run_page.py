@@ -10,6 +10,7 @@ from django.db.models import Count, F, Func, IntegerField, Max, Min, Q, Sum
 from django.utils import timezone
 
 from isocenter.apps.routing import advice, artifacts
+from isocenter.apps.routing.committing import commitment_of
 from isocenter.apps.routing.models import (
     Artifact,
     ArtifactUse,
@@ -193,6 +194,7 @@ def _deliveries(run: Run) -> list[dict[str, Any]]:
         state: Count("items", filter=Q(items__state=state)) for state in DeliveryItem.State.values
     }
     found = run.deliveries.annotate(total=Count("items"), **counts).order_by("pk")
+    found = found.prefetch_related("commitments")
     notes = _notes(run)
     return [
         {
@@ -207,6 +209,7 @@ def _deliveries(run: Run) -> list[dict[str, Any]]:
             "reason": row.reason,
             "advice": advice.for_reason(row.reason) if row.state == Delivery.State.FAILED else "",
             "notes": notes.get(row.pk, []),
+            "commitment": commitment_of(row),
             "finished_at": row.finished_at,
             "can_retry": row.state in (Delivery.State.FAILED, Delivery.State.CANCELLED),
         }
