@@ -9,7 +9,6 @@ import ipaddress
 import json
 import os
 import signal
-import ssl
 import threading
 import time
 from collections.abc import Iterable, Mapping
@@ -31,12 +30,12 @@ from isocenter.core.network.move import MoveService
 from isocenter.core.network.policy import ReceivePolicy
 from isocenter.core.network.services import NetworkEvent
 from isocenter.core.network.storage import StorageService
-from isocenter.core.network.tls import server_context
 from isocenter.core.network.verification import VerificationService
 from isocenter.runtime.layout import Layout
 from isocenter.runtime.receiver_archive import ArchiveBoot, LazyArchive
 from isocenter.runtime.receiver_commitments import LazyKeeper
-from isocenter.runtime.settings import Receiver, Settings, Tls
+from isocenter.runtime.receiver_tls import tls_context
+from isocenter.runtime.settings import Receiver, Settings
 from isocenter.runtime.state_files import process_identity, write_state
 
 GRACE_S = 10.0
@@ -105,7 +104,7 @@ def build_acceptor(
         ConfigurationError: TLS files that cannot be used.
     """
     receiver = settings.receiver
-    context = _context(receiver.tls)
+    context = tls_context(receiver.tls)
     policy = PolicySnapshot(policy_file, policy_of_settings(receiver))
     boot = ArchiveBoot(settings)
     archive = LazyArchive(boot)
@@ -140,17 +139,6 @@ def build_acceptor(
         ],
         policy=policy,
         events=tell,
-    )
-
-
-def _context(tls: Tls) -> ssl.SSLContext | None:
-    if tls.certificate is None:
-        return None
-    return server_context(
-        tls.certificate,
-        tls.key,
-        ca=tls.ca,
-        require_client_certificate=tls.require_client_certificate,
     )
 
 

@@ -35,6 +35,7 @@ from isocenter.runtime.lifeline import dies_with_parent, wait_until_gone
 from isocenter.runtime.parts import Backoff, Part
 from isocenter.runtime.ports import insist_on_free_ports
 from isocenter.runtime.postgres import DatabaseError, EmbeddedPostgres
+from isocenter.runtime.receiver_tls import tls_context
 from isocenter.runtime.settings import Settings, default_data_dir
 from isocenter.runtime.state_files import (
     live_process,
@@ -142,6 +143,8 @@ class Supervisor:
         try:
             self._clear_leftovers()
             insist_on_free_ports(self.settings)
+            if self.settings.receiver.enabled:
+                tls_context(self.settings.receiver.tls)
             self._write_state()
             if self.parts[0].name == "receiver":
                 self.parts[0].tend()  # needs no database: peers are served from the first moment
