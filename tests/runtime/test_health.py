@@ -87,6 +87,10 @@ def test_each_check_notices_its_own(well: Layout) -> None:
     parts = {"web": {"state": "failing", "reason": "ended with SIGSEGV"}}
     write_state(well.run / "runtime.json", {**me, "parts": parts})
     assert failed() == {"workers", "ingest", "receiver", "parts"}
+    well.archive.rename(well.root / "unmounted")
+    assert "is its disk mounted" in str(_ready()[1]["disk"]["text"])
+    assert failed() == {"workers", "ingest", "receiver", "parts", "disk"}
+    (well.root / "unmounted").rename(well.archive)
     configuration.ISOCENTER = configuration.ISOCENTER.model_copy(
         update={
             "storage": configuration.ISOCENTER.storage.model_copy(update={"reserve_mb": 1 << 40})

@@ -148,6 +148,10 @@ def workers(settings: Settings, layout: Layout) -> Check:
 
 
 def disk(settings: Settings, layout: Layout) -> Check:
+    if not layout.archive.is_dir():
+        return Check(
+            False, f"the archive folder {layout.archive} is not there: is its disk mounted?"
+        )
     free = shutil.disk_usage(layout.root).free
     reserve = settings.storage.reserve_mb << 20
     facts = {"free_mb": free >> 20, "reserve_mb": settings.storage.reserve_mb}
