@@ -19,7 +19,6 @@ from isocenter.apps.dicomweb import pixels
 from isocenter.apps.dicomweb.accept import Chosen, Offer, chosen_of
 from isocenter.apps.dicomweb.addresses import base_url, place_of
 from isocenter.apps.dicomweb.documents import ENCAPSULATED, document
-from isocenter.apps.dicomweb.errors import NotAcceptable
 from isocenter.apps.dicomweb.guard import is_identified, needs, require
 from isocenter.apps.dicomweb.multipart_answers import Part, multipart_answer
 from isocenter.apps.dicomweb.picture_query import (
@@ -30,6 +29,7 @@ from isocenter.apps.dicomweb.picture_query import (
     uri_options,
 )
 from isocenter.apps.dicomweb.pixel_rights import require_for_pixels
+from isocenter.apps.dicomweb.shown_images import shown_of
 from isocenter.apps.dicomweb.single_answers import (
     ASK_AGAIN,
     etag_of,
@@ -185,7 +185,9 @@ def _collection(
     if not chosen.is_multipart:
         return _representative(request, rows, options, _SINGLE)
     order = _order(request, chosen, options)
-    return _many(request, [(row, order) for row in rows], chosen.media_type, skips=True)
+    shown, warning = shown_of(request, rows)
+    wanted = [(row, order) for row in shown]
+    return _many(request, wanted, chosen.media_type, warning=warning)
 
 
 def _representative(
@@ -230,30 +232,25 @@ def _many(
     wanted: Sequence[tuple[StoredInstance, Order]],
     media_type: str,
     *,
-    skips: bool = False,
+    warning: str = "",
 ) -> HttpResponseBase:
-    """Pictures as parts, drawn while they are sent.
+    """Pictures as parts, drawn while they are sent. One that cannot be drawn after all breaks the
+    transfer, so that nobody takes what came for the whole.
 
     Args:
-        skips: what cannot be drawn, or may name the patient, is left out.
+        warning: what is left out; the answer says so, and is 206 instead of 200.
     """
     identified = is_identified(request)
-    if skips and not identified:
-        wanted = [
-            each
-            for each in wanted
-            if not queries.may_name_patient(each[0].modality, each[0].sop_class_uid)
-        ]
-    for row, _ in wanted[:1] if not skips else ():
-        require_for_pixels(request, row)
+    require_for_pixels(request, wanted[0][0])
     etag = _etag(request, wanted)
     response: HttpResponseBase | None = not_modified(request, etag)
     if response is None:
-        parts = _parts(base_url(request), wanted, identified, skips=skips)
-        first = next(parts, None)  # before the answer begins, so that an error can be told
-        if first is None:
-            raise NotAcceptable("none of its images can be drawn")
+        parts = _parts(base_url(request), wanted, identified)
+        first = next(parts)  # before the answer begins, so that an error can be told
         response = multipart_answer(request, _chained(first, parts), media_type, is_slow=True)
+        if warning:
+            response.status_code = 206
+            response.headers["Warning"] = warning
     response.headers["ETag"] = etag
     response.headers["Cache-Control"] = ASK_AGAIN
     response.headers["Vary"] = "Accept"
@@ -262,15 +259,10 @@ def _many(
 
 
 def _parts(
-    base: str, wanted: Sequence[tuple[StoredInstance, Order]], identified: bool, *, skips: bool
+    base: str, wanted: Sequence[tuple[StoredInstance, Order]], identified: bool
 ) -> Iterator[Part]:
     for row, order in wanted:
-        try:
-            picture = bytes(pixels.drawn(row, order, identified=identified))
-        except (DicomError, NotAllowed):
-            if skips:
-                continue
-            raise
+        picture = bytes(pixels.drawn(row, order, identified=identified))
         place = place_of(base, row.study_uid, row.series_uid, row.sop_uid)
         if order.frames:
             place += f"/frames/{order.frames[0] + 1}"
