@@ -170,6 +170,23 @@ def test_a_file_that_is_gone_breaks_the_transfer(client):
         body_of(answer)
 
 
+@pytest.mark.parametrize(
+    ("place", "headers"),
+    [
+        (ROOT, accepting("*")),
+        (INSTANCE, accepting("*")),
+        (INSTANCE, {"Accept": "application/dicom"}),
+    ],
+)
+def test_an_archive_that_is_not_there_is_said_before_the_first_byte(client, place, headers):
+    for row in queries.stored(study_uid=STUDY):
+        row.path.unlink()
+    answer = client.get(place, headers=headers)
+    assert answer.status_code == 409
+    assert "isocenter fsck" in answer.json()["hint"]
+    assert not Event.objects.filter(kind="RETRIEVED").exists()
+
+
 def test_a_file_of_another_size_breaks_the_transfer(client):
     first = next(iter(queries.stored(study_uid=STUDY)))
     first.path.write_bytes(first.path.read_bytes()[:-2])

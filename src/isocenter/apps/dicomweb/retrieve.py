@@ -32,7 +32,7 @@ from isocenter.apps.dicomweb.instance_parts import as_octets, as_parts, dicom_ty
 from isocenter.apps.dicomweb.multipart_answers import multipart_answer
 from isocenter.apps.dicomweb.single_answers import ASK_AGAIN, etag_of, not_modified, single_answer
 from isocenter.apps.dicomweb.syntaxes import Outgoing, outgoing
-from isocenter.core.errors import NotFound
+from isocenter.core.errors import NotFound, Refused
 
 _MANY = (Offer(DICOM, is_multipart=True), Offer(ZIP), Offer(OCTETS, is_multipart=True))
 _ONE = (Offer(DICOM, is_multipart=True), Offer(DICOM), Offer(OCTETS, is_multipart=True))
@@ -69,6 +69,7 @@ def by_itself(request: HttpRequest, going: Outgoing) -> HttpResponseBase:
     etag = etag_of(row.digest[:32], row.size, going.syntax)
     if same := not_modified(request, etag):
         return same
+    _require_there(row)
     if going.is_as_stored:
         _note(request, [row])
         content = whole_file(row.path, row.size)
@@ -105,6 +106,7 @@ def _in_parts(
     etag = _etag(found, [form, *syntaxes])
     if same := not_modified(request, etag):
         return same
+    _require_there(found[0])
     parts = as_octets(found, taken, base) if form == OCTETS else as_parts(going, base)
     _note(request, found)
     response = multipart_answer(request, parts, form, is_slow=not isinstance(parts, list))
@@ -112,6 +114,19 @@ def _in_parts(
     response.headers["Cache-Control"] = ASK_AGAIN
     response.headers["Vary"] = "Accept"
     return response
+
+
+def _require_there(first: StoredInstance) -> None:
+    """Before the first byte: the archive's disk is there, as far as one file tells.
+
+    Raises:
+        Refused: the file is gone.
+    """
+    if not first.path.is_file():
+        raise Refused(
+            "the file of an instance is not in the archive as it was stored",
+            hint="isocenter fsck says which files are gone; is the archive's disk mounted?",
+        )
 
 
 def _etag(found: list[StoredInstance], forms: list[str]) -> str:
