@@ -38,6 +38,7 @@ def put(archive: Path, number: int) -> Path:
 
 def test_an_archive_without_an_index(cli: Cli, installation: Layout) -> None:
     paths = [put(installation.archive, number) for number in (1, 2)]
+    (installation.archive / "1.2.4").mkdir()  # left empty, and no study
 
     code, out, _ = cli("fsck", "--json")
     assert (code, json.loads(out)["counts"]["extra"]) == (3, 2)

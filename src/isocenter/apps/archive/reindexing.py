@@ -151,6 +151,7 @@ def _folder(archive: Path, folder: str, done: Reindexed) -> None:
     """One folder, some hundred files at a time, the oldest of each first."""
     found = files_of(archive, folder)
     seen: set[str] = set()  # series that this run has told what they are
+    before = done.files
     while some := list(islice(found, _FILES_AT_ONCE)):
         done.files += len(some)
         read = read_files(archive, sorted(some, key=_age), _known_sizes(some))
@@ -159,7 +160,7 @@ def _folder(archive: Path, folder: str, done: Reindexed) -> None:
                 done.unreadable += 1
                 done.name("unreadable", file.path, file.problem)
         _write(archive, [file for file in read if not file.problem], seen, done)
-    done.studies += 1
+    done.studies += done.files > before  # an empty folder is none
 
 
 def _age(file: ArchivedFile) -> tuple[float, str]:
