@@ -449,3 +449,11 @@ def test_a_frame_by_wado_uri(holds: Any) -> None:
 def test_parameters_of_wado_uri_that_make_no_sense(holds: Any, query: str) -> None:
     holds(CT)
     assert wado(f"contentType=image/jpeg&{query}").status_code == 400
+
+
+def test_a_media_type_may_be_written_in_any_case(holds: Any) -> None:
+    row = holds(CT)
+    assert wado("contentType=image/PNG").headers["Content-Type"] == "image/png"
+    answer = wado("contentType=Application/DICOM&transferSyntax=*")
+    assert answer.status_code == 200
+    assert body(answer) == row.path.read_bytes()

@@ -30,7 +30,7 @@ def wado(request: HttpRequest) -> HttpResponseBase:
     """
     given = _given(request)
     row = queries.stored_instance(*(given[name] for name in _UIDS))
-    kinds = [each.split(";")[0].strip() for each in given.get("contentType", "").split(",")]
+    kinds = [each.split(";")[0].strip().lower() for each in given.get("contentType", "").split(",")]
     if DICOM not in kinds and (kinds != [""] or (row.number_of_frames or 1) == 1):
         from isocenter.apps.dicomweb.rendered import by_uri
 
