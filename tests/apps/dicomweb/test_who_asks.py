@@ -184,3 +184,11 @@ def test_addresses_are_those_that_a_client_can_reach(
     web_settings(public_url=public)
     request = RequestFactory().get("/", HTTP_HOST=host, **headers)
     assert base_url(request) == f"{expected}/dicom-web"
+
+
+@pytest.mark.parametrize("place", ["/dicom-web/studies", "/wado"])
+def test_a_host_that_is_not_ours_is_told_so_as_json(token, settings, place):
+    settings.ALLOWED_HOSTS = ["pacs.example"]
+    answer = Client(headers={"Host": "evil.example", "Authorization": f"Bearer {token}"}).get(place)
+    assert answer.status_code == 400
+    assert "Host" in answer.json()["error"]

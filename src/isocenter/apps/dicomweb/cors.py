@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from django.conf import settings
+from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from isocenter.apps.dicomweb.empty import empty_answer
+from isocenter.apps.dicomweb.errors import problem
 
 #: Beginnings of the addresses that answer pages of other origins.
 OPEN = ("/dicom-web/", "/wado")
@@ -36,6 +38,14 @@ class CrossOrigin:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if not request.path.startswith(OPEN):
             return self.get_response(request)
+        try:
+            request.get_host()
+        except DisallowedHost:  # said here, as the answer would be a page else
+            return problem(
+                400,
+                "Host names another server",
+                "the setting web.public_url names the address that clients use",
+            )
         headers = headers_for(request.headers.get("Origin", ""))
         if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
             return _preflight(headers)
