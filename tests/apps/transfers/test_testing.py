@@ -55,6 +55,16 @@ def test_a_system_that_is_not_there_fails_with_the_reason() -> None:
     assert "cannot be reached" in NodeHealth.objects.get(node=node).message
 
 
+def test_a_folder_on_a_disk_that_is_not_mounted_is_not_made(
+    folder_node: Node, tmp_path: Path
+) -> None:
+    Node.objects.filter(pk=folder_node.pk).update(folder=str(tmp_path / "disk" / "out"))
+    result = ask_node(folder_node.name)
+    assert not result.is_ok
+    assert "is not there: is its disk mounted?" in result.message
+    assert not (tmp_path / "disk").exists()
+
+
 def test_only_changes_are_events(folder_node: Node, tmp_path: Path) -> None:
     ask_node("out")
     assert not Event.objects.exists()

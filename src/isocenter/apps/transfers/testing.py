@@ -18,6 +18,7 @@ from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.audit.services import record
 from isocenter.apps.transfers import queries
 from isocenter.apps.transfers.models import Node, NodeHealth
+from isocenter.apps.transfers.transmission import mounted_folder
 from isocenter.core.errors import IsocenterError
 from isocenter.core.network.requestor import echo
 
@@ -92,7 +93,7 @@ def attempt(node: Node, *, timeout_s: float | None = None) -> NodeTest:
     begin = time.monotonic()
     try:
         if node.kind == Node.Kind.FOLDER:
-            _try_folder(Path(node.folder).expanduser())
+            _try_folder(mounted_folder(node))
             message = f"{node.folder} can be written"
         elif node.kind == Node.Kind.DICOMWEB:
             _ask_service(node, timeout_s)
@@ -143,7 +144,6 @@ def _ask_service(node: Node, timeout_s: float | None) -> None:
 
 
 def _try_folder(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     probe = folder / f".isocenter-{uuid.uuid4()}"
     try:
         probe.write_bytes(b"")

@@ -14,7 +14,7 @@ from isocenter.apps.transfers.models import Node
 from isocenter.apps.transfers.pacing import pace_of
 from isocenter.core.dicom.reading import header_of
 from isocenter.core.dicom.uids import safe_path_component
-from isocenter.core.errors import IsocenterError
+from isocenter.core.errors import ConfigurationError, IsocenterError
 from isocenter.core.network.requestor import ItemResult, Outcome
 from isocenter.core.network.requestor import send as send_files
 
@@ -164,13 +164,29 @@ def _joined(text: str, note: str) -> str:
     return f"{text}: {note}" if note else text
 
 
+def mounted_folder(node: Node) -> Path:
+    """The folder of a node, made where only it is not there yet.
+
+    Made with all that is above it, it would fill another disk than the one that is not mounted.
+
+    Raises:
+        ConfigurationError: what it lies in is not there.
+        OSError: it cannot be made.
+    """
+    folder = Path(node.folder).expanduser()
+    if not folder.parent.is_dir():
+        raise ConfigurationError(f"{folder.parent} is not there: is its disk mounted?")
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 def _to_folder(
     node: Node,
     parcels: Sequence[Parcel],
     on_receipt: OnReceipt,
     must_stop: Callable[[], bool],
 ) -> None:
-    folder = Path(node.folder).expanduser()
+    folder = mounted_folder(node)
     pace = pace_of(node)
     for parcel in parcels:
         if must_stop():
