@@ -49,7 +49,9 @@ def dicomweb_section() -> str:
             "(`Authorization: Bearer …`); every request needs the same rights as the pages do. "
             "Attributes that tell of a person (those that the Basic Profile of PS3.15 Table E.1-1 "
             "changes, other than UIDs) are left out of answers for who may not see identities. "
-            "Whole studies and series come as ZIP with `Accept: application/zip`.\n",
+            "Whole studies and series come as ZIP with `Accept: application/zip`. Frames as "
+            "`image/*` are the compressed frames as they are stored: 406 where they are stored "
+            "otherwise; `/rendered` makes pictures of every frame that is decoded.\n",
             table(head, rows),
             "QIDO-RS matches the attributes of [the keys above](#matching-and-return-keys), by "
             "keyword, by tag of eight digits, and inside of sequences by `Sequence.Attribute`.\n",

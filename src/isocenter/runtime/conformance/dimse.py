@@ -6,6 +6,7 @@ from pydicom.uid import UID, UID_dictionary
 
 from isocenter.apps.archive.search.attributes import SEARCHABLE, Level, Matching
 from isocenter.core.dicom.part10 import IMPLEMENTATION_VERSION_NAME
+from isocenter.core.dicom.pixels import DECODABLE
 from isocenter.core.dicom.transcode import WRITABLE
 from isocenter.core.dicom.uids import IMPLEMENTATION_CLASS_UID
 from isocenter.core.network import command, get, query_model, sop_classes
@@ -141,6 +142,7 @@ def _syntaxes() -> str:
             UID(uid).name + (" (retired)" if retired else ""),
             code(uid),
             "yes",
+            "yes" if uid in DECODABLE else "",
             "yes" if uid in WRITABLE else "",
         )
         for uid, retired in TRANSFER_SYNTAXES.items()
@@ -154,8 +156,11 @@ def _syntaxes() -> str:
         f"accepts: {targets}. Nothing is ever compressed with loss. Of a C-GET requestor's "
         "context with several syntaxes, explicit, then implicit little endian is chosen, in which "
         "every readable instance can be sent; who wants instances as they are stored proposes a "
-        "context for each syntax.\n\n"
-        + table(("transfer syntax", "UID", "taken and sent as stored", "converted to"), rows)
+        "context for each syntax. What is not decoded here (see the table) leaves as it is stored "
+        "alone: WADO-RS gives it with `transfer-syntax=*` or where none is named, else 406.\n\n"
+        + table(
+            ("transfer syntax", "UID", "taken and sent as stored", "decoded", "converted to"), rows
+        )
     )
 
 
