@@ -137,6 +137,7 @@ def check_broken_off(site: Site, address: str, how: dict[str, Any]) -> None:
         if path.is_file()
     )
     assert "archive was broken off" in log
+    assert "Exception in ASGI application" not in log  # one line is enough
     assert str(last) not in log
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import signal
 import socket
@@ -48,6 +49,7 @@ def run_web(settings: Settings) -> None:
         http=BoundedHttp,
         timeout_graceful_shutdown=GRACE_S,
     )
+    logging.getLogger("uvicorn.error").addFilter(is_news)
     # uvicorn raises the signal once more when it is done; this makes that a clean end.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
@@ -108,3 +110,15 @@ def listen(host: str, port: int) -> socket.socket:
         ) from None
     listener.listen(BACKLOG)
     return listener
+
+
+def is_news(record: logging.LogRecord) -> bool:
+    """Whether a line of the server says something that is not in the log yet.
+
+    An answer that cannot go on is ended by raising: the connection has to break. Why is in the
+    log, in a line of its own; the server's traceback tells nobody more.
+    """
+    from isocenter.runtime.web.streaming import TransferBroken
+
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, TransferBroken)
