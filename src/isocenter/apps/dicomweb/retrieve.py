@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 
 from django.http import HttpRequest, HttpResponseBase
 
@@ -26,7 +27,7 @@ from isocenter.apps.dicomweb.accept import (
 )
 from isocenter.apps.dicomweb.addresses import base_url
 from isocenter.apps.dicomweb.errors import NotAcceptable
-from isocenter.apps.dicomweb.files_sent import whole_file
+from isocenter.apps.dicomweb.files_sent import Content, FileSlice, Made, pieces_of, whole_file
 from isocenter.apps.dicomweb.guard import needs
 from isocenter.apps.dicomweb.instance_parts import as_octets, as_parts, dicom_type
 from isocenter.apps.dicomweb.multipart_answers import multipart_answer
@@ -34,6 +35,7 @@ from isocenter.apps.dicomweb.single_answers import ASK_AGAIN, etag_of, not_modif
 from isocenter.apps.dicomweb.syntaxes import Outgoing, outgoing
 from isocenter.core.errors import NotFound, Refused
 
+_IN_MEMORY_BYTES = 4 << 20  # of a file that was made; larger ones are read while they are sent
 _MANY = (Offer(DICOM, is_multipart=True), Offer(ZIP), Offer(OCTETS, is_multipart=True))
 _ONE = (Offer(DICOM, is_multipart=True), Offer(DICOM), Offer(OCTETS, is_multipart=True))
 
@@ -74,13 +76,34 @@ def by_itself(request: HttpRequest, going: Outgoing) -> HttpResponseBase:
         _note(request, [row])
         content = whole_file(row.path, row.size)
         return single_answer(request, [content], dicom_type(going.syntax), etag=etag)
-    with services.transcoded([row], going.syntax) as made:
-        _, path, reason = next(iter(made))
-        if path is None:
-            raise NotAcceptable(f"this instance cannot be given in {going.syntax}: {reason}")
-        data = path.read_bytes()
+    file = _made(row, going.syntax)
     _note(request, [row])
-    return single_answer(request, [data], dicom_type(going.syntax), etag=etag)
+    return single_answer(request, [file], dicom_type(going.syntax), etag=etag)
+
+
+def _made(row: StoredInstance, syntax: str) -> Content:
+    """An instance in another syntax. A large one stays on the disk until it is sent, or nobody
+    wants it any more.
+
+    Raises:
+        NotAcceptable: it cannot be given so.
+    """
+    with ExitStack() as stack:
+        made = iter(stack.enter_context(services.transcoded([row], syntax)))
+        _, path, reason = next(made)
+        stack.callback(next, made, None)  # the file is there until the next is asked for
+        if path is None:
+            raise NotAcceptable(f"this instance cannot be given in {syntax}: {reason}")
+        size = path.stat().st_size
+        if size <= _IN_MEMORY_BYTES:
+            return path.read_bytes()
+        kept = stack.pop_all()  # ends with the last who knows the content
+
+    def pieces(first: int, length: int) -> Iterator[bytes]:
+        with kept:
+            yield from pieces_of([FileSlice(path, first, length, size)])
+
+    return Made(pieces, size)
 
 
 def _taken(request: HttpRequest, offered: Sequence[Offer]) -> list[Chosen]:
