@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 
+from isocenter.apps.dicomweb import frames as frames_module
+
 from .conftest import STUDY, image, parts_of
 
 SERIES = f"{STUDY}.1"
@@ -66,3 +68,13 @@ def test_a_frame_is_asked_for_once(client, archived, frames):
     answer = client.get(f"{FRAMES}/{frames}")
     assert answer.status_code == 400
     assert "twice" in answer.json()["error"]
+
+
+def test_of_very_many_frames_the_parts_are_made_while_they_are_sent(client, archived, monkeypatch):
+    archived(image(1, NumberOfFrames=3, PixelData=bytes(96)))
+    announced = client.get(f"{FRAMES}/1-3")
+    monkeypatch.setattr(frames_module, "_MOST_ANNOUNCED", 2)
+    answer = client.get(f"{FRAMES}/1-3")
+    assert "Content-Length" in announced.headers
+    assert "Content-Length" not in answer.headers
+    assert parts_of(answer) == parts_of(announced)

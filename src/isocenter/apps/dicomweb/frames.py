@@ -53,6 +53,7 @@ _ENCODED = {
     "1.2.840.10008.1.2.4.203": ("image/jphc",),
     "1.2.840.10008.1.2.5": ("image/dicom-rle", "image/x-dicom-rle"),
 }
+_MOST_ANNOUNCED = 5000  # parts that are held at once; of more the length is not known beforehand
 _NATIVE = (EXPLICIT_LITTLE, IMPLICIT_LITTLE)  # the pixels of both are the same
 
 
@@ -183,6 +184,6 @@ def _parts(
         Part(kind, tuple(content), f"{base}/frames/{index + 1}")
         for index, content in zip(indices, contents, strict=True)
     )
-    if is_ready:
+    if is_ready and len(indices) <= _MOST_ANNOUNCED:
         made = list(made)  # so that the length of the answer is known
     return multipart_answer(request, made, kind.partition(";")[0], is_slow=not is_ready)
