@@ -145,7 +145,7 @@ def test_every_address_is_among_the_capabilities(client):
     assert get_resolver()
     said = {(method, path.replace("{", "<").replace("}", ">")) for method, path, *_ in RESOURCES}
     names = {"uid:study_uid": "study", "uid:series_uid": "series", "uid:sop_uid": "instance"}
-    names |= {"str:frames": "frames", "path:place": "place"}
+    names |= {"str:frames": "frames", "path:place": "place", "str:code": "code"}
     served = set()
     for pattern in urls.urlpatterns[1:-1]:
         path = "/" + str(pattern.pattern)
