@@ -14,6 +14,7 @@ from django.test import RequestFactory
 from isocenter.apps.dicomweb.files_sent import (
     PIECE_BYTES,
     FileSlice,
+    Made,
     TransferBroken,
     cut,
     pieces_of,
@@ -120,3 +121,38 @@ def test_a_reader_who_takes_nothing_is_given_up(monkeypatch):
 
     asyncio.run(until_given_up())
     assert ended.wait(5)
+
+
+def counted(first: int, length: int) -> Iterator[bytes]:
+    """Made bytes: each says where it stands."""
+    for begin in range(first, first + length, 100):
+        yield bytes(n % 251 for n in range(begin, min(begin + 100, first + length)))
+
+
+@pytest.mark.parametrize(("first", "length"), [(0, 1008), (3, 5), (4, 1000), (200, 350)])
+def test_a_range_of_what_is_made_is_made_alone(first, length):
+    contents = [b"head", Made(counted, 1000), b"tail"]
+    whole = b"head" + bytes(n % 251 for n in range(1000)) + b"tail"
+    assert b"".join(pieces_of(cut(contents, first, length))) == whole[first : first + length]
+
+
+def test_what_is_made_goes_out_piece_by_piece_also_where_files_go_straight():
+    async def straight(contents):
+        raise AssertionError("it has yet to be made")
+
+    async def read(length: int) -> bytes:
+        request = asgi_request()
+        request.scope = {"extensions": {"isocenter.straight": straight}}
+        contents = [b"head", Made(counted, length)]
+        response = streamed(request, contents, content_type="text/plain", length=PIECE_BYTES + 4)
+        return b"".join([piece async for piece in response])
+
+    assert len(asyncio.run(read(PIECE_BYTES))) == PIECE_BYTES + 4
+
+
+def test_what_is_made_otherwise_than_announced_breaks_the_transfer():
+    def short(first: int, length: int) -> Iterator[bytes]:
+        yield bytes(length - 1)
+
+    with pytest.raises(TransferBroken):
+        list(pieces_of([Made(short, 10)]))
