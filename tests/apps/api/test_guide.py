@@ -14,6 +14,8 @@ GUIDE = Path(__file__).parents[3] / "docs" / "guides" / "api.md"
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="not installed: curl")
+# WinZip's format prescribes what the library warns of.
+@pytest.mark.filterwarnings("ignore:PBKDF2 without:DeprecationWarning")
 def test_every_example_works(live_server: Any, admin: Any, study_uid: str, tmp_path: Path) -> None:
     blocks = re.findall(r"```sh\n(.*?)```", GUIDE.read_text(), re.S)
     commands = "\n".join(block for block in blocks if "curl" in block)
