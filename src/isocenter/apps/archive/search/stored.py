@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db.models import F
@@ -106,6 +107,10 @@ def _stream(series: Sequence[int], sop_uids: Sequence[str]) -> Iterator[StoredIn
         if sop_uids:
             found = found.filter(sop_uid__in=sop_uids)
         order = found.order_by(F("instance_number").asc(nulls_last=True), "id")
+        rows = list(order.values_list(*_COLUMNS)[: _AT_ONCE + 1])
+        if len(rows) <= _AT_ONCE:  # nearly every series
+            yield from _made(rows, archive)
+            continue
         numbers = list(order.values_list("pk", flat=True))
         for first in range(0, len(numbers), _AT_ONCE):
             yield from _read(numbers[first : first + _AT_ONCE], archive)
@@ -114,7 +119,12 @@ def _stream(series: Sequence[int], sop_uids: Sequence[str]) -> Iterator[StoredIn
 def _read(numbers: Sequence[int], archive: Path) -> Iterator[StoredInstance]:
     rows = Instance.objects.filter(pk__in=numbers).values_list("pk", *_COLUMNS)
     found = {row[0]: row[1:] for row in rows}
-    for number in numbers:
-        if number in found:
-            path, *others = found[number]
-            yield StoredInstance(path=archive / path, **dict(zip(_FIELDS, others, strict=True)))
+    yield from _made((found[number] for number in numbers if number in found), archive)
+
+
+def _made(rows: Iterable[tuple[Any, ...]], archive: Path) -> Iterator[StoredInstance]:
+    root = str(archive)
+    for path, *others in rows:
+        # As one text: joining paths costs as much as all else here.
+        where = Path(f"{root}/{path}")
+        yield StoredInstance(path=where, **dict(zip(_FIELDS, others, strict=True)))
