@@ -12,7 +12,7 @@ from isocenter.apps.accounts.rights import Right
 from isocenter.apps.archive import queries
 from isocenter.apps.dicomweb.accept import JSON, PLAIN_JSON, XML, Chosen, Offer, chosen_of
 from isocenter.apps.dicomweb.addresses import base_url
-from isocenter.apps.dicomweb.files_sent import streamed
+from isocenter.apps.dicomweb.files_sent import PIECE_BYTES, streamed
 from isocenter.apps.dicomweb.guard import is_identified, needs
 from isocenter.apps.dicomweb.multipart_answers import Part, multipart_answer
 from isocenter.apps.dicomweb.single_answers import ASK_AGAIN, etag_of, not_modified
@@ -66,7 +66,7 @@ def _answer(
 
 
 def _sent(request: HttpRequest, pieces: Iterator[bytes], media_type: str) -> HttpResponseBase:
-    """As a whole where it is short, which needs no further thread; else while it is made."""
+    """As a whole where it is short; else while it is made."""
     begun: list[bytes] = []
     length = 0
     for piece in pieces:
@@ -74,6 +74,8 @@ def _sent(request: HttpRequest, pieces: Iterator[bytes], media_type: str) -> Htt
         length += len(piece)
         if length > _IN_MEMORY_BYTES:
             return streamed(request, itertools.chain(begun, pieces), content_type=media_type)
+    if length >= PIECE_BYTES:
+        return streamed(request, begun, content_type=media_type, length=length)
     response = HttpResponse(b"".join(begun), content_type=media_type)
     response.headers["Content-Length"] = str(length)
     return response
