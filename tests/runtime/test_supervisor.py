@@ -68,9 +68,8 @@ def test_a_killed_supervisor_takes_all_with_it_and_the_next_one_starts(platform:
 
 
 def test_a_part_that_keeps_failing_is_reported(platform: Make) -> None:
-    running = platform(
-        {"receiver": {"tls": {"certificate": "/nowhere.pem", "key": "/nowhere.key"}}}, start=False
-    )
+    # An address of no machine (RFC 5737): nobody can listen there.
+    running = platform({"receiver": {"hosts": ["192.0.2.1"]}}, start=False)
     running.start(wait=False)
     running.wait_for(lambda: running.runtime.get("http", {}).get("port"), timeout_s=150)
 

@@ -9,7 +9,7 @@ from typing import Any
 from isocenter.core.dicom.json_model import job
 from isocenter.core.dicom.json_model.document import Document
 
-job._INSTANCE_S = 1  # type: ignore[attr-defined]
+job._INSTANCE_S = 6  # type: ignore[attr-defined]
 _READ = job.dataset_json
 
 

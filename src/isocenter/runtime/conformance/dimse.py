@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pynetdicom  # noqa: F401 - names of newer transfer syntaxes, for UID
 from pydicom.uid import UID, UID_dictionary
 
 from isocenter.apps.archive.search.attributes import SEARCHABLE, Level, Matching
