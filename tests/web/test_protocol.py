@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import uvicorn
 
-from isocenter.runtime.web.protocol import MAX_HEAD_BYTES, MAX_HEADERS, BoundedHttp
+from isocenter.runtime.web.protocol import MAX_HEAD_BYTES, MAX_HEADERS
+from stand.http_server import served
 
 
 async def echo(scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -30,17 +28,8 @@ async def echo(scope: dict[str, Any], receive: Any, send: Any) -> None:
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(echo, http=BoundedHttp, log_config=None, lifespan="off")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield listener.getsockname()[1]
-    server.should_exit = True
-    thread.join(20)
-    listener.close()
+    with served(echo) as found:
+        yield found
 
 
 def answered(port: int, *pieces: bytes) -> bytes:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 
 from isocenter.apps.dicomweb.files_sent import (
     STRAIGHT,
@@ -23,8 +22,8 @@ from isocenter.apps.dicomweb.files_sent import (
     whole_file,
 )
 from isocenter.runtime.web import straight as straight_module
-from isocenter.runtime.web.protocol import BoundedHttp
 from isocenter.runtime.web.straight import StraightSender
+from stand.http_server import served
 
 Serve = Callable[[list[Content]], int]
 SIZE = 3 << 20
@@ -62,17 +61,8 @@ def application() -> Answering:
 
 @pytest.fixture
 def port(application: Answering) -> Iterator[int]:
-    listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(application, http=BoundedHttp, log_config=None, lifespan="off")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield listener.getsockname()[1]
-    server.should_exit = True
-    thread.join(20)
-    listener.close()
+    with served(application) as found:
+        yield found
 
 
 @pytest.fixture

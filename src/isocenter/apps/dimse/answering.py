@@ -10,7 +10,7 @@ from django.db import Error as DatabaseError
 
 from isocenter.apps.accounts.rights import DimseRight, require_dimse
 from isocenter.apps.archive.queries import IndexNotReady, QuestionError
-from isocenter.apps.transfers.queries import caller
+from isocenter.apps.transfers.queries import Caller, caller
 from isocenter.core.errors import IsocenterError, NotAllowed
 from isocenter.core.network.command import DATA_SET_DOES_NOT_MATCH, OUT_OF_RESOURCES
 from isocenter.core.network.query_model import NOT_AUTHORISED, UNABLE_TO_PROCESS, QueryRefused
@@ -50,11 +50,15 @@ def require(info: AssociationInfo, right: DimseRight) -> None:
     Raises:
         NotAllowed: it is no node of ours with this right.
     """
-    who = caller(
+    require_dimse(who_calls(info), right)
+
+
+def who_calls(info: AssociationInfo) -> Caller:
+    """The node behind an association, if it is one of ours."""
+    return caller(
         info.calling_ae_title,
         info.called_ae_title,
         info.address,
         is_encrypted=info.is_encrypted,
         has_certificate=info.has_certificate,
     )
-    require_dimse(who, right)

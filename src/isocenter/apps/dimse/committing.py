@@ -10,8 +10,9 @@ from django.db import Error as DatabaseError
 
 from isocenter.apps.accounts.rights import DimseRight, require_dimse
 from isocenter.apps.dimse import promises, requests
+from isocenter.apps.dimse.answering import who_calls
 from isocenter.apps.dimse.database import asked, borrowed
-from isocenter.apps.transfers.queries import Caller, caller
+from isocenter.apps.transfers.queries import Caller
 from isocenter.core.errors import IsocenterError, NotAllowed, NotFound
 from isocenter.core.network.command import (
     INVALID_ARGUMENT,
@@ -56,13 +57,7 @@ class ArchiveKeeper:
 
 
 def _admitted(info: AssociationInfo, *, is_result: bool) -> Caller:
-    who = caller(
-        info.calling_ae_title,
-        info.called_ae_title,
-        info.address,
-        is_encrypted=info.is_encrypted,
-        has_certificate=info.has_certificate,
-    )
+    who = who_calls(info)
     if not is_result:
         require_dimse(who, DimseRight.COMMIT)
     elif who.node_name is None:
