@@ -23,21 +23,12 @@ from isocenter.core.dicom.part10 import (
 from isocenter.core.errors import DicomError
 
 from .carrying import Carrier, Prepared, Refused, read_start
-from .command import C_GET_RQ, CANNOT_UNDERSTAND, UNRECOGNISED_OPERATION
+from .command import C_GET_RQ
 from .conversion import Conversion, Converter
 from .messages import Message
 from .proposals import SendItem
-from .query_model import Retrieval
-from .retrieval import (
-    GetProvider,
-    Progress,
-    StoredFile,
-    Tally,
-    read_request,
-    refusal_of,
-    told,
-)
-from .services import AssociationInfo, Channel, Session, is_known_request
+from .retrieval import GetProvider, Progress, RetrieveSession, StoredFile, Way
+from .services import AssociationInfo, Channel, Session
 from .sop_classes import GET_CLASSES
 
 _WINDOW = 256  # instances that are looked at together, for conversions in groups
@@ -66,38 +57,12 @@ class GetService:
 
     def open(self, info: AssociationInfo) -> Session:
         self._provider.prepare()
-        return _GetSession(self._provider, info)
+        routes = Routes(info)
 
+        def way(message: Message, channel: Channel) -> Way:
+            return lambda files, progress: _Transfer(channel, routes, progress).run(files)
 
-class _GetSession:
-    def __init__(self, provider: GetProvider, info: AssociationInfo) -> None:
-        self._provider = provider
-        self._info = info
-        self._routes = Routes(info)
-
-    def handle(self, message: Message, channel: Channel) -> None:
-        if not is_known_request(message.command, C_GET_RQ):
-            channel.respond(message, UNRECOGNISED_OPERATION)
-            return
-        retrieval: Retrieval | None = None
-        tally: Tally | None = None
-        status: int | None = None
-        try:
-            retrieval = read_request(message, self._info)
-            selection = self._provider.select(retrieval, self._info)
-            tally = Tally(selection.count)
-            progress = Progress(message, channel, tally)
-            _Transfer(channel, self._routes, progress, tally).run(selection.files)
-            status = progress.finish()
-        except DicomError as error:
-            status = refusal_of(error, CANNOT_UNDERSTAND)
-            counters = None if tally is None else tally.counters(is_final=True)
-            channel.respond(message, status, comment=str(error), counters=counters)
-        finally:
-            channel.emit("RETRIEVED", service="C-GET", **told(retrieval, tally, status))
-
-    def close(self) -> None:
-        self._provider.close()
+        return RetrieveSession(self._provider, info, C_GET_RQ, way)
 
 
 class Routes:
@@ -130,10 +95,10 @@ class Routes:
 class _Transfer:
     """All sub-operations of one request."""
 
-    def __init__(self, channel: Channel, routes: Routes, progress: Progress, tally: Tally) -> None:
+    def __init__(self, channel: Channel, routes: Routes, progress: Progress) -> None:
         self._routes = routes
         self._progress = progress
-        self._tally = tally
+        self._tally = progress.tally
         self._carrier = Carrier(channel)
         self._converter: Converter | None = None
         self._folder: Path | None = None

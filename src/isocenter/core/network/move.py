@@ -13,23 +13,14 @@ from collections.abc import Iterator
 
 from isocenter.core.errors import DicomError, IsocenterError, NetworkError
 
-from .command import C_MOVE_RQ, CANNOT_UNDERSTAND, UNRECOGNISED_OPERATION, MoveOriginator
+from .command import C_MOVE_RQ, MoveOriginator
 from .messages import Message
 from .outcomes import ItemResult
 from .proposals import SendItem
-from .query_model import DESTINATION_UNKNOWN, QueryRefused, Retrieval
+from .query_model import DESTINATION_UNKNOWN, QueryRefused
 from .requestor import send
-from .retrieval import (
-    Destination,
-    MoveProvider,
-    Progress,
-    StoredFile,
-    Tally,
-    read_request,
-    refusal_of,
-    told,
-)
-from .services import AssociationInfo, Channel, Session, is_known_request
+from .retrieval import Destination, MoveProvider, Progress, RetrieveSession, StoredFile, Way
+from .services import AssociationInfo, Channel, Session
 from .sop_classes import MOVE_CLASSES
 
 _GROUP = 5000  # instances that are held at once; each group is sent over new associations
@@ -47,50 +38,18 @@ class MoveService:
 
     def open(self, info: AssociationInfo) -> Session:
         self._provider.prepare()
-        return _MoveSession(self._provider, info)
 
+        def way(message: Message, channel: Channel) -> Way:
+            destination = self._destination(message.command.move_destination, info)
+            originator = MoveOriginator(info.calling_ae_title, message.command.message_id)
+            return lambda files, progress: _Errand(destination, originator, progress).run(files)
 
-class _MoveSession:
-    def __init__(self, provider: MoveProvider, info: AssociationInfo) -> None:
-        self._provider = provider
-        self._info = info
+        return RetrieveSession(self._provider, info, C_MOVE_RQ, way)
 
-    def handle(self, message: Message, channel: Channel) -> None:
-        if not is_known_request(message.command, C_MOVE_RQ):
-            channel.respond(message, UNRECOGNISED_OPERATION)
-            return
-        retrieval: Retrieval | None = None
-        tally: Tally | None = None
-        status: int | None = None
-        title = message.command.move_destination
-        try:
-            retrieval = read_request(message, self._info)
-            destination = self._destination(title)
-            selection = self._provider.select(retrieval, self._info)
-            tally = Tally(selection.count)
-            progress = Progress(message, channel, tally)
-            originator = MoveOriginator(self._info.calling_ae_title, message.command.message_id)
-            _Errand(destination, originator, progress, tally).run(selection.files)
-            status = progress.finish()
-        except DicomError as error:
-            status = refusal_of(error, CANNOT_UNDERSTAND)
-            counters = None if tally is None else tally.counters(is_final=True)
-            channel.respond(message, status, comment=str(error), counters=counters)
-        finally:
-            channel.emit(
-                "RETRIEVED",
-                service="C-MOVE",
-                destination=title[:16],
-                **told(retrieval, tally, status),
-            )
-
-    def close(self) -> None:
-        self._provider.close()
-
-    def _destination(self, title: str) -> Destination:
+    def _destination(self, title: str, caller: AssociationInfo) -> Destination:
         if not title:
             raise QueryRefused(DESTINATION_UNKNOWN, "Move Destination (0000,0600) is missing")
-        found = self._provider.destination(title, self._info)
+        found = self._provider.destination(title, caller)
         if found is None:
             raise QueryRefused(DESTINATION_UNKNOWN, "the move destination is no node known here")
         return found
@@ -100,16 +59,12 @@ class _Errand:
     """All sub-operations of one request."""
 
     def __init__(
-        self,
-        destination: Destination,
-        originator: MoveOriginator,
-        progress: Progress,
-        tally: Tally,
+        self, destination: Destination, originator: MoveOriginator, progress: Progress
     ) -> None:
         self._destination = destination
         self._originator = originator
         self._progress = progress
-        self._tally = tally
+        self._tally = progress.tally
 
     def run(self, files: Iterator[StoredFile]) -> None:
         """Send until all are sent, or somebody wants to end."""

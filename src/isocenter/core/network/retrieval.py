@@ -1,9 +1,10 @@
-"""What C-GET and C-MOVE share (PS3.4 annex C.4.2, C.4.3): selection, counters, the last answer."""
+"""What C-GET and C-MOVE share (PS3.4 annex C.4.2, C.4.3): a request from its identifier to its last
+answer, and the counters. How the instances go is each service's own."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -12,7 +13,16 @@ from isocenter.core.dicom.part10 import read_file_meta
 from isocenter.core.errors import DicomError, NotDicomError
 
 from .client import Peer
-from .command import DATA_SET_DOES_NOT_MATCH, OUT_OF_RESOURCES, SUCCESS, SubOperations
+from .command import (
+    C_MOVE_RQ,
+    CANNOT_UNDERSTAND,
+    DATA_SET_DOES_NOT_MATCH,
+    OUT_OF_RESOURCES,
+    SUCCESS,
+    UNRECOGNISED_OPERATION,
+    Command,
+    SubOperations,
+)
 from .identifiers import MAX_IDENTIFIER_BYTES, Element, decode_identifier, encode_identifier
 from .messages import Message
 from .outcomes import ItemResult, Outcome
@@ -26,7 +36,7 @@ from .query_model import (
     Retrieval,
     read_retrieval,
 )
-from .services import AssociationInfo, Channel
+from .services import AssociationInfo, Channel, is_known_request
 
 _FAILED_SOP_INSTANCES = 0x00080058
 _MAX_LISTED_BYTES = 65_000  # UI has 16 bits for its length in explicit VR
@@ -119,7 +129,7 @@ class MoveProvider(RetrieveProvider, Protocol):
         ...
 
 
-def read_request(message: Message, info: AssociationInfo) -> Retrieval:
+def _read_request(message: Message, info: AssociationInfo) -> Retrieval:
     """The identifier of a C-GET or C-MOVE.
 
     Raises:
@@ -186,7 +196,7 @@ class Progress:
     def __init__(self, message: Message, channel: Channel, tally: Tally) -> None:
         self._message = message
         self._channel = channel
-        self._tally = tally
+        self.tally = tally
         self._told_at = time.monotonic()
         self.is_cancelled = False
 
@@ -203,13 +213,13 @@ class Progress:
         now = time.monotonic()
         if now - self._told_at >= PENDING_EVERY_S:
             self._told_at = now
-            counters = self._tally.counters(is_final=False)
+            counters = self.tally.counters(is_final=False)
             self._channel.respond(self._message, PENDING, counters=counters)
         return True
 
     def finish(self) -> int:
         """The last answer; returns its status."""
-        tally, comment = self._tally, ""
+        tally, comment = self.tally, ""
         if self.is_cancelled:
             status = CANCELLED
         elif self._channel.is_stopping and self._left() > 0:
@@ -224,21 +234,74 @@ class Progress:
         return status
 
     def _left(self) -> int:
-        return self._tally.counters(is_final=False).remaining or 0
+        return self.tally.counters(is_final=False).remaining or 0
 
     def _failed_list(self) -> bytes:
-        if not self._tally.failed_uids:
+        if not self.tally.failed_uids:
             return b""
         context = self._channel.info.contexts[self._message.context_id]
-        uids = Element(_FAILED_SOP_INSTANCES, "UI", tuple(self._tally.failed_uids))
+        uids = Element(_FAILED_SOP_INSTANCES, "UI", tuple(self.tally.failed_uids))
         return encode_identifier([uids], context.transfer_syntax)
 
 
-def told(
-    retrieval: Retrieval | None, tally: Tally | None, status: int | None
+Way = Callable[[Iterator[StoredFile], Progress], None]
+
+
+class RetrieveSession:
+    """The requests of one association.
+
+    Args:
+        request: the one command field that is known: C-GET-RQ or C-MOVE-RQ.
+        way: how the instances of a request go out; it may raise `QueryRefused`, and is asked
+            before anything is selected.
+    """
+
+    def __init__(
+        self,
+        provider: RetrieveProvider,
+        info: AssociationInfo,
+        request: int,
+        way: Callable[[Message, Channel], Way],
+    ) -> None:
+        self._provider = provider
+        self._info = info
+        self._request = request
+        self._way = way
+
+    def handle(self, message: Message, channel: Channel) -> None:
+        if not is_known_request(message.command, self._request):
+            channel.respond(message, UNRECOGNISED_OPERATION)
+            return
+        retrieval: Retrieval | None = None
+        tally: Tally | None = None
+        status: int | None = None
+        try:
+            retrieval = _read_request(message, self._info)
+            send = self._way(message, channel)
+            selection = self._provider.select(retrieval, self._info)
+            tally = Tally(selection.count)
+            progress = Progress(message, channel, tally)
+            send(selection.files, progress)
+            status = progress.finish()
+        except DicomError as error:
+            status = error.status if isinstance(error, QueryRefused) else CANNOT_UNDERSTAND
+            counters = None if tally is None else tally.counters(is_final=True)
+            channel.respond(message, status, comment=str(error), counters=counters)
+        finally:
+            channel.emit("RETRIEVED", **_told(message.command, retrieval, tally, status))
+
+    def close(self) -> None:
+        self._provider.close()
+
+
+def _told(
+    command: Command, retrieval: Retrieval | None, tally: Tally | None, status: int | None
 ) -> dict[str, str | int]:
     """What the audit gets of a request: what for, how many, never whose."""
-    detail: dict[str, str | int] = {"status": "aborted" if status is None else f"{status:04X}"}
+    detail: dict[str, str | int] = {"service": "C-GET"}
+    if command.field == C_MOVE_RQ:
+        detail = {"service": "C-MOVE", "destination": command.move_destination[:16]}
+    detail["status"] = "aborted" if status is None else f"{status:04X}"
     if retrieval is not None:
         detail["level"] = str(retrieval.level)
         for key, uids in (
@@ -255,8 +318,3 @@ def told(
             "bytes": tally.bytes_sent,
         }
     return detail
-
-
-def refusal_of(error: DicomError, otherwise: int) -> int:
-    """The status for an error that ends a request before its first sub-operation."""
-    return error.status if isinstance(error, QueryRefused) else otherwise
