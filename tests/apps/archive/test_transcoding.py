@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +38,7 @@ def stored(shared_data: Path) -> Callable[[str], StoredInstance]:
             sop_uid=str(dataset.SOPInstanceUID),
             sop_class_uid=str(dataset.SOPClassUID),
             transfer_syntax_uid=str(dataset.file_meta.TransferSyntaxUID),
-            path=path,
+            file=str(path),
             size=path.stat().st_size,
             digest="00",
             modality=str(dataset.Modality),
@@ -75,7 +74,7 @@ def test_as_stored_nothing_is_made(stored: Callable[[str], StoredInstance], tmp_
 def test_a_file_is_gone_when_the_next_is_asked_for(
     stored: Callable[[str], StoredInstance], tmp_path: Path
 ) -> None:
-    rows = [stored(CT), replace(stored(J2K), sop_uid="1.2.9"), stored(J2K)]
+    rows = [stored(CT), stored(J2K)._replace(sop_uid="1.2.9"), stored(J2K)]
     with transcoded(rows, RLE, folder=tmp_path) as made:
         first = next(made)[1]
         assert first is not None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +55,7 @@ def holds(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., S
             sop_uid="1.2.3",
             sop_class_uid=str(dataset.SOPClassUID),
             transfer_syntax_uid=str(dataset.file_meta.TransferSyntaxUID),
-            path=path,
+            file=str(path),
             size=path.stat().st_size,
             digest="ab" * 32,
             modality=str(dataset.Modality),
@@ -64,7 +63,7 @@ def holds(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., S
             instance_number=1,
             patient_id="P1",
         )
-        row = replace(row, **more)
+        row = row._replace(**more)
         monkeypatch.setattr(queries, "stored", lambda **asked: iter([row]))
         monkeypatch.setattr(queries, "stored_instance", lambda *asked: row)
         return row
@@ -252,7 +251,8 @@ def test_what_an_image_says_of_itself_counts_too(
     dataset = dcmread(shared_data / CT)
     dataset.BurnedInAnnotation = "YES"
     dataset.save_as(tmp_path / "burned.dcm")
-    holds(CT, path=tmp_path / "burned.dcm", size=(tmp_path / "burned.dcm").stat().st_size)
+    burned = tmp_path / "burned.dcm"
+    holds(CT, file=str(burned), size=burned.stat().st_size)
     assert browser("student").get(f"{PLACE}/{place}").status_code == 403
     assert browser("physician").get(f"{PLACE}/{place}").status_code == 200
 
@@ -399,7 +399,7 @@ def test_statuses_of_frames(holds: Any) -> None:
     answer = client.get(f"{PLACE}/frames/1", headers={"Accept": "image/jls"})
     assert answer.status_code == 406
     assert "image/jp2" in answer.json()["hint"]
-    holds(J2K, path=Path("/nowhere/at-all.dcm"))
+    holds(J2K, file="/nowhere/at-all.dcm")
     assert client.get(f"{PLACE}/frames/1").status_code == 404
 
 

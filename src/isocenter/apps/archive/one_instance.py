@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from django.conf import settings
 
 from isocenter.apps.archive import prepared
@@ -39,7 +37,7 @@ def stored_instance(study_uid: str, series_uid: str, sop_uid: str) -> StoredInst
         sop_uid=sop_uid,
         sop_class_uid=sop_class,
         transfer_syntax_uid=syntax,
-        path=Path(settings.LAYOUT.archive, path),
+        file=f"{settings.LAYOUT.archive}/{path}",
         size=size,
         digest=digest,
         modality=modality,

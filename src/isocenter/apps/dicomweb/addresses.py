@@ -37,9 +37,12 @@ def place_of(base: str, study_uid: str, series_uid: str = "", sop_uid: str = "")
     place = f"{base}/studies/{_part(study_uid)}"
     if series_uid:
         place += f"/series/{_part(series_uid)}"
-    if sop_uid:
-        place += f"/instances/{_part(sop_uid)}"
-    return place
+    return instance_of(place, sop_uid) if sop_uid else place
+
+
+def instance_of(series_place: str, sop_uid: str) -> str:
+    """The address of an instance, from that of its series."""
+    return f"{series_place}/instances/{_part(sop_uid)}"
 
 
 def _part(uid: str) -> str:

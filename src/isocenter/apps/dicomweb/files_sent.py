@@ -35,7 +35,7 @@ class FileSlice:
         file_size: how long the file has to be; None: not looked at.
     """
 
-    path: Path
+    path: Path | str
     offset: int
     length: int
     file_size: int | None = None
@@ -80,7 +80,7 @@ class Made:
 Content = bytes | FileSlice | Made
 
 
-def whole_file(path: Path, size: int) -> FileSlice:
+def whole_file(path: Path | str, size: int) -> FileSlice:
     """A file from end to end, whose size the index knows."""
     return FileSlice(path, 0, size, size)
 

@@ -9,7 +9,7 @@ from isocenter.apps.archive import queries
 from isocenter.apps.archive.queries import StoredInstance
 from isocenter.apps.archive.services import TARGETS, transcoded
 from isocenter.apps.dicomweb.accept import ANY_SYNTAX, DICOM, OCTETS, Chosen
-from isocenter.apps.dicomweb.addresses import place_of
+from isocenter.apps.dicomweb.addresses import instance_of, place_of
 from isocenter.apps.dicomweb.bulk_data import contents_of
 from isocenter.apps.dicomweb.errors import NotAcceptable
 from isocenter.apps.dicomweb.files_sent import TransferBroken, whole_file
@@ -31,16 +31,18 @@ def dicom_type(syntax: str) -> str:
 
 def as_parts(going: Sequence[Outgoing], base: str) -> list[Part] | Iterator[Part]:
     """Part 10 files: a list where all go out as they are stored, so that the length is known."""
-    if all(each.is_as_stored for each in going):
-        return [
-            Part(
-                dicom_type(each.syntax),
-                (whole_file(each.instance.path, each.instance.size),),
-                _place(base, each.instance),
-            )
-            for each in going
-        ]
-    return _made(going, base)
+    if not all(each.is_as_stored for each in going):
+        return _made(going, base)
+    parts: list[Part] = []
+    series, place = ("", ""), ""
+    for each in going:
+        row = each.instance
+        if series != (row.study_uid, row.series_uid):
+            series = row.study_uid, row.series_uid
+            place = place_of(base, *series)
+        content = whole_file(row.file, row.size)
+        parts.append(Part(dicom_type(each.syntax), (content,), instance_of(place, row.sop_uid)))
+    return parts
 
 
 def _made(going: Sequence[Outgoing], base: str) -> Iterator[Part]:

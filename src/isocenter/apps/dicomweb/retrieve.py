@@ -74,7 +74,7 @@ def by_itself(request: HttpRequest, going: Outgoing) -> HttpResponseBase:
     _require_there(row)
     if going.is_as_stored:
         _note(request, [row])
-        content = whole_file(row.path, row.size)
+        content = whole_file(row.file, row.size)
         return single_answer(request, [content], dicom_type(going.syntax), etag=etag)
     file = _made(row, going.syntax)
     _note(request, [row])

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db.models import F
@@ -15,8 +14,6 @@ from isocenter.apps.archive.models import Instance, Series
 _AT_ONCE = 500
 _COLUMNS = (
     "path",
-    "study__study_uid",
-    "series__series_uid",
     "sop_uid",
     "sop_class_uid",
     "transfer_syntax_uid",
@@ -25,33 +22,36 @@ _COLUMNS = (
     "modality",
     "number_of_frames",
     "instance_number",
-    "study__patient_id",
 )
-_FIELDS = tuple(column.rpartition("__")[2] for column in _COLUMNS[1:])
+_OF_SERIES = ("pk", "study__study_uid", "series_uid", "study__patient_id")
 
 
-@dataclass(frozen=True)
-class StoredInstance:
-    """An instance and where it is.
+class StoredInstance(NamedTuple):
+    """An instance and where it is. A tuple, as hundreds are made for one answer.
 
     Attributes:
-        path: absolute.
+        file: absolute path.
         size: of the file, in bytes.
         digest: SHA-256 of the data set, without file meta information; hexadecimal.
     """
 
-    study_uid: str
-    series_uid: str
+    file: str
     sop_uid: str
     sop_class_uid: str
     transfer_syntax_uid: str
-    path: Path
     size: int
     digest: str
     modality: str
     number_of_frames: int | None
     instance_number: int | None
+    study_uid: str
+    series_uid: str
     patient_id: str
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        return Path(self.file)
 
 
 def stored(
@@ -91,7 +91,7 @@ def stored(
         named = Instance.objects.filter(sop_uid__in=instances)
         wanted = wanted.filter(pk__in=named.values("series"))
     in_order = wanted.order_by("study", F("series_number").asc(nulls_last=True), "id")
-    return _stream(list(in_order.values_list("pk", flat=True)), instances)
+    return _stream(list(in_order.values_list(*_OF_SERIES)), instances)
 
 
 def recent_syntaxes(most: int) -> list[tuple[str, str]]:
@@ -100,31 +100,30 @@ def recent_syntaxes(most: int) -> list[tuple[str, str]]:
     return list(found[:most])
 
 
-def _stream(series: Sequence[int], sop_uids: Sequence[str]) -> Iterator[StoredInstance]:
-    archive: Path = settings.LAYOUT.archive
-    for number in series:
+def _stream(
+    series: Sequence[tuple[int, str, str, str]], sop_uids: Sequence[str]
+) -> Iterator[StoredInstance]:
+    for number, *names in series:
         found = Instance.objects.filter(series=number)
         if sop_uids:
             found = found.filter(sop_uid__in=sop_uids)
         order = found.order_by(F("instance_number").asc(nulls_last=True), "id")
         rows = list(order.values_list(*_COLUMNS)[: _AT_ONCE + 1])
         if len(rows) <= _AT_ONCE:  # nearly every series
-            yield from _made(rows, archive)
+            yield from _made(rows, names)
             continue
         numbers = list(order.values_list("pk", flat=True))
         for first in range(0, len(numbers), _AT_ONCE):
-            yield from _read(numbers[first : first + _AT_ONCE], archive)
+            yield from _made(_read(numbers[first : first + _AT_ONCE]), names)
 
 
-def _read(numbers: Sequence[int], archive: Path) -> Iterator[StoredInstance]:
+def _read(numbers: Sequence[int]) -> Iterator[tuple[Any, ...]]:
     rows = Instance.objects.filter(pk__in=numbers).values_list("pk", *_COLUMNS)
     found = {row[0]: row[1:] for row in rows}
-    yield from _made((found[number] for number in numbers if number in found), archive)
+    return (found[number] for number in numbers if number in found)
 
 
-def _made(rows: Iterable[tuple[Any, ...]], archive: Path) -> Iterator[StoredInstance]:
-    root = str(archive)
+def _made(rows: Iterable[tuple[Any, ...]], names: Sequence[str]) -> Iterator[StoredInstance]:
+    root = str(settings.LAYOUT.archive)
     for path, *others in rows:
-        # As one text: joining paths costs as much as all else here.
-        where = Path(f"{root}/{path}")
-        yield StoredInstance(path=where, **dict(zip(_FIELDS, others, strict=True)))
+        yield StoredInstance(f"{root}/{path}", *others, *names)
