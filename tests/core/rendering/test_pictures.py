@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from pydicom import dcmread
 from pydicom.pixels import pixel_array
 
 from isocenter.core.errors import ConfigurationError, DicomError, NotAllowed, PixelError
-from isocenter.core.rendering import job
+from isocenter.core.rendering import job, source
 from isocenter.core.rendering.encoding import encoded
 from isocenter.core.rendering.order import GIF, JPEG, PNG, Order, Viewport
 from isocenter.core.rendering.placing import placed
@@ -188,6 +189,37 @@ def test_who_may_not_know_gets_nothing_that_names_the_patient(
         job.render(request | {"order": Order().as_dict()})
     with pytest.raises(NotAllowed):
         job.decode(request | {"frames": [0]})
+    with pytest.raises(NotAllowed):
+        job.plain_picture(tmp_path / "burned.dcm", Order(), identified=False)
+
+
+def test_what_needs_no_decoder_is_the_same_picture_without_one(
+    shared_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [shared_data / CT, *sorted((shared_data / "transfer_syntaxes").rglob("*.dcm"))]
+    expected = {}
+    for path in paths:
+        with contextlib.suppress(DicomError):
+            request = {"path": str(path), "order": Order(media_type=PNG).as_dict()}
+            expected[path] = job.render(request | {"identified": True})[1]
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise AssertionError("a decoder was asked")
+
+    monkeypatch.setattr(source, "decode_frames", fail)
+    monkeypatch.setattr(source, "read_dataset", fail)
+    made = {}
+    for path in paths:
+        with contextlib.suppress(DicomError):
+            made[path] = job.plain_picture(path, Order(media_type=PNG), identified=True)
+    plain = {path: picture for path, picture in made.items() if picture is not None}
+    assert shared_data / CT in plain
+    assert len(plain) > 3
+    assert plain.items() <= expected.items()
+    with_name = Order(annotation=("technique",))
+    assert job.plain_picture(shared_data / CT, with_name, identified=True) is None
+    huge = Order(viewport=Viewport(16384, 16384))
+    assert job.plain_picture(shared_data / CT, huge, identified=True) is None
 
 
 def test_every_file_is_a_picture_or_a_sentence(shared_data: Path) -> None:

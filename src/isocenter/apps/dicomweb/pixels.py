@@ -1,4 +1,5 @@
-"""Pictures and decoded frames of stored instances, made in warm child processes.
+"""Pictures and decoded frames of stored instances, made in warm child processes; pictures that
+need no decoder at once.
 
 A codec that crashes, hangs or eats memory ends its process and nothing else; what came of it is a
 sentence for the client.
@@ -6,6 +7,7 @@ sentence for the client.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -22,6 +24,7 @@ from isocenter.core.errors import (
     ChildFailed,
     ChildMemoryExceeded,
     ChildTimeout,
+    DicomError,
     NotAllowed,
     PixelError,
 )
@@ -57,7 +60,7 @@ def close() -> None:
     _pool().close()
 
 
-def drawn(row: StoredInstance, order: Order, *, identified: bool) -> bytearray:
+def drawn(row: StoredInstance, order: Order, *, identified: bool) -> bytes | bytearray:
     """A picture of an instance.
 
     Args:
@@ -68,6 +71,13 @@ def drawn(row: StoredInstance, order: Order, *, identified: bool) -> bytearray:
         PixelError, BoundsError: it cannot be drawn; says why.
         ChildBusy: too many are asked for at once.
     """
+    from isocenter.core.rendering.job import plain_picture
+
+    # What goes wrong with it is found again, and told, by a child.
+    with contextlib.suppress(DicomError, OSError, ValueError):
+        picture = plain_picture(row.path, order, identified=identified)
+        if picture is not None:
+            return picture
     return _asked("render", row, {"order": order.as_dict(), "identified": identified})[1]
 
 

@@ -1,4 +1,8 @@
-"""What the warm processes do: draw pictures, decode frames (see ``core.isolation.pool``)."""
+"""What the warm processes do: draw pictures, decode frames (see ``core.isolation.pool``).
+
+`plain_picture` is for the process that has been asked, where nothing can go wrong with a picture
+that would harm it: sending it to another one takes longer than drawing it.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +30,7 @@ from isocenter.core.rendering.encoding import animated, encoded
 from isocenter.core.rendering.grey import grey_levels
 from isocenter.core.rendering.order import GIF, Order
 from isocenter.core.rendering.placing import placed, thinned
-from isocenter.core.rendering.source import Image, open_image
+from isocenter.core.rendering.source import Image, open_image, plain_image
 
 MAX_ANIMATED_FRAMES = 2000
 MAX_ANIMATED_PIXELS = 1 << 27  # of all frames together, as they are drawn
@@ -51,6 +55,24 @@ def render(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         _check_burned_in(image.header, request["identified"])
         picture = _picture(image, order)
     return {"media_type": order.media_type, "frames": image.header.frames}, picture
+
+
+def plain_picture(path: Path, order: Order, *, identified: bool) -> bytes | None:
+    """What :func:`render` draws, of an image and an order that need no decoder and little memory;
+    None for all others. For any thread.
+
+    Raises:
+        NotAllowed, DicomError: see :func:`render`.
+        OSError: the file cannot be read.
+    """
+    is_moved = order.viewport is not None or order.region is not None
+    if is_moved or order.annotation or order.media_type == GIF or len(order.frames) > 1:
+        return None
+    image = plain_image(path)
+    if image is None:
+        return None
+    _check_burned_in(image.header, identified)
+    return _picture(image, order)
 
 
 def decode(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:

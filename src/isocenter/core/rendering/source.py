@@ -35,6 +35,7 @@ from isocenter.core.errors import PixelError
 BOUNDS = Bounds(max_instance_bytes=4 << 30)
 MAX_FRAME_PIXELS = 1 << 27
 _KEPT_IMAGES = 8
+_PLAIN_PIXELS = 1 << 22  # of a frame that may be drawn beside other work
 _KEPT_BYTES = 64 << 20  # of a data set that had to be read whole
 _COMPLEX = frozenset((MODALITY_LUTS, VOI_LUTS, PALETTE, SHARED_GROUPS, FRAME_GROUPS))
 _PLAIN_TYPES = {8: "u1", 16: "<u2", 32: "<u4"}
@@ -142,6 +143,30 @@ def _one_frame(header: ImageHeader, data: bytes) -> Dataset:
     dataset.PixelData = data + b"\0" * (len(data) % 2) if is_native else encapsulate([data])
     dataset["PixelData"].VR = "OW" if is_native and header.bits_allocated > 8 else "OB"
     return dataset
+
+
+def plain_image(path: Path) -> Image | None:
+    """An image that is shown without a decoder, and without anything that only a data set tells:
+    grey values as they lie in the file, a moderate number. None for every other one.
+
+    Raises:
+        DicomError: it has no pixels, or cannot be read.
+        OSError: the file cannot be opened.
+    """
+    frames = find_frames(path, BOUNDS)
+    header = frames.header
+    is_plain = (
+        frames.is_native
+        and frames.in_file
+        and frames.is_little_endian
+        and header.samples == 1
+        and header.bits_allocated in (8, 16)
+        and header.pixel_tag not in (FLOAT_PIXELS, DOUBLE_PIXELS)
+        and not header.noted & _COMPLEX
+        and header.photometric != "PALETTE COLOR"
+        and header.rows * header.columns <= _PLAIN_PIXELS
+    )
+    return Image(frames) if is_plain else None
 
 
 _opened: OrderedDict[tuple[str, int, int], Image] = OrderedDict()
