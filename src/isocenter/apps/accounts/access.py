@@ -1,4 +1,7 @@
-"""What stands before every view: who is it, and may they."""
+"""What stands before every view: who is it, and may they.
+
+The decorators here answer with a page. What answers programs asks `require`, which raises.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any, Protocol, cast
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.middleware.csrf import CsrfViewMiddleware
 from django.shortcuts import redirect, render
 from django.urls import reverse
 
@@ -17,6 +21,11 @@ from isocenter.apps.audit.services import record
 from isocenter.core.errors import NotAllowed
 
 View = Callable[..., HttpResponseBase]
+_SAFE = ("GET", "HEAD", "OPTIONS")
+
+
+class NotSignedIn(NotAllowed):
+    """Nobody is signed in, and no token was sent (401)."""
 
 
 class _Marked(Protocol):
@@ -28,6 +37,41 @@ class _Marked(Protocol):
 def principal_of(request: HttpRequest) -> Principal:
     """Who asks; the middleware has found out."""
     return cast(Principal, getattr(request, "principal", Principal()))
+
+
+def require(request: HttpRequest, *rights: Right) -> Principal:
+    """Who asks, once it is clear that they may.
+
+    Raises:
+        NotSignedIn: nobody asks.
+        NotAllowed: they lack one of the rights, or a session's unsafe request proves no origin.
+    """
+    principal = principal_of(request)
+    if not principal.is_known:
+        raise NotSignedIn("this needs a token", hint="send Authorization: Bearer TOKEN")
+    if request.method not in _SAFE and _is_forged(request):
+        raise NotAllowed(
+            "this request of a session has no CSRF token",
+            hint="send X-CSRFToken, or use a token instead of the session",
+        )
+    for right in rights:
+        if not principal.may(right):
+            _record_refusal(request, right=str(right))
+            principal.require(right)
+    return principal
+
+
+def require_own_account(request: HttpRequest) -> None:
+    """Before the account of who asks is changed.
+
+    Raises:
+        NotAllowed: a token without the scope ``all``.
+    """
+    try:
+        principal_of(request).require_own_account()
+    except NotAllowed:
+        _record_refusal(request, scope="all")
+        raise
 
 
 def public(view: View) -> View:
@@ -47,9 +91,9 @@ def own_account(view: View) -> View:
     @functools.wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
-            principal_of(request).require_own_account()
+            require_own_account(request)
         except NotAllowed as error:
-            return _refused(request, {"narrow": error}, scope="all")
+            return _refusal(request, narrow=error)
         return view(request, *args, **kwargs)
 
     marked = signed_in(guarded)
@@ -82,10 +126,15 @@ def _guard(view: View, *rights: Right) -> View:
 
 def refused(request: HttpRequest, right: Right) -> HttpResponse:
     """The page that says what is lacking (403), and an event."""
-    return _refused(request, {"right": str(right)}, right=str(right))
+    _record_refusal(request, right=str(right))
+    return _refusal(request, right=str(right))
 
 
-def _refused(request: HttpRequest, shown: dict[str, Any], **lacking: Any) -> HttpResponse:
+def _refusal(request: HttpRequest, **shown: Any) -> HttpResponse:
+    return render(request, "accounts/refused.html", shown, status=403)
+
+
+def _record_refusal(request: HttpRequest, **lacking: Any) -> None:
     record(
         Kind.ACCESS_REFUSED,
         actor=principal_of(request).name,
@@ -93,7 +142,14 @@ def _refused(request: HttpRequest, shown: dict[str, Any], **lacking: Any) -> Htt
         path=request.path[:200],
         **lacking,
     )
-    return render(request, "accounts/refused.html", shown, status=403)
+
+
+def _is_forged(request: HttpRequest) -> bool:
+    """Whether a session's request lacks the proof of its origin; tokens need none: no browser
+    adds one by itself."""
+    check = CsrfViewMiddleware(lambda _: HttpResponse())
+    check.process_request(request)
+    return check.process_view(request, lambda *_: HttpResponse(), (), {}) is not None
 
 
 def _to_sign_in(request: HttpRequest) -> HttpResponse:

@@ -14,7 +14,7 @@ from django.utils import timezone
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
-from isocenter.apps.api.guard import NotSignedIn
+from isocenter.apps.accounts.access import NotSignedIn
 from isocenter.core.errors import (
     ConditionError,
     ConfigurationError,

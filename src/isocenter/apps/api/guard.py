@@ -6,21 +6,11 @@ for the test that walks every address with every role.
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.http import HttpRequest
 from ninja.security.base import AuthBase
-from ninja.utils import check_csrf
 
-from isocenter.apps.accounts.access import principal_of
+from isocenter.apps.accounts.access import principal_of, require, require_own_account
 from isocenter.apps.accounts.rights import Principal, Right
-from isocenter.apps.audit.kinds import Kind
-from isocenter.apps.audit.services import record
-from isocenter.core.errors import NotAllowed
-
-
-class NotSignedIn(NotAllowed):
-    """Nobody is signed in, and no token was sent."""
 
 
 class Token(AuthBase):
@@ -47,22 +37,9 @@ class Token(AuthBase):
             NotAllowed: they lack the right or their token the scope, or a session's unsafe
                 request proves no origin.
         """
-        principal = principal_of(request)
-        if not principal.is_known:
-            raise NotSignedIn("this needs a token", hint="send Authorization: Bearer TOKEN")
-        # Requests with a token are marked as free of this: no browser adds a token by itself.
-        if check_csrf(request) is not None:
-            raise NotAllowed(
-                "this request of a session has no CSRF token",
-                hint="send X-CSRFToken, or use a token instead of the session",
-            )
-        if self.is_own_account and principal.is_narrow:
-            _record(request, scope="all")
-            principal.require_own_account()
-        for right in self.rights:
-            if not principal.may(right):
-                _record(request, right=str(right))
-                principal.require(right)
+        principal = require(request, *self.rights)
+        if self.is_own_account:
+            require_own_account(request)
         return principal
 
     @property
@@ -89,13 +66,3 @@ def own_account() -> Token:
 def actor(request: HttpRequest) -> str:
     """Who is written into the audit."""
     return principal_of(request).name
-
-
-def _record(request: HttpRequest, **lacking: Any) -> None:
-    record(
-        Kind.ACCESS_REFUSED,
-        actor=actor(request),
-        method=request.method,
-        path=request.path[:200],
-        **lacking,
-    )

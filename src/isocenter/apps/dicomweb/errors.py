@@ -12,6 +12,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 
+from isocenter.apps.accounts.access import NotSignedIn
 from isocenter.apps.archive import queries
 from isocenter.core.errors import (
     BoundsError,
@@ -27,10 +28,6 @@ from isocenter.core.errors import (
     SpoolError,
 )
 from isocenter.runtime.web.failures import report
-
-
-class NotSignedIn(NotAllowed):
-    """Nobody is signed in, and no token was sent (401)."""
 
 
 class BadRequest(IsocenterError):

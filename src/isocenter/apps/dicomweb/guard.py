@@ -1,8 +1,9 @@
 """Who may do what here: asked before anything of the request is read.
 
 Views are written as ``@needs(Right.VIEW)``; where methods of one address differ, `by_method`
-puts them together. The marks on the views are read by the test that walks all addresses with
-every role. Whatever a view raises is answered as `errors` says; nothing is ever redirected.
+puts them together; inside of a view, `require` asks for more. The marks on the views are read by
+the test that walks all addresses with every role. Whatever a view raises is answered as `errors`
+says; nothing is ever redirected.
 """
 
 from __future__ import annotations
@@ -11,19 +12,14 @@ import functools
 from collections.abc import Callable
 from typing import Any, cast
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.middleware.csrf import CsrfViewMiddleware
+from django.http import HttpRequest, HttpResponseBase
 
-from isocenter.apps.accounts.access import principal_of
+from isocenter.apps.accounts.access import principal_of, require
 from isocenter.apps.accounts.rights import Right
-from isocenter.apps.audit.kinds import Kind
-from isocenter.apps.audit.services import record
 from isocenter.apps.dicomweb.empty import empty_answer
-from isocenter.apps.dicomweb.errors import BadRequest, NotSignedIn, answer_to, problem
-from isocenter.core.errors import NotAllowed
+from isocenter.apps.dicomweb.errors import BadRequest, answer_to, problem
 
 View = Callable[..., HttpResponseBase]
-_SAFE = ("GET", "HEAD", "OPTIONS")
 
 
 def needs(*rights: Right) -> Callable[[View], View]:
@@ -65,32 +61,6 @@ def public(view: View) -> View:
     return _mark(view, {"GET": None}, is_public=True)
 
 
-def require(request: HttpRequest, *rights: Right) -> None:
-    """
-    Raises:
-        NotSignedIn: nobody asks.
-        NotAllowed: they lack one of the rights, or a session's unsafe request proves no origin.
-    """
-    principal = principal_of(request)
-    if not principal.is_known:
-        raise NotSignedIn("this needs a token", hint="send Authorization: Bearer TOKEN")
-    if request.method not in _SAFE and _is_forged(request):
-        raise NotAllowed(
-            "this request of a session has no CSRF token",
-            hint="send X-CSRFToken, or use a token instead of the session",
-        )
-    for right in rights:
-        if not principal.may(right):
-            record(
-                Kind.ACCESS_REFUSED,
-                actor=principal.name,
-                method=request.method,
-                path=request.path[:200],
-                right=str(right),
-            )
-            principal.require(right)
-
-
 def may(request: HttpRequest, right: Right) -> bool:
     """Whether who asks has a right."""
     return principal_of(request).may(right)
@@ -110,13 +80,6 @@ def _check_texts(request: HttpRequest, places: dict[str, Any]) -> None:
 
 def _is_broken(text: str) -> bool:
     return any("\ud800" <= letter <= "\udfff" or letter == "\ufffd" for letter in text)
-
-
-def _is_forged(request: HttpRequest) -> bool:
-    """Whether a session's request lacks the proof of its origin; tokens need none."""
-    check = CsrfViewMiddleware(lambda _: HttpResponse())
-    check.process_request(request)
-    return check.process_view(request, lambda *_: HttpResponse(), (), {}) is not None
 
 
 def _mark(view: View, rights: dict[str, Right | None], *, is_public: bool) -> View:
