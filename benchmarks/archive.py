@@ -21,16 +21,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pages import LEAST_INGEST, MOST_P95, SETTLE_S, Stand, p95
 from stand.asking import Asker
 from stand.feeding import Feeding
+from stand.sizes import LEAST_INGEST, FilledIsocenter, Times, print_times
 from stand.studies import Series, make_series
-from stand.table import machine, middle, print_table
+from stand.table import machine, middle, print_claims, print_table
 
 from stand import million
 
 ASSOCIATIONS = 4
 LIMIT = 25
+SETTLE_S = 2.0
 NAME, PATIENT_ID, DATE, ACCESSION = 0x00100010, 0x00100020, 0x00080020, 0x00080050
 MODALITIES = 0x00080061
 
@@ -89,7 +90,7 @@ KINDS = (
 
 def measure_search(
     askers: Mapping[int, Asker], kinds: tuple[Kind, ...], *, rounds: int, requests: int
-) -> dict[tuple[str, int], list[float]]:
+) -> Times:
     """Milliseconds of every question, by (kind, number of studies)."""
     times: dict[tuple[str, int], list[float]] = defaultdict(list)
     chance = random.Random(6)
@@ -106,7 +107,7 @@ def measure_search(
 
 
 def measure_ingest(
-    stands: Mapping[int, Stand], series: Series, *, rounds: int, seconds: float
+    stands: Mapping[int, FilledIsocenter], series: Series, *, rounds: int, seconds: float
 ) -> dict[int, list[float]]:
     """Indexed slices per second, by number of studies."""
     rates: dict[int, list[float]] = defaultdict(list)
@@ -130,30 +131,9 @@ def measure_ingest(
     return rates
 
 
-def report(
-    times: Mapping[tuple[str, int], list[float]],
-    rates: Mapping[int, list[float]],
-    small: int,
-    large: int,
-) -> None:
+def report(times: Times, rates: Mapping[int, list[float]], small: int, large: int) -> None:
     """Print the tables and which claims hold."""
-    names = list(dict.fromkeys(name for name, _ in times))
-    rows = [
-        (
-            name,
-            middle(times[name, small]),
-            p95(times[name, small]),
-            middle(times[name, large]),
-            p95(times[name, large]),
-        )
-        for name in names
-    ]
-    print_table(
-        f"Milliseconds per search, {LIMIT} answers at most",
-        ("search", f"median at {small}", "p95", f"median at {large}", "p95"),
-        rows,
-    )
-    claims = [(f"p95 {row[0]}: large / small", row[4] / row[2], "≤", MOST_P95) for row in rows]
+    print_times(f"Milliseconds per search, {LIMIT} answers at most", "search", times, small, large)
     if rates:
         print_table(
             "Ingest, indexed slices per second, median of rounds",
@@ -161,19 +141,7 @@ def report(
             [(count, middle(values)) for count, values in sorted(rates.items())],
         )
         paired = [a / b for a, b in zip(rates[large], rates[small], strict=True)]
-        claims.append(("ingest: large / small index", middle(paired), "≥", LEAST_INGEST))
-    print_table(
-        "Claims",
-        ("ratio", "reached", "goal", "holds"),
-        [
-            (what, ratio, f"{sign} {goal:.2f}", "yes" if _holds(ratio, sign, goal) else "NO")
-            for what, ratio, sign, goal in claims
-        ],
-    )
-
-
-def _holds(ratio: float, sign: str, goal: float) -> bool:
-    return ratio <= goal if sign == "≤" else ratio >= goal
+        print_claims([("ingest: large / small index", middle(paired), LEAST_INGEST)])
 
 
 def main() -> int:
@@ -191,13 +159,13 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="isocenter-bench-") as name:
         workspace = Path(name)
         series = make_series(workspace / "ct", "CT", count=50, size=512, modality="CT")
-        stands: dict[int, Stand] = {}
+        stands: dict[int, FilledIsocenter] = {}
         askers: dict[int, Asker] = {}
         try:
             for count in (options.small, large):
-                stands[count] = Stand(workspace / f"with-{count}", count)
+                stands[count] = FilledIsocenter(workspace / f"with-{count}", count)
                 stands[count].start()
-                print(f"{count} studies: {stands[count].fill(1)}", file=sys.stderr)
+                stands[count].fill()
                 askers[count] = Asker(stands[count].folder)
             kinds = tuple(kind for kind in KINDS if options.only in kind.name)
             times = measure_search(askers, kinds, rounds=rounds, requests=20 if quick else 60)

@@ -27,19 +27,16 @@ from typing import Any
 
 import httpx
 from stand.feeding import Feeding
-from stand.servers import Isocenter
+from stand.sizes import LEAST_INGEST, FilledIsocenter, Times, print_times
 from stand.studies import Series, make_series
-from stand.table import machine, middle, print_table
+from stand.table import machine, middle, print_claims, print_table
 
 from stand import million
 
 ASSOCIATIONS = 4
 ASKED_PER_S = 5
 SETTLE_S = 2.0
-MOST_P95 = 1.5  # large beside small
 LEAST_INTAKE = 0.85  # with pages beside without
-LEAST_INGEST = 0.9  # large index beside small
-
 
 MAKE_TOKEN = """
 import sys
@@ -53,6 +50,8 @@ print(create_token(user, ["all"]).text)
 """
 
 Chooser = Callable[[random.Random, int], str]
+#: Acknowledged slices per second, by (number of studies, with pages).
+Rates = dict[tuple[int, bool], list[float]]
 
 
 @dataclass(frozen=True)
@@ -97,24 +96,8 @@ PAGES = (
 )
 
 
-class Stand(Isocenter):
+class Stand(FilledIsocenter):
     """A platform with many studies, and somebody who asks for pages."""
-
-    def __init__(self, folder: Path, count: int) -> None:
-        super().__init__(folder, nodelay=False)
-        self.count = count
-
-    def fill(self, events: int) -> str:
-        program = Path(million.__file__)
-        done = subprocess.run(
-            [sys.executable, str(program), str(self.folder), str(self.count), str(events)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise RuntimeError(done.stderr[-2000:])
-        return done.stdout.strip()
 
     def client(self) -> httpx.Client:
         made = subprocess.run(
@@ -131,16 +114,6 @@ class Stand(Isocenter):
             timeout=60,
         )
 
-    def make_room(self) -> None:
-        """Pixels that were sent are not needed any more; rows stay. Waits for the index first."""
-        before, now = -1, self.indexed()
-        while now != before:
-            time.sleep(1)
-            before, now = now, self.indexed()
-        for path in (self.folder / "archive").rglob("*"):
-            if path.is_file() and path.stat().st_size > 100_000:
-                path.unlink(missing_ok=True)
-
 
 def ask(client: httpx.Client, page: Page, chance: random.Random, count: int) -> float:
     """Milliseconds until the whole page is here; of a search, with the redirect to its result."""
@@ -154,14 +127,6 @@ def ask(client: httpx.Client, page: Page, chance: random.Random, count: int) -> 
     return took
 
 
-def p95(values: list[float]) -> float:
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, round(0.95 * len(ordered)))]
-
-
-Times = dict[tuple[str, int], list[float]]
-
-
 def measure_pages(
     stands: dict[int, tuple[Stand, httpx.Client]],
     series: Series,
@@ -171,7 +136,7 @@ def measure_pages(
     requests: int,
 ) -> Times:
     """Milliseconds of every request, by (page, number of studies)."""
-    times: Times = defaultdict(list)
+    times: dict[tuple[str, int], list[float]] = defaultdict(list)
     chance = random.Random(4)
     for number in range(rounds):
         for count, (stand, client) in stands.items():
@@ -216,9 +181,8 @@ def pages_asked(client: httpx.Client, count: int, per_second: float) -> Iterator
 
 def measure_intake(
     stands: dict[int, tuple[Stand, httpx.Client]], series: Series, *, rounds: int, seconds: float
-) -> dict[tuple[int, bool], list[float]]:
-    """Acknowledged slices per second, by (number of studies, with pages)."""
-    rates: dict[tuple[int, bool], list[float]] = defaultdict(list)
+) -> Rates:
+    rates: Rates = defaultdict(list)
     plan = [(count, pages) for count in stands for pages in (False, True)]
     for number in range(rounds):
         for count, pages in plan if number % 2 == 0 else plan[::-1]:
@@ -240,61 +204,32 @@ def measure_intake(
     return rates
 
 
-def report(
-    times: Times, rates: dict[tuple[int, bool], list[float]], small: int, large: int
-) -> bool:
-    """Print the tables; True when every goal is reached."""
-    names = list(dict.fromkeys(name for name, _ in times))
-    rows = [
-        (
-            name,
-            middle(times[name, small]),
-            p95(times[name, small]),
-            middle(times[name, large]),
-            p95(times[name, large]),
-        )
-        for name in names
-    ]
-    print_table(
-        f"Milliseconds per page while {ASSOCIATIONS} associations send",
-        ("page", f"median at {small}", "p95", f"median at {large}", "p95"),
-        rows,
-    )
-    goals = [(f"p95 {row[0]}: large / small", row[4] / row[2], "≤", MOST_P95) for row in rows]
+def report(times: Times, rates: Rates, small: int, large: int) -> None:
+    """Print the tables and which claims hold."""
+    title = f"Milliseconds per page while {ASSOCIATIONS} associations send"
+    print_times(title, "page", times, small, large)
     if rates:
-        goals += report_intake(rates, small, large)
-    held = [ratio <= goal if sign == "≤" else ratio >= goal for _, ratio, sign, goal in goals]
-    print_table(
-        "Claims",
-        ("ratio", "reached", "goal", "holds"),
-        [
-            (what, ratio, f"{sign} {goal:.2f}", "yes" if holds else "NO")
-            for (what, ratio, sign, goal), holds in zip(goals, held, strict=True)
-        ],
-    )
-    return all(held)
+        report_intake(rates, small, large)
 
 
-def report_intake(
-    rates: dict[tuple[int, bool], list[float]], small: int, large: int
-) -> list[tuple[str, float, str, float]]:
-    """Print the rates; the goals of them."""
+def report_intake(rates: Rates, small: int, large: int) -> None:
     print_table(
         "Intake, acknowledged slices per second, median of rounds",
         ("studies", "pages per second", "slices/s"),
         [(n, ASKED_PER_S if pages else 0, middle(v)) for (n, pages), v in sorted(rates.items())],
     )
-    paired = list(zip(rates[large, True], rates[large, False], strict=True))
-    beside = zip(rates[large, False], rates[small, False], strict=True)
-    return [
-        (
-            f"intake with {ASKED_PER_S} pages/s / without",
-            middle([with_pages / without for with_pages, without in paired]),
-            "≥",
-            LEAST_INTAKE,
-        ),
-        ("intake: large / small index", middle([a / b for a, b in beside]), "≥", LEAST_INGEST),
-    ]
+    beside = zip(rates[large, True], rates[large, False], strict=True)
+    sizes = zip(rates[large, False], rates[small, False], strict=True)
+    print_claims(
+        [
+            (
+                f"intake with {ASKED_PER_S} pages/s / without",
+                middle([with_pages / without for with_pages, without in beside]),
+                LEAST_INTAKE,
+            ),
+            ("intake: large / small index", middle([a / b for a, b in sizes]), LEAST_INGEST),
+        ]
+    )
 
 
 def main() -> int:
@@ -318,7 +253,7 @@ def main() -> int:
                 stand = Stand(workspace / f"with-{count}", count)
                 stand.start()
                 stands[count] = (stand, None)
-                print(f"{count} studies: {stand.fill(min(count, 100_000))}", file=sys.stderr)
+                stand.fill(events=min(count, 100_000))
                 stands[count] = (stand, stand.client())
             pages = tuple(page for page in PAGES if options.only in page.name)
             times = measure_pages(

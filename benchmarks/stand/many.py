@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import subprocess
 import sys
 import time
 import urllib.parse
@@ -19,10 +18,9 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 
 from . import million
 from .serving import CALLER, TIMEOUT_S, ServingIsocenter, Web
-from .table import middle, print_table
+from .sizes import Times, fill, print_times
 
 JSON = "application/dicom+json"
-MOST_P95 = 1.5  # large beside small
 _PENDING = (0xFF00, 0xFF01)
 _LIMIT = 100  # of a page of QIDO-RS; C-FIND answers all
 
@@ -71,15 +69,7 @@ class Stand(ServingIsocenter):
         self._web: Web | None = None
 
     def fill(self) -> None:
-        done = subprocess.run(
-            [sys.executable, str(Path(million.__file__)), str(self.folder), str(self.count)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise RuntimeError(done.stderr[-2000:])
-        print(f"{self.count} studies: {done.stdout.strip()}", file=sys.stderr)
+        print(f"{self.count} studies: {fill(self.folder, self.count)}", file=sys.stderr)
 
     def connect(self) -> None:
         """The association and the connection stay: what is measured is the search."""
@@ -122,9 +112,6 @@ class Stand(ServingIsocenter):
         return took
 
 
-Times = dict[tuple[str, str, int], list[float]]
-
-
 def measure(workspace: Path, *, small: int, large: int, requests: int, seed: random.Random) -> bool:
     """Print the table; True when every p95 is where it shall be."""
     stands = []
@@ -138,12 +125,12 @@ def measure(workspace: Path, *, small: int, large: int, requests: int, seed: ran
     finally:
         for stand in stands:
             stand.stop()
-    return report(times, small, large)
+    return print_times("Milliseconds per search", "search", times, small, large)
 
 
 def ask(stands: list[Stand], requests: int, seed: random.Random) -> Times:
-    """Milliseconds by (service, search, studies); small and large in turn."""
-    times: Times = defaultdict(list)
+    """Milliseconds by (service and search, studies); small and large in turn."""
+    times: dict[tuple[str, int], list[float]] = defaultdict(list)
     for search in SEARCHES:
         for number in range(-3, requests):  # the first are to get warm
             for stand in stands if number % 2 else stands[::-1]:
@@ -153,36 +140,6 @@ def ask(stands: list[Stand], requests: int, seed: random.Random) -> Times:
                     took["C-FIND"] = stand.by_find(keys)
                 if number >= 0:
                     for service, seconds in took.items():
-                        times[service, search.name, stand.count].append(1000 * seconds)
+                        times[f"{service}: {search.name}", stand.count].append(1000 * seconds)
         print(f"{search.name}: {requests} times", file=sys.stderr)
     return times
-
-
-def p95(values: list[float]) -> float:
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, round(0.95 * len(ordered)))]
-
-
-def report(times: Times, small: int, large: int) -> bool:
-    rows, held = [], True
-    for service, name in dict.fromkeys((service, name) for service, name, _ in times):
-        few, many = times[service, name, small], times[service, name, large]
-        ratio = p95(many) / p95(few)
-        held = held and ratio <= MOST_P95
-        rows.append(
-            (
-                f"{service}: {name}",
-                middle(few),
-                p95(few),
-                middle(many),
-                p95(many),
-                ratio,
-                "yes" if ratio <= MOST_P95 else "NO",
-            )
-        )
-    print_table(
-        f"Milliseconds per search; p95 shall be at most {MOST_P95} times that of the small index",
-        ("search", f"median at {small}", "p95", f"median at {large}", "p95", "ratio", "holds"),
-        rows,
-    )
-    return held

@@ -1,0 +1,84 @@
+"""What is measured with few and with many studies in the index: filling it, and the report."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from . import million
+from .servers import Isocenter
+from .table import middle, print_table
+
+MOST_P95 = 1.5  # large beside small
+LEAST_INGEST = 0.9  # large beside small
+
+#: Milliseconds of every request, by (what was asked, number of studies).
+Times = Mapping[tuple[str, int], Sequence[float]]
+
+
+def fill(data_dir: Path, count: int, events: int = 0) -> str:
+    """Make rows of this many studies, and events, in a running platform; what took how long.
+
+    Raises:
+        RuntimeError: it went wrong.
+    """
+    numbers = [str(number) for number in (count, events) if number]
+    done = subprocess.run(
+        [sys.executable, str(Path(million.__file__)), str(data_dir), *numbers],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(done.stderr[-2000:])
+    return done.stdout.strip()
+
+
+class FilledIsocenter(Isocenter):
+    """A platform with many studies, that takes slices in."""
+
+    def __init__(self, folder: Path, count: int) -> None:
+        super().__init__(folder, nodelay=False)
+        self.count = count
+
+    def fill(self, events: int = 0) -> None:
+        print(f"{self.count} studies: {fill(self.folder, self.count, events)}", file=sys.stderr)
+
+    def make_room(self) -> None:
+        """Pixels that were sent are not needed any more; rows stay. Waits for the index first."""
+        before, now = -1, self.indexed()
+        while now != before:
+            time.sleep(1)
+            before, now = now, self.indexed()
+        for path in (self.folder / "archive").rglob("*"):
+            if path.is_file() and path.stat().st_size > 100_000:
+                path.unlink(missing_ok=True)
+
+
+def print_times(title: str, what: str, times: Times, small: int, large: int) -> bool:
+    """Print median and p95 at both sizes; True when no p95 grows by more than it may.
+
+    Args:
+        what: the head of the first column.
+    """
+    rows, held = [], True
+    for name in dict.fromkeys(name for name, _ in times):
+        few, many = times[name, small], times[name, large]
+        ratio = p95(many) / p95(few)
+        holds = "yes" if ratio <= MOST_P95 else "NO"
+        held = held and ratio <= MOST_P95
+        rows.append((name, middle(few), p95(few), middle(many), p95(many), ratio, holds))
+    print_table(
+        f"{title}; p95 shall be at most {MOST_P95} times that of the small index",
+        (what, f"median at {small}", "p95", f"median at {large}", "p95", "ratio", "holds"),
+        rows,
+    )
+    return held
+
+
+def p95(values: Sequence[float]) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, round(0.95 * len(ordered)))]
