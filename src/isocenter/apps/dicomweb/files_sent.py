@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -115,36 +114,37 @@ def _pieces(content: Content) -> Iterable[bytes]:
     return content.pieces() if isinstance(content, Made) else (content,)
 
 
-def opened(wanted: FileSlice) -> FileIO:
-    """The file, which has the bytes that are wanted; to be closed by the caller.
+def opened(wanted: FileSlice) -> int:
+    """Descriptor of the file, which has the bytes that are wanted; to be closed by the caller.
 
     Raises:
         TransferBroken: it is gone or has another size.
     """
     try:
-        stream = FileIO(wanted.path)
+        descriptor = os.open(wanted.path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise TransferBroken(f"a file cannot be read: {error.strerror}") from None
-    size = os.fstat(stream.fileno()).st_size
+    size = os.fstat(descriptor).st_size
     if wanted.file_size not in (None, size) or size < wanted.offset + wanted.length:
-        stream.close()
+        os.close(descriptor)
         raise TransferBroken("a file has not the size that the index knows")
-    return stream
+    return descriptor
 
 
 def _read(wanted: FileSlice) -> Iterator[bytes]:
+    descriptor = opened(wanted)
+    place, end = wanted.offset, wanted.offset + wanted.length
     try:
-        with opened(wanted) as stream:
-            stream.seek(wanted.offset)
-            left = wanted.length
-            while left:
-                piece = stream.read(min(left, PIECE_BYTES))
-                if not piece:
-                    raise TransferBroken("a file became shorter while it was sent")
-                left -= len(piece)
-                yield piece
+        while place < end:
+            piece = os.pread(descriptor, min(end - place, PIECE_BYTES), place)
+            if not piece:
+                raise TransferBroken("a file became shorter while it was sent")
+            place += len(piece)
+            yield piece
     except OSError as error:
         raise TransferBroken(f"a file cannot be read: {error.strerror}") from None
+    finally:
+        os.close(descriptor)
 
 
 def streamed(

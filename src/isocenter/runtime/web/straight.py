@@ -15,8 +15,9 @@ import contextlib
 import os
 import select
 import socket
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from isocenter.apps.dicomweb.files_sent import (
@@ -102,6 +103,7 @@ class _Sending:
         self._contents = contents
         self._is_gone = is_gone
         self._buffer = memoryview(bytearray(PIECE_BYTES))
+        self._used = 0
         self.sent = 0
         self.must_stop = False
 
@@ -126,19 +128,29 @@ class _Sending:
 
     def _filled(self) -> Generator[int]:
         """Fills the buffer with what comes next; says how far each time."""
-        used = 0
         for content in self._contents:
-            with _source(content) as read_into:
-                done, length = 0, len(content)
-                while done < length:
-                    room = self._buffer[used : used + length - done]
-                    count = read_into(room, done)
-                    done, used = done + count, used + count
-                    if used == len(self._buffer):
-                        yield used
-                        used = 0
-        if used:
-            yield used
+            if isinstance(content, bytes):
+                yield from self._fill(len(content), partial(_copied, content))
+                continue
+            assert isinstance(content, FileSlice)  # what is made does not come this way
+            descriptor = opened(content)
+            try:
+                read_into = partial(_read, descriptor, content.offset)
+                yield from self._fill(content.length, read_into)
+            finally:
+                os.close(descriptor)
+        if self._used:
+            yield self._used
+
+    def _fill(self, length: int, read_into: Callable[[memoryview, int], int]) -> Generator[int]:
+        done = 0
+        while done < length:
+            count = read_into(self._buffer[self._used : self._used + length - done], done)
+            done += count
+            self._used += count
+            if self._used == PIECE_BYTES:
+                yield PIECE_BYTES
+                self._used = 0
 
     def _send(self, waiting: memoryview) -> None:
         while waiting:
@@ -163,24 +175,18 @@ class _Sending:
         raise _ReaderIsSlow
 
 
-@contextlib.contextmanager
-def _source(content: Content) -> Iterator[Callable[[memoryview, int], int]]:
-    """What reads of a content from a place on into memory, and says how much."""
-    if isinstance(content, bytes):
+def _copied(content: bytes, room: memoryview, at: int) -> int:
+    count = len(room)
+    room[:] = content[at : at + count]
+    return count
 
-        def copied(room: memoryview, at: int) -> int:
-            room[:] = content[at : at + len(room)]
-            return len(room)
 
-        yield copied
-        return
-    assert isinstance(content, FileSlice)  # what is made does not come this way
-    with opened(content) as stream:
-
-        def read(room: memoryview, at: int) -> int:
-            count = os.preadv(stream.fileno(), [room], content.offset + at)
-            if not count:
-                raise TransferBroken("a file became shorter while it was sent")
-            return count
-
-        yield read
+def _read(descriptor: int, offset: int, room: memoryview, at: int) -> int:
+    """
+    Raises:
+        TransferBroken: the file ends here.
+    """
+    count = os.preadv(descriptor, [room], offset + at)
+    if not count:
+        raise TransferBroken("a file became shorter while it was sent")
+    return count
