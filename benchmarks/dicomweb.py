@@ -9,7 +9,8 @@ Isocenter runs as a user runs it: synced, indexed, audited, with rights and toke
 in its favour (see stand/serving.py) and has TCP_NODELAY=1. Both metadata and pictures are asked
 for as their clients ask; every answer is counted, and looked at once. Servers take turns, in
 another order in each round; a claim is the median of the rounds' ratios. Rendered pictures are of
-another slice in each request. What STOW-RS brings has UIDs of its own each time.
+another slice in each request. What STOW-RS brings has UIDs of its own each time; the next round
+begins when both servers have done what they do after it.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from stand.serving import (
     multipart,
     multipart_length,
     renamed,
+    rest,
 )
 from stand.studies import Series, make_series
 from stand.table import machine, middle, print_claims, print_table
@@ -130,6 +132,7 @@ def measure(clients: list[Client], place: Place, series: Series, *, rounds: int)
     times: Times = defaultdict(list)
     sizes: dict[tuple[str, str], int] = {}
     for number in range(-1, rounds):  # the first is to get warm
+        rest(client.server for client in clients)
         for name, (request, _) in REQUESTS.items():
             order = clients if number % 2 else clients[::-1]
             for client in order:

@@ -2,8 +2,9 @@
 
     python benchmarks/dimse.py [--quick] [--rounds N]
 
-Both hold the same 300 CT slices. DCMTK's findscu asks for all instances of the series, its getscu
-fetches the series and throws it away as it comes. Their own start is measured with echoscu and
+Both hold the same 300 CT slices. DCMTK's findscu asks for all instances of the series and prints
+nothing (what it gets is checked before), its getscu fetches the series and throws it away as it
+comes. Their own start is measured with echoscu and
 printed: it is in every row of both. Servers and tools have TCP_NODELAY=1, Orthanc is tuned in its
 favour (see stand/serving.py), Isocenter runs as a user runs it. Servers take turns; a claim is the
 median of the rounds' ratios. C-FIND with many studies is in ``dicomweb.py --large``.
@@ -75,13 +76,20 @@ def echo(server: Serving, wanted: Wanted) -> float:
     return run("echoscu", server, "")[0]
 
 
+def _find_keys(wanted: Wanted) -> list[str]:
+    return [*_keys(wanted, "IMAGE"), "-k", "SOPInstanceUID", "-k", "InstanceNumber"]
+
+
 def find(server: Serving, wanted: Wanted) -> float:
-    keys = [*_keys(wanted, "IMAGE"), "-k", "SOPInstanceUID", "-k", "InstanceNumber"]
-    seconds, said = run("findscu", server, "-v", *keys, "")
+    return run("findscu", server, "-q", *_find_keys(wanted), "")[0]
+
+
+def check_found(server: Serving, wanted: Wanted) -> None:
+    """What is timed quietly brings all of it: printing answers takes longer than giving them."""
+    said = run("findscu", server, "-v", *_find_keys(wanted), "")[1]
     found = len(re.findall(r"Find Response: ?\d+", said)) or said.count("(Pending)")
     if found < wanted.count:
         raise RuntimeError(f"{server.name} found {found} of {wanted.count}")
-    return seconds
 
 
 def get(server: Serving, wanted: Wanted) -> float:
@@ -105,6 +113,8 @@ Times = dict[tuple[str, str], list[float]]
 def measure(servers: list[Serving], wanted: Wanted, *, rounds: int) -> Times:
     """Seconds by (request, server)."""
     times: Times = defaultdict(list)
+    for server in servers:
+        check_found(server, wanted)
     for number in range(-1, rounds):  # the first is to get warm
         for name, (request, _) in REQUESTS.items():
             for server in servers if number % 2 else servers[::-1]:

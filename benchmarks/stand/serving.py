@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -24,6 +25,9 @@ CALLER = "BENCH"
 TIMEOUT_S = 300
 _PIECE = 1 << 20
 _IDLE_S = 1.0
+_SAMPLE_S = 0.5
+_IDLE_SHARE = 0.2  # of a processor
+_QUIET_SAMPLES = 6  # longer than any pause between two of their jobs
 
 _PREPARE = """
 import sys
@@ -140,6 +144,31 @@ class Serving(Server):
 
     def settle(self, series_path: str) -> None:
         """Have made what is made when a series has become quiet."""
+
+    def worked_s(self) -> float:
+        """Seconds of processor time that it has used."""
+        used = 0.0
+        for process in self.processes():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                times = process.cpu_times()
+                used += times.user + times.system
+        return used
+
+
+def rest(servers: Iterable[Serving]) -> None:
+    """Wait until none of them works: what one does after its answer is not to slow the other."""
+    servers = list(servers)
+    deadline = time.monotonic() + TIMEOUT_S
+    quiet = 0
+    before = [server.worked_s() for server in servers]
+    while quiet < _QUIET_SAMPLES:
+        if time.monotonic() > deadline:
+            raise RuntimeError("a server does not come to rest")
+        time.sleep(_SAMPLE_S)
+        now = [server.worked_s() for server in servers]
+        most = max(b - a for a, b in zip(before, now, strict=True))
+        quiet = quiet + 1 if most < _IDLE_SHARE * _SAMPLE_S else 0
+        before = now
 
 
 class ServingOrthanc(TunedOrthanc, Serving):
