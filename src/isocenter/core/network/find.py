@@ -34,6 +34,8 @@ from .services import AssociationInfo, Channel, Session, is_known_request
 from .sop_classes import FIND_CLASSES
 
 _RETRIEVE_AE_TITLE = 0x00080054
+#: In each answer, asked for or not (PS3.4 C.4.1.1.3.2): the level, and who sends what was found.
+ANSWERED_BESIDES = (QUERY_RETRIEVE_LEVEL, _RETRIEVE_AE_TITLE)
 _FLUSH_BYTES = 8 << 10  # the peer looks at them while more are found
 _FLUSH_S = 0.1  # an answer waits no longer for others
 
@@ -141,9 +143,10 @@ class _FindSession:
         syntax = self._info.contexts[message.context_id].transfer_syntax
         status = PENDING_UNSUPPORTED_KEYS if findings.is_partial else PENDING
         command = encode_response(message.command, status, has_data_set=True)
-        own = (
-            Element(QUERY_RETRIEVE_LEVEL, "CS", (str(query.level),)),
-            Element(_RETRIEVE_AE_TITLE, "AE", (self._info.called_ae_title,)),
+        values = ("CS", str(query.level)), ("AE", self._info.called_ae_title)
+        own = tuple(
+            Element(tag, vr, (value,))
+            for tag, (vr, value) in zip(ANSWERED_BESIDES, values, strict=True)
         )
         encoder = AnswerEncoder(findings.fields, own, syntax, query.identifier.character_set)
         message_of = enveloped(message.context_id, command, channel.max_pdu)

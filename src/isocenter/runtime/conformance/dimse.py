@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pynetdicom  # noqa: F401 - names of newer transfer syntaxes, for UID
+from pydicom.datadict import keyword_for_tag
 from pydicom.uid import UID, UID_dictionary
 
 from isocenter.apps.archive.search.attributes import SEARCHABLE, Level, Matching
@@ -11,6 +12,7 @@ from isocenter.core.dicom.pixels import DECODABLE
 from isocenter.core.dicom.transcode import WRITABLE
 from isocenter.core.dicom.uids import IMPLEMENTATION_CLASS_UID
 from isocenter.core.network import command, get, query_model, sop_classes
+from isocenter.core.network.find import ANSWERED_BESIDES
 from isocenter.core.network.registry import TRANSFER_SYNTAXES
 from isocenter.core.network.retrieval import PENDING_EVERY_S
 from isocenter.runtime.conformance.markdown import code, settings, status, table, tag
@@ -165,6 +167,10 @@ def _syntaxes() -> str:
     )
 
 
+def _besides() -> str:
+    return " and ".join(f"{code(keyword_for_tag(each))} {tag(each)}" for each in ANSWERED_BESIDES)
+
+
 def _keys() -> str:
     parts = [
         "## Matching and return keys\n",
@@ -172,6 +178,7 @@ def _keys() -> str:
         "the levels above are required. A level answers the attributes of the levels above it "
         "too. Text is matched without case and accents, names by component group; codes, "
         "identifiers and UIDs exactly. Empty keys match everything.\n",
+        f"Each answer of C-FIND also has {_besides()}: the AE title that was called.\n",
     ]
     for level in Level:
         rows = [
