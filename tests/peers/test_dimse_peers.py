@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-import shutil
-import signal
-import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -19,34 +14,18 @@ import pytest
 from pydicom import Dataset, dcmread
 
 from isocenter.apps.archive.spool import EventJournal, EventReader, Spool, SpoolReader
-from isocenter.core.dicom.part10 import read_file_meta
 from isocenter.core.network.client import Peer
 from isocenter.core.network.proposals import read_item
 from isocenter.core.network.query import count_study
 from isocenter.core.network.requestor import Outcome, echo, send
 from isocenter.runtime.receiver import build_acceptor
 from isocenter.runtime.settings import Receiver, Settings
+from stand.peers import Orthanc, Serving, content_of, program, run
 
 pytestmark = [
     pytest.mark.peers,
     pytest.mark.filterwarnings("ignore::UserWarning"),  # pydicom's, about values that are odd
 ]
-
-ORTHANC = "/usr/sbin/Orthanc"
-
-
-def program(name: str) -> str:
-    found = shutil.which(name) or (name if Path(name).exists() else None)
-    if found is None:
-        pytest.skip(f"{name} is not installed")
-    return found
-
-
-def content_of(path: Path) -> bytes:
-    with path.open("rb") as stream:
-        _, offset = read_file_meta(stream)
-        stream.seek(offset)
-        return stream.read()
 
 
 def data_sets_of(paths: Sequence[Path]) -> dict[str, Dataset]:
@@ -121,55 +100,6 @@ def receiving(tmp_path: Path) -> Iterator[Receiving]:
     one = Receiving(tmp_path / "spool")
     yield one
     one.stop()
-
-
-def run(*command: str, code: int | None = 0, **environment: str) -> str:
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-        env={**os.environ, **environment},
-    )
-    if code is not None:
-        assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
-@pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Callable[..., int]]:
-    """Start a peer as a process that listens on a free port; returns the port."""
-    running: list[subprocess.Popen[bytes]] = []
-
-    def start(command: Callable[[int], Sequence[str]], ready_s: float = 90) -> int:
-        for _ in range(5):  # the port may be taken between our look and its start
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                port = int(probe.getsockname()[1])
-            process = subprocess.Popen(
-                command(port),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-            running.append(process)
-            deadline = time.monotonic() + ready_s
-            while process.poll() is None and time.monotonic() < deadline:
-                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                    return port
-                time.sleep(0.05)
-        raise AssertionError(f"{command(0)[0]} does not listen")
-
-    yield start
-    for process in running:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait(30)
 
 
 @pytest.fixture(scope="module")
@@ -288,13 +218,15 @@ def test_senders_that_are_killed_leave_nothing(receiving: Receiving, study: list
 
 @pytest.mark.parametrize(("options", "used"), [([], 1), (["--fork"], 2)])
 def test_two_associations_to_storescp(
-    serve: Callable[..., int], study: list[Path], tmp_path: Path, options: list[str], used: int
+    serving: Serving, study: list[Path], tmp_path: Path, options: list[str], used: int
 ) -> None:
     """Without --fork it serves one at a time: the other is given up, and is not in the way."""
     target = tmp_path / "storescp"
     target.mkdir()
     scp = program("storescp")
-    port = serve(lambda port: [scp, *options, "--bit-preserving", "-od", str(target), str(port)])
+    port = serving.start_somewhere(
+        lambda port: [scp, *options, "--bit-preserving", "-od", str(target), str(port)]
+    )
     peer = Peer("127.0.0.1", port, timeout_s=60)
     for _ in range(2):
         report = send(study, peer, associations=2)
@@ -306,11 +238,11 @@ def test_two_associations_to_storescp(
     assert kept == {read_item(path).sop_instance_uid: content_of(path) for path in study}
 
 
-def test_to_storescp(serve: Callable[..., int], study: list[Path], tmp_path: Path) -> None:
+def test_to_storescp(serving: Serving, study: list[Path], tmp_path: Path) -> None:
     target = tmp_path / "storescp"
     target.mkdir()
     scp = program("storescp")
-    port = serve(
+    port = serving.start_somewhere(
         lambda port: [scp, "--accept-all", "--bit-preserving", "-od", str(target), str(port)]
     )
     peer = Peer("127.0.0.1", port, timeout_s=60)
@@ -323,13 +255,13 @@ def test_to_storescp(serve: Callable[..., int], study: list[Path], tmp_path: Pat
 
 
 def test_storescp_that_takes_only_implicit(
-    serve: Callable[..., int], shared_data: Path, tmp_path: Path
+    serving: Serving, shared_data: Path, tmp_path: Path
 ) -> None:
     """What it does not take is decompressed, and every instance says so."""
     target = tmp_path / "storescp"
     target.mkdir()
     scp = program("storescp")
-    port = serve(lambda port: [scp, "--implicit", "-od", str(target), str(port)])
+    port = serving.start_somewhere(lambda port: [scp, "--implicit", "-od", str(target), str(port)])
     wanted = {"1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.1"}
     items = {}
     for path in sorted((shared_data / "transfer_syntaxes").rglob("*.dcm")):
@@ -350,44 +282,20 @@ def test_storescp_that_takes_only_implicit(
         assert (kept.pixel_array == dcmread(source).pixel_array).all()
 
 
-def test_storescp_that_dies_under_us(
-    serve: Callable[..., int], study: list[Path], tmp_path: Path
-) -> None:
+def test_storescp_that_dies_under_us(serving: Serving, study: list[Path], tmp_path: Path) -> None:
     target = tmp_path / "storescp"
     target.mkdir()
     scp = program("storescp")
-    port = serve(lambda port: [scp, "--abort-after", "-od", str(target), str(port)])
+    port = serving.start_somewhere(
+        lambda port: [scp, "--abort-after", "-od", str(target), str(port)]
+    )
     report = send(study[:5], Peer("127.0.0.1", port, timeout_s=5))
     assert report.error is not None
     assert report.count(Outcome.NOT_SENT) >= 4
 
 
-@pytest.fixture
-def orthanc(serve: Callable[..., int], tmp_path: Path) -> int:
-    executable = program(ORTHANC)
-
-    def command(port: int) -> list[str]:
-        configuration = tmp_path / f"orthanc-{port}.json"
-        configuration.write_text(
-            json.dumps(
-                {
-                    "StorageDirectory": str(tmp_path / f"orthanc-{port}"),
-                    "IndexDirectory": str(tmp_path / f"orthanc-{port}"),
-                    "DicomPort": port,
-                    "HttpServerEnabled": False,
-                    "DicomAlwaysAllowFind": True,
-                    "Plugins": [],
-                    "LoadPrivateDictionary": False,
-                }
-            )
-        )
-        return [executable, str(configuration)]
-
-    return serve(command, ready_s=60)
-
-
-def test_to_orthanc_and_counted_there(orthanc: int, study: list[Path]) -> None:
-    peer = Peer("127.0.0.1", orthanc, timeout_s=60)
+def test_to_orthanc_and_counted_there(serving: Serving, study: list[Path], tmp_path: Path) -> None:
+    peer = Peer("127.0.0.1", Orthanc(tmp_path, serving).port, timeout_s=60)
     study_uid = str(dcmread(study[0], stop_before_pixels=True).StudyInstanceUID)
     assert count_study(peer, study_uid, 20) is None
     report = send(study, peer, associations=4)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import socket
-import subprocess
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +10,8 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset, dcmread
 
-from isocenter.core.dicom.part10 import read_file_meta
 from platform_under_test import Platform
+from stand.peers import content_of, free_port, program, run
 
 pytestmark = [
     pytest.mark.peers,
@@ -28,32 +25,14 @@ ASKER = "GDCM"
 def gdcmscu() -> str:
     """The one of this environment, else the system's."""
     beside = Path(sysconfig.get_path("scripts")) / "gdcmscu"
-    found = str(beside) if beside.exists() else shutil.which("gdcmscu")
-    if found is None:
-        pytest.skip("gdcmscu is not installed")
-    return found
+    return str(beside) if beside.exists() else program("gdcmscu")
 
 
-def run(platform: Platform, *arguments: str | Path) -> str:
-    done = subprocess.run(
-        [
-            *(gdcmscu(), "--debug", "--aetitle", ASKER, "--call", platform.ae_title),
-            *("127.0.0.1", str(platform.dicom_port), *map(str, arguments)),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
+def ask(platform: Platform, *arguments: str | Path) -> str:
+    return run(
+        *(gdcmscu(), "--debug", "--aetitle", ASKER, "--call", platform.ae_title),
+        *("127.0.0.1", str(platform.dicom_port), *arguments),
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
-def content_of(path: Path) -> bytes:
-    with path.open("rb") as stream:
-        _, offset = read_file_meta(stream)
-        stream.seek(offset)
-        return stream.read()
 
 
 @pytest.fixture(scope="module")
@@ -71,9 +50,7 @@ def head(files: list[Path]) -> Dataset:
 @pytest.fixture(scope="module")
 def listens() -> int:
     """Where gdcmscu takes what it has asked to be moved."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_port()
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +65,7 @@ def platform(
             *("nodes", "add", "gdcm", "--host", "127.0.0.1", "--port", listens),
             *("--ae-title", ASKER, "--allow", "store,query,retrieve"),
         )
-        run(one, "--store", *(part for path in files for part in ("-i", path)))
+        ask(one, "--store", *(part for path in files for part in ("-i", path)))
         folder = one.data_dir / "archive"
         one.wait_for(lambda: len(list(folder.rglob("*.dcm"))) == SLICES)
         yield one
@@ -97,7 +74,7 @@ def platform(
 
 
 def test_echo(platform):
-    run(platform, "--echo")
+    ask(platform, "--echo")
 
 
 def test_what_it_sends_is_kept_byte_for_byte(platform, files):
@@ -116,14 +93,14 @@ def answers(told: str) -> int:
 @pytest.mark.parametrize("model", ["--studyroot", "--patientroot"])
 def test_find(platform, head, model):
     patient = ("--key", f"10,20={head.PatientID}")
-    found = run(platform, "--find", model, "--study", *patient, "--key", "20,d=")
+    found = ask(platform, "--find", model, "--study", *patient, "--key", "20,d=")
     assert answers(found) == 1
     nobody = ("--key", "10,20=NOBODY HAS THIS")
-    assert answers(run(platform, "--find", model, "--study", *nobody, "--key", "20,d=")) == 0
+    assert answers(ask(platform, "--find", model, "--study", *nobody, "--key", "20,d=")) == 0
 
 
 def test_move(platform, head, files, listens, tmp_path):
-    run(
+    ask(
         *(platform, "--move", "--studyroot", "--study", "--port-scp", str(listens)),
         *("--key", f"20,d={head.StudyInstanceUID}", "--output", tmp_path),
     )

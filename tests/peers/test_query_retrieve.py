@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import shutil
-import signal
-import socket
-import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator, Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -21,50 +12,20 @@ import pytest
 from pydicom import Dataset, dcmread
 from pynetdicom.ae import ApplicationEntity
 
-from isocenter.core.dicom.part10 import read_file_meta
 from isocenter.core.network.client import Peer
 from isocenter.core.network.requestor import read_item, send
 from platform_under_test import Platform
+from stand.peers import Orthanc, Serving, content_of, free_port, program, run
 
 pytestmark = [
     pytest.mark.peers,
     pytest.mark.filterwarnings("ignore::UserWarning"),  # pydicom's, about values that are odd
 ]
 
-ORTHANC = "/usr/sbin/Orthanc"
 STUDY_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 PATIENT_FIND = "1.2.840.10008.5.1.4.1.2.1.1"
 CT = "1.2.840.10008.5.1.4.1.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
-
-
-def program(name: str) -> str:
-    found = shutil.which(name) or (name if Path(name).exists() else None)
-    if found is None:
-        pytest.skip(f"{name} is not installed")
-    return found
-
-
-def run(*command: str, code: int | None = 0, folder: Path | None = None) -> str:
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=150, check=False, cwd=folder
-    )
-    if code is not None:
-        assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def content_of(path: Path) -> bytes:
-    with path.open("rb") as stream:
-        _, offset = read_file_meta(stream)
-        stream.seek(offset)
-        return stream.read()
 
 
 def contents(paths: Sequence[Path]) -> dict[str, bytes]:
@@ -73,46 +34,6 @@ def contents(paths: Sequence[Path]) -> dict[str, bytes]:
 
 def files_in(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-class Serving:
-    """Peers that listen, as processes."""
-
-    def __init__(self) -> None:
-        self.running: list[subprocess.Popen[bytes]] = []
-
-    def start(self, command: Sequence[str], port: int, ready_s: float = 90) -> None:
-        process = subprocess.Popen(
-            command,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        self.running.append(process)
-        deadline = time.monotonic() + ready_s
-        while time.monotonic() < deadline:
-            assert process.poll() is None, f"{command[0]} ended"
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                return
-            time.sleep(0.05)
-        raise AssertionError(f"{command[0]} does not listen")
-
-    def stop(self) -> None:
-        for process in self.running:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait(30)
-
-
-@pytest.fixture
-def serving() -> Iterator[Serving]:
-    one = Serving()
-    yield one
-    one.stop()
 
 
 @pytest.fixture(scope="module")
@@ -484,52 +405,9 @@ def test_the_audit_knows_of_it(platform: Platform, head: Dataset) -> None:
 # -- Orthanc -----------------------------------------------------------------------------------
 
 
-class Orthanc:
-    """Orthanc with its REST API, for which we are a modality."""
-
-    def __init__(self, folder: Path, port: int, ours: int, serving: Serving) -> None:
-        self.http = free_port()
-        configuration = folder / "orthanc.json"
-        configuration.write_text(
-            json.dumps(
-                {
-                    "StorageDirectory": str(folder / "orthanc"),
-                    "IndexDirectory": str(folder / "orthanc"),
-                    "DicomAet": "ORTHANC",
-                    "DicomPort": port,
-                    "HttpPort": self.http,
-                    "RemoteAccessAllowed": False,
-                    "AuthenticationEnabled": False,
-                    "DicomModalities": {"us": ["ISOCENTER", "127.0.0.1", ours]},
-                    "DicomAlwaysAllowStore": True,
-                    "Plugins": [],
-                    "LoadPrivateDictionary": False,
-                }
-            )
-        )
-        serving.start([program(ORTHANC), str(configuration)], self.http)
-
-    def get(self, path: str) -> Any:
-        with urllib.request.urlopen(self._url(path), timeout=100) as answer:
-            content = answer.read()
-        return json.loads(content) if content[:1] in (b"[", b"{") else content
-
-    def post(self, path: str, body: Any) -> Any:
-        request = urllib.request.Request(self._url(path), json.dumps(body).encode())
-        with urllib.request.urlopen(request, timeout=100) as answer:
-            return json.loads(answer.read() or b"null")
-
-    def data_sets(self) -> dict[str, Dataset]:
-        files = (self.get(f"/instances/{one}/file") for one in self.get("/instances"))
-        return {str(ds.SOPInstanceUID): ds for ds in (dcmread(BytesIO(one)) for one in files)}
-
-    def _url(self, path: str) -> str:
-        return f"http://127.0.0.1:{self.http}{path}"
-
-
 @pytest.fixture
 def orthanc(platform: Platform, tmp_path: Path, serving: Serving, ports: dict[str, int]) -> Orthanc:
-    return Orthanc(tmp_path, ports["ORTHANC"], platform.dicom_port, serving)
+    return Orthanc(tmp_path, serving, ours=platform.dicom_port, port=ports["ORTHANC"])
 
 
 def test_orthanc_asks_and_has_it_sent(orthanc: Orthanc, head: Dataset, ct: list[Path]) -> None:

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import socket
-import subprocess
 import time
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,65 +14,9 @@ from pydicom import dcmread
 from isocenter.core.network.client import Peer
 from isocenter.core.network.requestor import send
 from platform_under_test import Platform
+from stand.peers import Orthanc, Serving
 
 pytestmark = pytest.mark.peers
-
-ORTHANC = "/usr/sbin/Orthanc"
-
-
-class Orthanc:
-    """Orthanc as a process, with its REST API; we are its modality ``us``."""
-
-    def __init__(self, folder: Path, ours: int) -> None:
-        if not Path(ORTHANC).exists() and shutil.which("Orthanc") is None:
-            pytest.skip("Orthanc is not installed")
-        self.port, self.http = free_port(), free_port()
-        configuration = folder / "orthanc.json"
-        configuration.write_text(
-            json.dumps(
-                {
-                    "StorageDirectory": str(folder / "orthanc"),
-                    "IndexDirectory": str(folder / "orthanc"),
-                    "DicomAet": "ORTHANC",
-                    "DicomPort": self.port,
-                    "HttpPort": self.http,
-                    "RemoteAccessAllowed": False,
-                    "AuthenticationEnabled": False,
-                    "DicomModalities": {"us": ["ISOCENTER", "127.0.0.1", ours]},
-                    "DicomAlwaysAllowStore": True,
-                    "Plugins": [],
-                    "LoadPrivateDictionary": False,
-                }
-            )
-        )
-        self._process = subprocess.Popen(
-            [ORTHANC, str(configuration)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        until(self._answers, 90)
-
-    def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait(60)
-
-    def ask(self, path: str, content: bytes | None = None, method: str | None = None) -> Any:
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.http}{path}", data=content, method=method
-        )
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return json.loads(answer.read() or b"null")
-
-    def _answers(self) -> bool:
-        assert self._process.poll() is None
-        try:
-            return bool(self.ask("/system"))
-        except OSError:
-            return False
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def until(what: Callable[[], Any], seconds: float) -> Any:
@@ -94,34 +33,32 @@ def ct(shared_data: Path) -> list[Path]:
 
 
 @pytest.fixture
-def orthanc(platform: Any, tmp_path: Path) -> Iterator[tuple[Platform, Orthanc]]:
+def orthanc(platform: Any, tmp_path: Path, serving: Serving) -> tuple[Platform, Orthanc]:
     """A platform that knows Orthanc, and the other way round."""
     running = platform({"delivery": {"commitment_wait_s": 1}})
-    there = Orthanc(tmp_path, running.dicom_port)
+    there = Orthanc(tmp_path, serving, ours=running.dicom_port)
     running.cli(
         *("nodes", "add", "orthanc", "--host", "127.0.0.1", "--port", there.port),
         *("--ae-title", "ORTHANC", "--allow", "store,commit", "--commit"),
     )
-    yield running, there
-    there.stop()
+    return running, there
 
 
 def test_orthanc_asks_us_to_keep_what_it_sent(
     orthanc: tuple[Platform, Orthanc], ct: list[Path]
 ) -> None:
     _, there = orthanc
-    stored = [there.ask("/instances", path.read_bytes(), "POST")["ID"] for path in ct]
-    sent = there.ask("/modalities/us/store", json.dumps(stored).encode(), "POST")
+    stored = [there.post("/instances", path.read_bytes())["ID"] for path in ct]
+    sent = there.post("/modalities/us/store", stored)
     assert sent["FailedInstancesCount"] == 0
     heads = [dcmread(path, stop_before_pixels=True) for path in ct]
     known = [{"SOPClassUID": h.SOPClassUID, "SOPInstanceUID": h.SOPInstanceUID} for h in heads]
 
     def commit(instances: list[dict[str, str]]) -> dict[str, Any]:
-        body = json.dumps({"DicomInstances": instances}).encode()
-        asked = there.ask("/modalities/us/storage-commitment", body, "POST")
+        asked = there.post("/modalities/us/storage-commitment", {"DicomInstances": instances})
 
         def answered() -> Any:
-            report = there.ask(asked["Path"])
+            report = there.get(asked["Path"])
             return report if report["Status"] != "Pending" else None
 
         return until(answered, 150)

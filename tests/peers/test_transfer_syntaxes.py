@@ -12,10 +12,7 @@ compared byte for byte, whoever asks.
 from __future__ import annotations
 
 import json
-import shutil
-import socket
 import subprocess
-import time
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -32,8 +29,9 @@ from pynetdicom import AE, evt
 from pynetdicom.presentation import build_role
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelGet
 
-from isocenter.core.dicom.part10 import EXPLICIT_LITTLE, read_file_meta
+from isocenter.core.dicom.part10 import EXPLICIT_LITTLE
 from platform_under_test import Platform
+from stand.peers import Serving, content_of, free_port, program
 
 pytestmark = [
     pytest.mark.peers,
@@ -88,13 +86,6 @@ def name_of(syntax: str) -> str:
     return UID(syntax).name.split(",")[0].replace(" ", "_")
 
 
-def program(name: str) -> str:
-    found = shutil.which(name)
-    if found is None:
-        pytest.skip(f"{name} is not installed")
-    return found
-
-
 def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [str(word) for word in command],
@@ -119,15 +110,6 @@ class Object:
     @property
     def content(self) -> bytes:
         return content_of(self.path)
-
-
-def content_of(path: Path | BytesIO) -> bytes:
-    """The data set of a Part 10 file."""
-    stream = path.open("rb") if isinstance(path, Path) else path
-    with stream:
-        _, offset = read_file_meta(stream)
-        stream.seek(offset)
-        return stream.read()
 
 
 def make_object(source: Path, target: Path, number: int) -> Object:
@@ -195,9 +177,7 @@ class Site:
         self.platform = Platform(folder / "platform").start()
         self._made = 0
         self._kept: dict[str, Object] = {}
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.listening = int(probe.getsockname()[1])
+        self.listening = free_port()
         self.platform.cli(
             *("nodes", "add", "matrix", "--host", "127.0.0.1", "--port", self.listening),
             *("--ae-title", CALLER, "--allow", "store,query,retrieve"),
@@ -379,25 +359,18 @@ def by_getscu(site: Site, made: Object, folder: Path) -> Came:
 
 def by_movescu(site: Site, made: Object, folder: Path) -> Came:
     """movescu asks, and storescp, which takes all that it knows, is sent to."""
-    listener = subprocess.Popen(
-        [program("storescp"), "+B", "+xa", "-aet", CALLER, "-od", folder, str(site.listening)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    listener = Serving()
     try:
-        deadline = time.monotonic() + TIMEOUT_S
-        while time.monotonic() < deadline:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", site.listening)) == 0:
-                    break
-            time.sleep(0.05)
+        scp = program("storescp")
+        listener.start(
+            [scp, "+B", "+xa", "-aet", CALLER, "-od", folder, str(site.listening)], site.listening
+        )
         run(
             *(program("movescu"), "-v", "-S", "-aet", CALLER, "-aec", site.platform.ae_title),
             *("-aem", CALLER, "127.0.0.1", site.port, *keys_of(made)),
         )
     finally:
-        listener.terminate()
-        listener.wait(30)
+        listener.stop()
     return read_folder(folder)
 
 
