@@ -22,7 +22,9 @@ from .sizes import Times, fill, print_times
 
 JSON = "application/dicom+json"
 _PENDING = (0xFF00, 0xFF01)
-_LIMIT = 100  # of a page of QIDO-RS; C-FIND answers all
+_ENDS = (0x0000, 0xFE00)
+_LIMIT = 100  # of a page of QIDO-RS
+_FIRST = 25  # C-FIND has no pages: answers that are waited for where there are many, then C-CANCEL
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Search:
     """A kind of search, by keyword."""
 
     name: str
-    is_for_find: bool = True  # whether its matches are few at every size: C-FIND has no pages
+    is_for_find: bool = True
 
     def keys(self, chance: random.Random, count: int) -> dict[str, str]:
         if self.name == "all studies":
@@ -46,7 +48,8 @@ class Search:
         if self.name == "patient name":
             return {"PatientName": name}
         year, month = chance.randint(2016, 2025), chance.randint(1, 12)
-        return {"StudyDate": f"{year}{month:02d}01-{year}{month:02d}07"}
+        last = 28 if self.name == "month" else 7
+        return {"StudyDate": f"{year}{month:02d}01-{year}{month:02d}{last:02d}"}
 
 
 SEARCHES = (
@@ -56,6 +59,7 @@ SEARCHES = (
     Search("study UID"),
     Search("patient name"),
     Search("week", is_for_find=False),
+    Search("month"),
 )
 
 
@@ -95,19 +99,22 @@ class Stand(ServingIsocenter):
         return answer.seconds
 
     def by_find(self, keys: Mapping[str, str]) -> float:
+        """Seconds until all answers are here, or the first of many."""
         assert self._association is not None
         identifier = Dataset()
         identifier.SpecificCharacterSet = "ISO_IR 192"
         identifier.QueryRetrieveLevel = "STUDY"
         for keyword in ("StudyInstanceUID", "PatientName", "StudyDate", *keys):
             setattr(identifier, keyword, keys.get(keyword, ""))
-        began = time.perf_counter()
-        answers = self._association.send_c_find(
-            identifier, StudyRootQueryRetrieveInformationModelFind
-        )
-        statuses = [status.Status for status, _ in answers if status]
-        took = time.perf_counter() - began
-        if statuses[-1:] != [0] or any(each not in _PENDING for each in statuses[:-1]):
+        model, statuses = StudyRootQueryRetrieveInformationModelFind, []
+        began, took = time.perf_counter(), 0.0
+        for status, _ in self._association.send_c_find(identifier, model, msg_id=1):
+            statuses.append(status.get("Status", -1))
+            if len(statuses) == _FIRST:
+                took = time.perf_counter() - began
+                self._association.send_c_cancel(1, query_model=model)
+        took = took or time.perf_counter() - began
+        if statuses[-1] not in _ENDS or any(each not in _PENDING for each in statuses[:-1]):
             raise RuntimeError(f"C-FIND answered {[hex(each) for each in statuses[-3:]]}")
         return took
 
