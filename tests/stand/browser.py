@@ -12,6 +12,7 @@ from typing import Any
 
 DESKTOP = {"width": 1440, "height": 900}
 TABLET = {"width": 834, "height": 1112}
+PHONE = {"width": 390, "height": 844}
 WAIT_MS = 45_000
 AXE_PLACES = (
     "src/isocenter/apps/web/static/vendor/axe-core/axe.min.js",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from isocenter.apps.audit.models import Event
 from isocenter.apps.routing.models import Pipeline, Route
@@ -73,6 +74,27 @@ def test_what_is_wrong_stands_at_its_field(staff: Client) -> None:
     assert set(errors) == {"ae_title", "port", "host"}
     assert "backslash" in answer.content.decode()
     assert not Node.objects.exists()
+
+
+def test_an_empty_form_says_what_is_needed(staff: Client) -> None:
+    for kind, needed in (("dimse", "host"), ("dicomweb", "url"), ("folder", "folder")):
+        answer = staff.post("/nodes/new/", {"kind": kind})
+        assert answer.status_code == 200
+        errors = answer.context["form"].errors
+        assert {"name", "max_associations", needed} <= set(errors)
+        assert errors["name"] == ["This field is required."]
+
+
+def test_the_test_is_named_by_what_was_asked(staff: Client) -> None:
+    node = Node.objects.create(name="web", kind="dicomweb", url="https://pacs.example/dicom-web")
+    NodeHealth.objects.create(
+        node=node, checked_at=timezone.now(), since=timezone.now(), is_ok=True, took_ms=3
+    )
+    page = staff.get("/nodes/web/").content.decode()
+    assert "Search for one study" in page
+    assert "C-ECHO</div>" not in page
+    assert "what is kept stays" in page
+    assert "what is kept stays" not in staff.get("/nodes/new/").content.decode()
 
 
 def test_spaces_of_an_ae_title_are_kept(staff: Client) -> None:

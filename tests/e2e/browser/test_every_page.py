@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stand.addresses import EMPTY, page_addresses
-from stand.browser import DESKTOP, TABLET
+from stand.browser import DESKTOP, PHONE, TABLET
 
 NAMES = list(
     page_addresses(
@@ -53,6 +53,23 @@ def test_page_is_whole(site, person, name, size, scheme):
     if name not in NOT_JUDGED:
         assert page.locator("h1").count() == 1
         assert someone.grave_findings() == []
+
+
+def test_no_page_scrolls_sideways_on_a_phone(site, person):
+    someone = person("administrator", PHONE)
+    for name, path in page_addresses(site.seeds).items():
+        if name not in NOT_JUDGED:
+            someone.go(path)
+            someone.assert_fits()
+
+
+def test_what_asks_before_deleting_can_be_read(site, person):
+    someone = person()
+    page = someone.go(page_addresses(site.seeds)["study"])
+    page.get_by_role("button", name="More actions").click()
+    page.get_by_role("button", name="Delete study").click()
+    page.locator("dialog[open]").wait_for()
+    assert someone.grave_findings() == []
 
 
 @pytest.mark.parametrize("path", EMPTY)

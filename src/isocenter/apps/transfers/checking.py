@@ -47,7 +47,7 @@ def problems_of(values: Mapping[str, Any]) -> dict[str, str]:
 
     Folders and files are those of this machine.
     """
-    found = {"name": name_problem(values.get("name", ""))}
+    found = {"name": name_problem(values.get("name") or "")}
     kind = values.get("kind")
     if kind == Node.Kind.FOLDER:
         found["folder"] = folder_problem(values.get("folder") or "")

@@ -128,7 +128,7 @@ class NodeForm(forms.Form):
         required=False,
         max_length=255,
         label="User name",
-        help_text="Empty: the secret is a token.",
+        help_text="Empty: what stands in the next field is a token.",
         widget=forms.TextInput(attrs=_plain()),
     )
     secret = forms.CharField(
@@ -193,7 +193,9 @@ class NodeForm(forms.Form):
     def __init__(self, *args: Any, node: Node | None = None, **kwargs: Any) -> None:
         self.node = node
         super().__init__(*args, **{**kwargs, "initial": _initial(node) if node else None})
-        if node is not None:
+        if node is None:
+            self.fields["secret"].help_text = "It is sealed and never shown."
+        else:
             self.fields["name"].disabled = True
             self.fields["name"].help_text = "Routes and runs name it so; it stays."
 
