@@ -49,6 +49,13 @@ def chosen(header: str, *offered: Offer) -> str:
         ("text/html", "none"),
         ("application/dicom+xml", "none"),  # one document is no answer of many
         (", ,application/dicom+json,", JSON),
+        ("text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2", JSON),  # Java's own
+        ("*", JSON),
+        ("*;q=0, text/html", "none"),
+        ("json, application/dicom+json", JSON),
+        ('nonsense="a, */*", application/dicom+json', JSON),
+        ("application/dicom+xml;q=2, */*;q=0.1", JSON),
+        ("json, text/html", "none"),
     ],
 )
 def test_the_best_form_that_a_client_takes_is_chosen(header: str, expected: str) -> None:
@@ -99,6 +106,7 @@ def test_nothing_acceptable_says_what_there_is() -> None:
     "header",
     [
         "json",
+        "json, *x, **;q=1",
         "application/",
         "application/json;q=2",
         "application/json;q=x",

@@ -1,7 +1,8 @@
 """Content negotiation: what a client takes, and what is given of it (PS3.18 8.7.3 to 8.7.5).
 
 ``parse_accept`` reads ``Accept`` and the query parameter ``accept``, `choose` holds it against
-what can be given. A part of ``multipart/related`` is meant by its parameter ``type``.
+what can be given. A part of ``multipart/related`` is meant by its parameter ``type``. An element
+that cannot be read is passed over where another can be.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ _LONGEST = 8192
 _MOST_RANGES = 64
 _WORD = r"[^\s()<>@,;:\\\"/\[\]?={}\x00-\x1f\x7f]+"
 _TYPE = re.compile(rf"\s*({_WORD})\s*/\s*({_WORD})\s*")
+_ANYTHING = re.compile(r"\s*\*\s*(?=[,;]|$)")  # a lone asterisk: Java sends it
+# As far as the next comma outside of quotes.
+_ELEMENT = re.compile(r"(?:[^,\"]|\"(?:[^\"\\]|\\.?)*\"?)*", re.DOTALL)
 # A value may hold a slash unquoted: many clients write type=application/dicom.
 _PARAMETER = re.compile(
     rf"\s*;\s*({_WORD})\s*=\s*(?:\"((?:[^\"\\]|\\.)*)\"|([^\s,;\"\x00-\x1f\x7f]*))\s*|\s*;\s*"
@@ -118,7 +122,7 @@ def parse_accept(header: str | None, query: str | None = None) -> list[MediaRang
         query: the parameter ``accept`` (PS3.18 8.3.3.1), which goes before the header.
 
     Raises:
-        BadRequest: it is none that can be read, or too long.
+        BadRequest: nothing of it can be read, or it is too long.
     """
     if query:
         # ``+`` is a space in a query; no media type has one inside.
@@ -179,29 +183,46 @@ def _ranges(text: str, name: str) -> list[MediaRange]:
     if len(text) > _LONGEST:
         raise BadRequest(f"{name} is longer than {_LONGEST} characters")
     found: list[MediaRange] = []
-    position = 0
-    while position < len(text):
-        if text[position] in ", \t":
-            position += 1
+    unread: BadRequest | None = None
+    for element in _ELEMENT.finditer(text):
+        if not element[0].strip(" \t"):
             continue
-        kind = _TYPE.match(text, position)
-        if kind is None:
-            raise BadRequest(
-                f"{name} has no media type at character {position + 1}",
-                hint=f'for example {name}: multipart/related; type="{DICOM}"',
-            )
-        position, parameters = _parameters(text, kind.end())
-        if position < len(text) and text[position] != ",":
-            raise BadRequest(f"{name} cannot be read at character {position + 1}")
-        found.append(_range(f"{kind[1]}/{kind[2]}".lower(), parameters, name))
+        try:
+            found.append(_read(text, element, name))
+        except BadRequest as error:
+            unread = unread or error
         if len(found) > _MOST_RANGES:
             raise BadRequest(f"{name} names more than {_MOST_RANGES} media types")
+    if unread and not found:
+        raise unread
     return found or [ANYTHING]
 
 
-def _parameters(text: str, position: int) -> tuple[int, dict[str, str]]:
+def _read(text: str, element: re.Match[str], name: str) -> MediaRange:
+    """One element.
+
+    Raises:
+        BadRequest: it cannot be read.
+    """
+    kind = _TYPE.match(text, element.start(), element.end())
+    asterisk = _ANYTHING.match(text, element.start())
+    if kind is None and asterisk is None:
+        begin = element.start() + len(element[0]) - len(element[0].lstrip(" \t"))
+        raise BadRequest(
+            f"{name} has no media type at character {begin + 1}",
+            hint=f'for example {name}: multipart/related; type="{DICOM}"',
+        )
+    media_type = f"{kind[1]}/{kind[2]}".lower() if kind else "*/*"
+    begin = (kind or asterisk).end()  # type: ignore[union-attr]
+    position, parameters = _parameters(text, begin, element.end())
+    if position < element.end():
+        raise BadRequest(f"{name} cannot be read at character {position + 1}")
+    return _range(media_type, parameters, name)
+
+
+def _parameters(text: str, position: int, end: int) -> tuple[int, dict[str, str]]:
     found: dict[str, str] = {}
-    while match := _PARAMETER.match(text, position):
+    while match := _PARAMETER.match(text, position, end):
         position = match.end()
         if match[1]:
             quoted = match[2]
