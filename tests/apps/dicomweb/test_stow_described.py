@@ -19,6 +19,7 @@ from isocenter.apps.accounts.services import create_token
 from isocenter.apps.archive import uploads
 from isocenter.apps.archive.spool import SpoolReader
 from isocenter.core.dicom.described import Bulk, write_described
+from isocenter.core.dicom.described_checks import check_described, check_native_length
 from isocenter.core.errors import DataSetError
 from isocenter.core.network.multipart import encode
 from isocenter.core.phantoms import head_phantom
@@ -236,7 +237,151 @@ def test_values_inline(image: Dataset, tmp_path: Path) -> None:
 
 
 def test_an_odd_number_of_bytes_is_padded(image: Dataset, tmp_path: Path) -> None:
-    image.BitsAllocated = image.BitsStored = 8
+    image.Rows, image.Columns, image.BitsAllocated, image.BitsStored = 1, 3, 8, 8
     image.HighBit = 7
     kept = made(described(image), [(b"abc", OCTETS, "")], tmp_path)
     assert (kept["PixelData"].VR, kept.PixelData) == ("OB", b"abc\0")
+
+
+# -- what would become other data than was sent -------------------------------------------------
+
+FAILED, OTHER = "00081198", "0008119A"
+
+
+def refused(answer: HttpResponse, image: Dataset) -> str:
+    """The note on the one instance that failed, which the answer names (PS3.18 10.5.3)."""
+    assert answer.status_code == 409, answer.content
+    content = json.loads(answer.content)
+    (item,) = content[FAILED]["Value"]
+    assert item["00081155"]["Value"] == [image.SOPInstanceUID]
+    assert item["00081150"]["Value"] == [image.SOPClassUID]
+    assert item["00081197"]["Value"] == [0xC000]
+    assert OTHER not in content
+    return answer.headers["Warning"]
+
+
+def with_damage(image: Dataset, damage: Callable[[str], Any], *, is_nested: bool) -> dict[str, Any]:
+    whole: dict[str, Any] = image.to_json_dict(bulk_data_threshold=1 << 30)
+    pixels = whole["7FE00010"]
+    broken = {**pixels, "InlineBinary": damage(pixels["InlineBinary"])}
+    if is_nested:
+        inner = {"00081140": {"vr": "SQ", "Value": [{"7FE00010": broken}]}}
+        whole["00880200"] = {"vr": "SQ", "Value": [inner]}
+    else:
+        whole["7FE00010"] = broken
+    return whole
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: "!!!",
+        lambda text: text[:5] + "*" + text[6:],
+        lambda text: text[:5] + "-_" + text[7:],
+        lambda text: text[:-1],
+        lambda text: text + "=",
+        lambda text: text + text + "==",
+        lambda text: [text, text],
+        lambda text: 7,
+        lambda text: "é" + text[1:],
+    ],
+    ids=range(9),
+)
+@pytest.mark.parametrize("is_nested", [False, True])
+def test_inline_values_are_strict_base64(
+    image: Dataset, damage: Callable[[str], Any], is_nested: bool
+) -> None:
+    whole = with_damage(image, damage, is_nested=is_nested)
+    with pytest.raises(DataSetError, match="InlineBinary of 7FE00010 is no base64"):
+        check_described(whole)
+
+
+@pytest.mark.parametrize("is_nested", [False, True])
+def test_an_instance_with_a_broken_inline_value_fails(
+    post: Callable[..., HttpResponse], image: Dataset, installation: Layout, is_nested: bool
+) -> None:
+    whole = with_damage(image, lambda text: "!!!", is_nested=is_nested)
+    assert "InlineBinary of 7FE00010 is no base64" in refused(post([whole]), image)
+    assert stored(installation) == []
+
+
+def test_one_broken_instance_leaves_the_others(
+    post: Callable[..., HttpResponse], image: Dataset, installation: Layout
+) -> None:
+    whole = image.to_json_dict(bulk_data_threshold=1 << 30)
+    broken = json.loads(json.dumps(whole))
+    broken["00080018"]["Value"] = ["1.2.3"]
+    broken["7FE00010"]["InlineBinary"] = "!!!"
+    assert post([whole, broken]).status_code == 202
+    assert [kept.SOPInstanceUID for kept in stored(installation)] == [image.SOPInstanceUID]
+
+
+def test_white_space_in_base64_says_nothing(image: Dataset, tmp_path: Path) -> None:
+    whole = image.to_json_dict(bulk_data_threshold=1 << 30)
+    text = whole["7FE00010"]["InlineBinary"]
+    whole["7FE00010"]["InlineBinary"] = f" {text[:8]}\r\n\t{text[8:]}\n"
+    check_described(whole)
+    assert made(whole, [], tmp_path).PixelData == image.PixelData
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        {"vr": "US", "InlineBinary": "AAE="},
+        {"vr": "OW", "InlineBinary": "AAE=", "BulkDataURI": URI},
+        {"vr": "OW", "InlineBinary": "AAE=", "Value": [1]},
+    ],
+    ids=range(3),
+)
+def test_an_element_has_one_value(element: dict[str, Any]) -> None:
+    with pytest.raises(DataSetError, match="00280010"):
+        check_described({"00280010": element})
+
+
+def test_pixel_data_that_is_cut_short(
+    post: Callable[..., HttpResponse], image: Dataset, installation: Layout
+) -> None:
+    whole = image.to_json_dict(bulk_data_threshold=1 << 30)
+    whole["7FE00010"]["InlineBinary"] = whole["7FE00010"]["InlineBinary"][:-8]
+    assert "description needs 512" in refused(post([whole]), image)
+    bulk = ({"Content-Type": OCTETS, "Content-Location": URI}, image.PixelData[:-1])
+    assert "has 511 bytes" in refused(post([described(image)], bulk), image)
+    assert stored(installation) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "needed"),
+    [
+        ({"BitsAllocated": 1, "Rows": 3, "Columns": 5, "NumberOfFrames": 3}, 6),
+        ({"Rows": 2, "Columns": 2, "SamplesPerPixel": 3, "BitsAllocated": 8}, 12),
+        (
+            {
+                "Rows": 2,
+                "Columns": 2,
+                "SamplesPerPixel": 3,
+                "BitsAllocated": 8,
+                "PhotometricInterpretation": "YBR_FULL_422",
+            },
+            8,
+        ),
+    ],
+)
+def test_how_long_pixel_data_has_to_be(changes: dict[str, Any], needed: int) -> None:
+    dataset = Dataset()
+    for keyword, value in changes.items():
+        setattr(dataset, keyword, value)
+    check_native_length(dataset, needed)
+    with pytest.raises(DataSetError):
+        check_native_length(dataset, needed - 1)
+
+
+def test_two_parts_are_not_joined(
+    post: Callable[..., HttpResponse], image: Dataset, installation: Layout
+) -> None:
+    half = len(image.PixelData) // 2
+    parts = [
+        ({"Content-Type": OCTETS, "Content-Location": URI}, content)
+        for content in (image.PixelData[:half], image.PixelData[half:])
+    ]
+    assert "one Content-Location" in refused(post([described(image)], *parts), image)
+    assert stored(installation) == []

@@ -155,9 +155,11 @@ class Deposit:
         self._start = None
         return self._current
 
-    def fail(self, failure: Failure, note: str) -> None:
-        """Count an instance that cannot even be begun."""
-        self._results.append(Deposited(failure=failure, note=note))
+    def fail(
+        self, failure: Failure, note: str, *, sop_class_uid: str = "", sop_instance_uid: str = ""
+    ) -> None:
+        """Count an instance that cannot even be begun; UIDs where they are known."""
+        self._results.append(Deposited(sop_class_uid, sop_instance_uid, failure=failure, note=note))
 
     def commit(self) -> list[Deposited]:
         """Accept what did not fail: durable when it returns. In the order in which they came."""

@@ -16,17 +16,22 @@ from typing import Any, BinaryIO
 
 from pydicom.dataset import Dataset
 
+from isocenter.core.dicom.described_checks import (
+    check_described,
+    check_native_length,
+    number_of,
+)
 from isocenter.core.dicom.part10 import EXPLICIT_LITTLE, FileMeta, encode_file_meta
 from isocenter.core.dicom.quiet import quiet_pydicom
+from isocenter.core.dicom.uids import is_valid_uid
 from isocenter.core.dicom.writing import encode_dataset
 from isocenter.core.errors import DataSetError
 
 _PIXEL_DATA = "7FE00010"
 _PIXEL_TAG = 0x7FE00010
-_MAX_DEPTH = 32
-_MAX_ELEMENTS = 1_000_000
 _MAX_BULK_BYTES = 256 << 20  # of one instance, pixel data apart
 _CHUNK = 1 << 20
+_NAMING = {"sop_class_uid": "00080016", "sop_instance_uid": "00080018"}
 _UTF_8 = {"vr": "CS", "Value": ["ISO_IR 192"]}
 _ITEM = struct.pack("<HH", 0xFFFE, 0xE000)
 _END = struct.pack("<HHL", 0xFFFE, 0xE0DD, 0)
@@ -57,7 +62,8 @@ def run(request: dict[str, Any], progress: Callable[[float, str], None]) -> dict
             "media_type", "transfer_syntax"}.
 
     Returns:
-        ``instances``: {"path", "reason"} each, in order; a reason where it could not be made.
+        ``instances``: {"path", "reason", "sop_class_uid", "sop_instance_uid"} each, in order; a
+        reason where it could not be made, UIDs as far as they are known.
 
     Raises:
         DataSetError: the metadata is no array of data sets.
@@ -72,11 +78,12 @@ def run(request: dict[str, Any], progress: Callable[[float, str], None]) -> dict
         path = Path(request["folder"]) / f"{number}.dcm"
         reason = ""
         try:
-            _check_size(instance)
+            check_described(instance)
             write_described(instance, bulk, path)
         except DataSetError as error:
             reason = str(error)
-        made.append({"path": str(path), "reason": reason})
+        uids = {name: _uid_in(instance, tag) for name, tag in _NAMING.items()}
+        made.append({"path": str(path), "reason": reason, **uids})
         progress((number + 1) / len(described), "")
     return {"instances": made}
 
@@ -93,23 +100,12 @@ def _described(path: Path) -> list[Any]:
     return found
 
 
-def _check_size(instance: Any) -> None:
-    """Bounds on nesting and number of elements, without recursion."""
-    waiting = [(instance, 0)]
-    count = 0
-    while waiting:
-        dataset, depth = waiting.pop()
-        if not isinstance(dataset, dict):
-            raise DataSetError("a data set of the metadata is no object")
-        if depth > _MAX_DEPTH:
-            raise DataSetError(f"sequences nest deeper than {_MAX_DEPTH}")
-        for element in dataset.values():
-            count += 1
-            if not isinstance(element, dict) or count > _MAX_ELEMENTS:
-                raise DataSetError("an element of the metadata is no object, or there are too many")
-            values = element.get("Value", [])
-            if element.get("vr") == "SQ" and isinstance(values, list):
-                waiting += [(value, depth + 1) for value in values if value is not None]
+def _uid_in(instance: Any, tag: str) -> str:
+    """A UID of a described instance, whatever that is; empty where there is none."""
+    element = instance.get(tag) if isinstance(instance, dict) else None
+    values = element.get("Value") if isinstance(element, dict) else None
+    uid = values[0] if isinstance(values, list) and values else ""
+    return uid if isinstance(uid, str) and is_valid_uid(uid) else ""
 
 
 def write_described(
@@ -134,6 +130,8 @@ def write_described(
     if not sop_class or not sop_instance:
         raise DataSetError("a described instance has no SOP Class UID or SOP Instance UID")
     syntax = _syntax_of(frames)
+    if syntax == EXPLICIT_LITTLE:
+        _check_native(dataset, frames)
     before, behind = dataset[:_PIXEL_TAG], dataset[_PIXEL_TAG + 1 :]
     if not frames and _PIXEL_TAG in dataset:
         before = dataset[: _PIXEL_TAG + 1]
@@ -143,6 +141,18 @@ def write_described(
         if frames:
             _write_pixels(file, frames, dataset, syntax)
         file.write(encode_dataset(behind, syntax))
+
+
+def _check_native(dataset: Dataset, parts: Sequence[Bulk]) -> None:
+    if len(parts) > 1:
+        raise DataSetError(
+            f"{len(parts)} parts of bulk data have one Content-Location; uncompressed Pixel Data "
+            "comes in one"
+        )
+    if parts:
+        check_native_length(dataset, parts[0].path.stat().st_size)
+    elif _PIXEL_TAG in dataset:
+        check_native_length(dataset, len(dataset[_PIXEL_TAG].value or b""))
 
 
 def _dataset(described: Mapping[str, Any], bulk: Mapping[str, Sequence[Bulk]]) -> Dataset:
@@ -222,16 +232,15 @@ def _write_pixels(file: BinaryIO, frames: Sequence[Bulk], dataset: Dataset, synt
     sizes = [frame.path.stat().st_size for frame in frames]
     tag = struct.pack("<HH", 0x7FE0, 0x0010)
     if syntax == EXPLICIT_LITTLE:
-        vr = b"OW" if _number(dataset, "BitsAllocated", 16) > 8 else b"OB"
-        length = sum(sizes)
+        vr = b"OW" if number_of(dataset, "BitsAllocated", 16) > 8 else b"OB"
+        length = sizes[0]
         if length >= 0xFFFFFFFE:
             raise DataSetError("uncompressed pixel data is longer than 4 GB")
         file.write(tag + struct.pack("<2sxxL", vr, length + length % 2))
-        for frame in frames:
-            _copy(frame.path, file)
+        _copy(frames[0].path, file)
         file.write(bytes(length % 2))
         return
-    count = _number(dataset, "NumberOfFrames", 1)
+    count = number_of(dataset, "NumberOfFrames", 1)
     if count != len(frames):
         raise DataSetError(f"{len(frames)} compressed frames came, {count} are described")
     file.write(tag + struct.pack("<2sxxL", b"OB", 0xFFFFFFFF) + _ITEM + bytes(4))
@@ -242,13 +251,6 @@ def _write_pixels(file: BinaryIO, frames: Sequence[Bulk], dataset: Dataset, synt
         _copy(frame.path, file)
         file.write(bytes(size % 2))
     file.write(_END)
-
-
-def _number(dataset: Dataset, keyword: str, default: int) -> int:
-    try:
-        return int(dataset.get(keyword) or default)
-    except (TypeError, ValueError):
-        raise DataSetError(f"{keyword} is no number") from None
 
 
 def _copy(path: Path, file: BinaryIO) -> None:

@@ -84,7 +84,12 @@ class DescribedBody:
             raise MultipartError(f"no part of this body is {JSON}")
         for made in self._made():
             if made["reason"]:
-                self._deposit.fail(Failure.CANNOT_UNDERSTAND, made["reason"])
+                self._deposit.fail(
+                    Failure.CANNOT_UNDERSTAND,
+                    made["reason"],
+                    sop_class_uid=made["sop_class_uid"],
+                    sop_instance_uid=made["sop_instance_uid"],
+                )
             else:
                 self._take(Path(made["path"]))
 
