@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.test import Client
+from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import ExplicitVRLittleEndian, JPEGExtended12Bit
 
 from isocenter.apps.accounts.models import User
 from isocenter.apps.accounts.services import create_token
@@ -78,6 +79,15 @@ def archived(db: None, tmp_path: Path) -> Callable[..., None]:
             take_in(path, source="SCANNER")
 
     return put
+
+
+@pytest.fixture
+def twelve_bits(archived: Callable[..., None], shared_data: Path) -> Dataset:
+    """An archived JPEG image with 12 bits per sample, which no decoder here reads, in `STUDY`."""
+    dataset = dcmread(shared_data / "transfer_syntaxes/pydicom/JPGExtended.dcm")
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = STUDY, f"{STUDY}.12"
+    archived(dataset, syntax=JPEGExtended12Bit)
+    return dataset
 
 
 @pytest.fixture

@@ -41,6 +41,16 @@ def test_an_image_whose_file_is_gone_is_missed(client: Any, stock: None) -> None
     assert answer.headers["ETag"] != whole.headers["ETag"]
 
 
+def test_jpeg_with_twelve_bits_is_missed_before_the_answer_begins(
+    client: Any, stock: None, twelve_bits: Any
+) -> None:
+    answer = client.get(PLACE, headers=PARTS)
+    assert (answer.status_code, len(parts_of(answer))) == (206, 3)
+    assert answer.headers["Warning"] == (
+        '299 isocenter "3 of 4 images are here: 1 cannot be drawn"'
+    )
+
+
 def test_an_image_that_cannot_be_drawn_after_all_breaks_the_transfer(
     client: Any, stock: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,8 @@ from pydicom.uid import UID
 
 from isocenter.core.dicom.bounds import Bounds
 from isocenter.core.dicom.codestream import FrameSize, frame_size
+from isocenter.core.dicom.decodable import check_decodable
+from isocenter.core.dicom.frames import find_frames
 from isocenter.core.dicom.part10 import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from isocenter.core.dicom.pixels import (
     DECODABLE,
@@ -94,6 +96,32 @@ def test_decoders_agree(sample_files: list[Path]) -> None:
 def test_twelve_bit_jpeg_says_why_not(syntaxes: Path, name: str) -> None:
     with pytest.raises(PixelError, match=r"12 bits per sample.*permissive licence"):
         decode_frames(syntaxes / "pydicom" / name)
+
+
+def test_what_is_said_to_be_decodable_is_decoded(sample_files: list[Path]) -> None:
+    for path in sample_files:
+        try:
+            found = find_frames(path)
+        except DicomError:
+            continue  # no image
+        try:
+            check_decodable(found)
+        except PixelError:
+            with pytest.raises(DicomError):
+                decode_frames(path, frames=[0])
+        else:
+            decode_frames(path, frames=[0])
+
+
+def test_arithmetic_coding_says_why_not(syntaxes: Path) -> None:
+    dataset = read_dataset(syntaxes / "pydicom" / "SC_rgb_jpeg_dcmtk.dcm")
+    frame = next(iter(encoded_frames(dataset, pixel_layout(dataset))))
+    assert frame_size(frame).process == 0xC0
+
+    dataset.PixelData = encapsulate([frame.replace(b"\xff\xc0\x00\x11", b"\xff\xc9\x00\x11")])
+
+    with pytest.raises(PixelError, match="arithmetically"):
+        decode_frames(dataset)
 
 
 def test_a_syntax_that_nobody_decodes(syntaxes: Path) -> None:

@@ -15,7 +15,12 @@ from isocenter.apps.dicomweb.errors import NotAcceptable
 from isocenter.apps.dicomweb.files_sent import TransferBroken, whole_file
 from isocenter.apps.dicomweb.multipart_answers import Part
 from isocenter.apps.dicomweb.pixels import frames_decoded
-from isocenter.apps.dicomweb.syntaxes import EXPLICIT_LITTLE_ENDIAN, Outgoing, runs_of
+from isocenter.apps.dicomweb.syntaxes import (
+    EXPLICIT_LITTLE_ENDIAN,
+    Outgoing,
+    can_be_decoded,
+    runs_of,
+)
 from isocenter.core.dicom.frames import Frames, find_frames
 from isocenter.core.dicom.part10 import IMPLICIT_LITTLE
 from isocenter.core.errors import NotFound, Refused
@@ -73,7 +78,7 @@ def as_octets(
     for each in instances:
         try:
             value = queries.bulk_data(each.study_uid, each.series_uid, each.sop_uid, _PIXEL_DATA)
-            decoded = _is_decoded(value.transfer_syntax_uid, taken)
+            decoded = _is_decoded(each, value.transfer_syntax_uid, taken)
             found.append((each, value, find_frames(each.path) if decoded else None))
         except NotFound:
             continue
@@ -86,22 +91,19 @@ def as_octets(
     return _begun(_octets(found, base))
 
 
-def _is_decoded(stored: str, taken: Sequence[Chosen]) -> bool:
+def _is_decoded(instance: StoredInstance, stored: str, taken: Sequence[Chosen]) -> bool:
     """Whether pixel data have to be decoded for the client.
 
     Raises:
         NotAcceptable: it takes them in no syntax that they can have.
     """
-    from isocenter.core.dicom.pixels import DECODABLE
-
     is_native = stored == EXPLICIT_LITTLE_ENDIAN
     as_stored = (ANY_SYNTAX, *(_NATIVE if is_native else (stored,)))
-    can_be_decoded = stored in DECODABLE
     wanted = [(each.quality, each.transfer_syntax or EXPLICIT_LITTLE_ENDIAN) for each in taken]
     for _, syntax in sorted(wanted, key=lambda each: (-each[0], each[1] not in as_stored)):
         if syntax in as_stored:
             return False
-        if can_be_decoded and syntax in _NATIVE:
+        if syntax in _NATIVE and can_be_decoded(instance):
             return True
     raise NotAcceptable(
         f"pixel data stored in transfer syntax {stored} cannot be given as Accept has it",

@@ -49,15 +49,12 @@ def shown_of(
 
 def _names_patient(row: StoredInstance) -> bool | None:
     """Whether pixels may name the patient; None where they cannot be drawn."""
-    from isocenter.core.dicom.pixels import DECODABLE
+    from isocenter.core.dicom.decodable import check_decodable
 
     try:
         found = find_frames(row.path)
-        if found.in_file:
-            found.places((0,))
+        check_decodable(found)
     except (DicomError, OSError):
-        return None
-    if not found.is_native and found.header.syntax not in DECODABLE:
         return None
     by_kind = queries.may_name_patient(row.modality, row.sop_class_uid)
     return by_kind or found.header.is_burned_in

@@ -2,8 +2,8 @@
 
 What is stored in a syntax that the client takes goes as it is. The rest is transcoded, without
 loss, to the first syntax that it takes and we write. Where it names none, explicit little endian
-is meant; what cannot be decoded here (video, syntaxes that nobody knows) then goes as it is, with
-its syntax named in its part.
+is meant; what cannot be decoded here (video, syntaxes that nobody knows, JPEG with 12 bits) then
+goes as it is, with its syntax named in its part.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from itertools import groupby
 from isocenter.apps.archive.queries import StoredInstance
 from isocenter.apps.dicomweb.accept import ANY_SYNTAX, Chosen
 from isocenter.apps.dicomweb.errors import NotAcceptable
+from isocenter.core.dicom.frames import find_frames
 from isocenter.core.dicom.uids import is_valid_uid
+from isocenter.core.errors import DicomError, PixelError
 
 EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
 
@@ -43,11 +45,39 @@ def outgoing(instances: Sequence[StoredInstance], taken: Sequence[Chosen]) -> li
         NotAcceptable: the client takes an instance in no syntax that it can have.
     """
     choices: dict[str, str] = {}
+    found = []
     for each in instances:
         stored = each.transfer_syntax_uid
         if stored not in choices:
             choices[stored] = _choice(stored, taken)
-    return [Outgoing(each, choices[each.transfer_syntax_uid]) for each in instances]
+        going = Outgoing(each, choices[stored])
+        if not going.is_as_stored and not can_be_decoded(each):
+            going = Outgoing(each, _choice(stored, taken, is_decodable=False))
+        found.append(going)
+    return found
+
+
+def can_be_decoded(instance: StoredInstance) -> bool:
+    """Whether there is a decoder for an image, as its first frame tells where its syntax does not.
+    What else is wrong with a file is told when it is read.
+    """
+    from isocenter.core.dicom.decodable import DOUBTFUL, check_decodable
+    from isocenter.core.dicom.pixels import DECODABLE
+
+    stored = instance.transfer_syntax_uid
+    if stored not in DOUBTFUL:
+        return stored in DECODABLE
+    try:
+        frames = find_frames(instance.path)
+    except (DicomError, OSError):
+        return True
+    try:
+        check_decodable(frames)
+    except PixelError:
+        return False
+    except (DicomError, OSError):
+        return True
+    return True
 
 
 def runs_of(going: Sequence[Outgoing]) -> Iterator[tuple[str, list[StoredInstance]]]:
@@ -56,7 +86,7 @@ def runs_of(going: Sequence[Outgoing]) -> Iterator[tuple[str, list[StoredInstanc
         yield syntax, [each.instance for each in group]
 
 
-def _choice(stored: str, taken: Sequence[Chosen]) -> str:
+def _choice(stored: str, taken: Sequence[Chosen], *, is_decodable: bool = True) -> str:
     by_quality = sorted(
         taken, key=lambda each: (-each.quality, each.transfer_syntax not in (ANY_SYNTAX, stored))
     )
@@ -64,7 +94,7 @@ def _choice(stored: str, taken: Sequence[Chosen]) -> str:
         wanted = each.transfer_syntax or EXPLICIT_LITTLE_ENDIAN
         if wanted in (ANY_SYNTAX, stored):
             return stored
-        if _can_become(stored, wanted):
+        if is_decodable and _can_become(stored, wanted):
             return wanted
         if not each.transfer_syntax:
             return stored

@@ -18,12 +18,18 @@ _SEARCH = 4096
 
 @dataclass(frozen=True, slots=True)
 class FrameSize:
-    """Size of a frame in its codestream: pixels, components, bits per sample."""
+    """Size of a frame in its codestream: pixels, components, bits per sample.
+
+    Attributes:
+        process: marker of the JPEG frame header, which names the coding process (SOF0 is 0xC0);
+            0 of JPEG 2000.
+    """
 
     rows: int
     columns: int
     components: int
     precision: int
+    process: int = 0
 
 
 def frame_size(codestream: bytes) -> FrameSize:
@@ -61,6 +67,7 @@ def _jpeg_size(data: bytes) -> FrameSize:
                 columns=int.from_bytes(header[3:5], "big"),
                 components=header[5],
                 precision=header[0],
+                process=marker,
             )
         position += 2 + max(2, length)
     raise PixelError("an encoded frame has no JPEG frame header")

@@ -18,7 +18,7 @@ from pydicom.pixels import get_decoder
 from pydicom.uid import UID
 
 from isocenter.core.dicom.bounds import DEFAULT_BOUNDS, Bounds
-from isocenter.core.dicom.codestream import frame_size
+from isocenter.core.dicom.codestream import FrameSize, frame_size
 from isocenter.core.dicom.part10 import (
     DEFLATED_LITTLE,
     EXPLICIT_BIG,
@@ -79,6 +79,8 @@ LOSSY = frozenset(
         HTJ2K,
     )
 )
+# Hierarchical, and with arithmetic coding (ISO 10918-1 table B.1).
+_UNREAD_PROCESSES = frozenset((0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF))
 _FLOATS: dict[str, np.dtype[np.generic]] = {
     "FloatPixelData": np.dtype("<f4"),
     "DoubleFloatPixelData": np.dtype("<f8"),
@@ -234,24 +236,54 @@ def _check_encapsulated(dataset: Dataset, layout: PixelLayout, syntax: str) -> N
         count += 1
         if syntax == RLE_LOSSLESS:
             continue
-        size = frame_size(frame)
-        if (size.rows, size.columns) != (layout.rows, layout.columns):
-            raise PixelError(
-                f"frame {count} is encoded with {size.rows} x {size.columns} pixels; the data "
-                f"set says {layout.rows} x {layout.columns}"
-            )
-        if size.components != layout.samples or size.precision > layout.bits_allocated:
-            raise PixelError(
-                f"frame {count} is encoded with {size.components} components of {size.precision} "
-                f"bits; the data set says {layout.samples} of {layout.bits_allocated}"
-            )
-        if syntax in (JPEG_BASELINE, JPEG_EXTENDED) and size.precision > 8:
-            raise PixelError(
-                f"JPEG with {size.precision} bits per sample cannot be decoded here; "
-                "no decoder with a permissive licence reads it"
-            )
+        check_codestream(
+            frame_size(frame),
+            syntax,
+            rows=layout.rows,
+            columns=layout.columns,
+            samples=layout.samples,
+            bits_allocated=layout.bits_allocated,
+            number=count,
+        )
     if count < layout.frames:
         raise PixelError(f"the pixel data has {count} frames; the data set says {layout.frames}")
+
+
+def check_codestream(
+    size: FrameSize,
+    syntax: str,
+    *,
+    rows: int,
+    columns: int,
+    samples: int,
+    bits_allocated: int,
+    number: int = 1,
+) -> None:
+    """Hold what an encoded frame says of itself against its data set and against our decoders.
+
+    Raises:
+        PixelError: it contradicts the data set, or no decoder reads it.
+    """
+    if (size.rows, size.columns) != (rows, columns):
+        raise PixelError(
+            f"frame {number} is encoded with {size.rows} x {size.columns} pixels; the data "
+            f"set says {rows} x {columns}"
+        )
+    if size.components != samples or size.precision > bits_allocated:
+        raise PixelError(
+            f"frame {number} is encoded with {size.components} components of {size.precision} "
+            f"bits; the data set says {samples} of {bits_allocated}"
+        )
+    if size.process in _UNREAD_PROCESSES:
+        raise PixelError(
+            "JPEG that is hierarchical or coded arithmetically cannot be decoded here "
+            f"(its frame header is 0x{size.process:X})"
+        )
+    if syntax in (JPEG_BASELINE, JPEG_EXTENDED) and size.precision > 8:
+        raise PixelError(
+            f"JPEG with {size.precision} bits per sample cannot be decoded here; "
+            "no decoder with a permissive licence reads it"
+        )
 
 
 def encoded_frames(dataset: Dataset, layout: PixelLayout) -> Iterable[bytes]:
