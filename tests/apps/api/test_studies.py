@@ -45,6 +45,20 @@ def test_who_the_patient_is_is_for_those_who_may_know(
     assert caller("physician").get("studies").json()["items"][0]["patient_id"] == stored.patient_id
 
 
+def test_a_flag_does_not_tell_whether_a_guess_of_the_patient_is_right(
+    caller: Callable[..., Caller], study_uid: str
+) -> None:
+    two, other = ({"code": code, "text": code} for code in ("two-patients", "long-value"))
+    Study.objects.update(flags=[two, other])
+    somebody = caller("researcher")
+    assert somebody.get("studies").json()["items"][0]["flags"] == ["long-value"]
+    assert somebody.get(f"studies/{study_uid}").json()["flags"] == [other]
+    Study.objects.update(flags=[two])
+    assert somebody.get("studies", flagged=True).json()["total"] == 0
+    known = caller("physician").get("studies", flagged=True).json()
+    assert known["items"][0]["flags"] == ["two-patients"]
+
+
 def test_nobody_finds_a_name_that_they_may_not_know(
     caller: Callable[..., Caller], study_uid: str
 ) -> None:

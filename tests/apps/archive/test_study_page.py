@@ -199,6 +199,21 @@ def test_flags_and_warnings_are_explained(study: Study, as_role: Look) -> None:
     assert "names 3 instances" in page
 
 
+def test_whether_a_guess_of_the_patient_is_right_cannot_be_read_from_a_flag(
+    study: Study, as_role: Look
+) -> None:
+    study.flags = [
+        {"code": "two-patients", "text": "instances name different patients"},
+        {"code": "long-value", "text": "study_id is longer"},
+    ]
+    study.save()
+    client = as_role("researcher")
+    for page in (body(client.get(PAGE)), body(client.get(PAGE, {"part": "live"}))):
+        assert "different patients" not in page
+        assert "which patient is right" not in page
+        assert "Study_id is longer" in page
+
+
 def test_a_forced_revision_says_what_was_missing(study: Study, as_role: Look) -> None:
     study.revisions.update(reason="forced", missing=["10 instances at least (3 here)"])
     page = body(as_role("staff").get(PAGE))

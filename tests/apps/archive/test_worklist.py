@@ -145,6 +145,16 @@ def test_who_may_not_see_identities_cannot_search_by_them_either() -> None:
     assert found(identified=False, sort="patient_name") == [2, 1]
 
 
+def test_who_may_not_see_identities_does_not_learn_that_two_patients_are_in_a_study() -> None:
+    two, other = ({"code": code, "text": "t"} for code in ("two-patients", "long-value"))
+    add(1, flags=[two, two])
+    add(2, flags=[two, other])
+    add(3, flags=[other])
+    assert found(flagged=True) == [3, 2, 1]
+    assert found(identified=False, flagged=True) == [3, 2]
+    assert new_since(WorklistFilter(flagged=True), 0, identified=False) == 2
+
+
 @pytest.mark.parametrize(
     ("stages", "most"),
     [((100,), 100), ((7,), 100), ((7,), 5), ((2, 7, 100), 100), ((1, 2), 100)],

@@ -72,6 +72,19 @@ def test_identities_are_for_those_who_may_see_them(look: Look, study: MakeStudy)
     assert 'name="patient_name"' not in text
 
 
+def test_two_patients_in_a_study_are_told_to_those_who_may_know_them(
+    look: Look, study: MakeStudy
+) -> None:
+    study(flags=[{"code": "two-patients", "text": "different patients"}])
+    study(flags=[{"code": "long-value", "text": "too long"}])
+    assert "different patients" in text_of(look("physician").get("/?flagged=on"))
+    for address in ("/", "/?flagged=on"):
+        text = text_of(look("researcher").get(address))
+        assert "different patients" not in text
+        assert "too long" in text
+    assert "1 study" in text
+
+
 def test_a_search_says_in_its_address_nothing_of_whom_it_is_for(
     look: Look, study: MakeStudy
 ) -> None:

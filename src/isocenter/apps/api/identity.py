@@ -9,6 +9,7 @@ from django.http import HttpRequest
 
 from isocenter.apps.accounts.access import principal_of
 from isocenter.apps.accounts.rights import Right
+from isocenter.apps.archive.queries import flags_for
 
 IDENTIFYING = (
     "patient_id",
@@ -31,4 +32,9 @@ def shown_to(request: HttpRequest, row: Mapping[str, Any]) -> dict[str, Any]:
     """A row as who asks may see it."""
     if may_identify(request):
         return dict(row)
-    return {key: None if key in IDENTIFYING else value for key, value in row.items()}
+    shown: dict[str, Any] = {
+        key: None if key in IDENTIFYING else value for key, value in row.items()
+    }
+    if "flags" in shown:
+        shown["flags"] = flags_for(shown["flags"], identified=False)
+    return shown

@@ -49,7 +49,7 @@ class _Study(Row):
 class StudyRow(_Study):
     """A study. What tells who the patient is, is null without the right `view-identified`."""
 
-    flags: list[str] = Field(description="codes, for example of two patients in one study")
+    flags: list[str] = Field(description="codes; two-patients for `view-identified` only")
 
 
 class FlagRow(Row):

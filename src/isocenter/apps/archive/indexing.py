@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from isocenter.apps.archive.flags import TWO_PATIENTS
 from isocenter.core.dicom.folding import fold
 from isocenter.core.dicom.uids import derive_uid, is_valid_uid
 
@@ -207,15 +208,15 @@ def identity_flag(known: Mapping[str, str], new: Mapping[str, str]) -> Flag | No
     has further components (PS3.5 6.2.1).
     """
     if _differ(known, new, "patient_id") or _differ(known, new, "issuer_of_patient_id"):
-        return Flag("two-patients", "instances of this study name different patients (PatientID)")
+        return Flag(TWO_PATIENTS, "instances of this study name different patients (PatientID)")
     if _differ(known, new, "patient_birth_date"):
         return Flag(
-            "two-patients", "instances of this study name different patients (PatientBirthDate)"
+            TWO_PATIENTS, "instances of this study name different patients (PatientBirthDate)"
         )
     ours, theirs = _name_parts(known["patient_name"]), _name_parts(new["patient_name"])
     length = min(len(ours), len(theirs))
     if length and ours[:length] != theirs[:length]:
-        return Flag("two-patients", "instances of this study name different patients (PatientName)")
+        return Flag(TWO_PATIENTS, "instances of this study name different patients (PatientName)")
     return None
 
 

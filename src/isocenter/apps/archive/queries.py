@@ -14,6 +14,7 @@ from django.db.models import Q
 from isocenter.apps.archive.disk import DiskState, disk_state
 from isocenter.apps.archive.downloads import OutputFile, output, report
 from isocenter.apps.archive.facts import study_facts
+from isocenter.apps.archive.flags import flags_for
 from isocenter.apps.archive.metadata import (
     BulkData,
     BulkPart,
@@ -88,6 +89,7 @@ __all__ = [
     "WorklistPage",
     "bulk_data",
     "disk_state",
+    "flags_for",
     "further_attributes",
     "identifying_attributes",
     "inputs",

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db.models import Case, Count, Max, Min, Q, Sum, Value, When
 
+from isocenter.apps.archive.flags import TWO_PATIENTS, flags_for
 from isocenter.apps.archive.models import Revision, Series, Study
 from isocenter.apps.archive.thumbnails import thumbnails
 
@@ -24,7 +25,7 @@ STATES = {
     "complete": "All that came in belongs to a revision.",
 }
 FLAGS = {
-    "two-patients": "Ask the sender which patient is right before anybody uses this study.",
+    TWO_PATIENTS: "Ask the sender which patient is right before anybody uses this study.",
     "long-value": "The files hold the whole value; lists and searches hold its start.",
     "references-unreadable": "What this object refers to is not waited for.",
     "sop-uid-differs": "It is indexed under the UID in its data set.",
@@ -39,7 +40,7 @@ KINDS = {
 _BROKEN_UIDS = "The files are as they came; the index uses a UID of its own where it needs one."
 
 
-def state_of(study: Study) -> dict[str, Any]:
+def state_of(study: Study, *, identified: bool) -> dict[str, Any]:
     """Where a study stands, and why."""
     return {
         "state": str(study.state),
@@ -48,7 +49,7 @@ def state_of(study: Study) -> dict[str, Any]:
         "due_at": study.due_at,
         "flags": [
             {"text": _capital(flag["text"]), "advice": FLAGS.get(flag["code"], _BROKEN_UIDS)}
-            for flag in study.flags
+            for flag in flags_for(study.flags, identified=identified)
         ],
         "warnings": [_capital(text) for text in study.warnings],
         "complete_at": study.complete_at,

@@ -62,10 +62,11 @@ def study(request: HttpRequest, study_uid: str) -> HttpResponse:
 
 def _parts(request: HttpRequest, row: Study) -> dict[str, Any]:
     principal = principal_of(request)
+    identified = principal.may(Right.VIEW_IDENTIFIED)
     runs = study_page.runs_of(row)
     parts = {
-        "state": study_page.state_of(row),
-        "series": study_page.series_of(row, identified=principal.may(Right.VIEW_IDENTIFIED)),
+        "state": study_page.state_of(row, identified=identified),
+        "series": study_page.series_of(row, identified=identified),
         "runs": runs,
         # What is made and sent is made and sent by runs.
         "outputs": study_page.outputs_of(row) if runs else {},

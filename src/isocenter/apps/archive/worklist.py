@@ -27,6 +27,7 @@ from django.db.models import BooleanField, F, Func, Q, QuerySet, Value
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Collate, Upper
 
+from isocenter.apps.archive.flags import IDENTIFYING_FLAGS
 from isocenter.apps.archive.models import Source, Study
 from isocenter.apps.archive.ordered import (
     FEW,
@@ -56,6 +57,11 @@ _WEIGHTS = {
     "study_description": "D",
 }
 _WORD = re.compile(r"[^\W_]+")
+_IS_OTHER = " && ".join(f'@.code != "{code}"' for code in sorted(IDENTIFYING_FLAGS))
+_OTHER_FLAGS = Func(
+    template=f"""jsonb_path_exists("archive_study"."flags", '$[*] ? ({_IS_OTHER})')""",
+    output_field=BooleanField(),
+)
 _UID = re.compile(r"\d+(\.\d+){2,}\.?")
 
 
@@ -72,7 +78,7 @@ class WorklistFilter:
         patient_birth_date: beginning of the date, with or without hyphens: ``1970-05``.
         modalities: any of them is in the study.
         source: beginning of the calling AE title.
-        flagged: only studies with something that a person should see.
+        flagged: only studies with something that a person should see, as far as they may.
         failed: only studies with a failed run or delivery.
         sort: a key of `SORTS`, with ``-`` before it for the other direction.
     """
@@ -275,7 +281,11 @@ def matching(asked: WorklistFilter, *, identified: bool) -> QuerySet[Study]:
 
 def _condition(asked: WorklistFilter, *, identified: bool) -> Q:
     condition = Q()
-    for part in (*_texts(asked, identified=identified), *_dates(asked), *_rest(asked)):
+    for part in (
+        *_texts(asked, identified=identified),
+        *_dates(asked),
+        *_rest(asked, identified=identified),
+    ):
         condition &= part
     if pairs := _pairs(asked):
         condition &= _has_pairs(pairs)  # the last: looked at row by row, few come so far
@@ -350,7 +360,7 @@ def _digits(day: date) -> str:
     return day.isoformat().replace("-", "")
 
 
-def _rest(asked: WorklistFilter) -> list[Q]:
+def _rest(asked: WorklistFilter, *, identified: bool) -> list[Q]:
     from isocenter.apps.routing.queries import studies_in_trouble  # it asks the archive too
 
     conditions = []
@@ -371,6 +381,8 @@ def _rest(asked: WorklistFilter) -> list[Q]:
         conditions.append(Q(source__in=numbers))
     if asked.flagged:
         conditions.append(~Q(flags=[]))
+        if not identified:
+            conditions.append(Q(_OTHER_FLAGS))
     if asked.failed:
         conditions.append(Q(pk__in=studies_in_trouble()))
     if asked.instances_min is not None:

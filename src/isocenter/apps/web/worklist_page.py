@@ -20,6 +20,7 @@ from isocenter.apps.archive.queries import (
     Cursor,
     WorklistFilter,
     WorklistPage,
+    flags_for,
     new_since,
     rows_now,
     worklist,
@@ -110,7 +111,14 @@ def first_page(
         next_url=address(asked, found.next) if found.next else "",
         text=_count_text(found),
     )
-    live = live_address(asked, found.studies, rows, found.newest, is_first=found.previous is None)
+    live = live_address(
+        asked,
+        found.studies,
+        rows,
+        found.newest,
+        is_first=found.previous is None,
+        identified=identified,
+    )
     return found, {
         "rows": rows,
         "rows_html": _html(rows, identified=identified),
@@ -134,10 +142,12 @@ def refreshed(
     is_first = bool(given.get("first"))
     identified = principal.may(Right.VIEW_IDENTIFIED)
     new = new_since(asked, newest, identified=identified) if is_first else 0
-    seen = digest_of(rows, new)
+    seen = digest_of(rows, new, identified=identified)
     if seen == request.GET.get("seen"):
         return None
-    live = live_address(asked, studies, rows, newest, is_first=is_first, new=new)
+    live = live_address(
+        asked, studies, rows, newest, is_first=is_first, identified=identified, new=new
+    )
     html = _html(rows, identified=identified)
     return {"rows_html": html, "new": new, "live_url": live, "first_url": address(asked)}
 
@@ -149,17 +159,20 @@ def live_address(
     newest: int,
     *,
     is_first: bool,
+    identified: bool,
     new: int = 0,
 ) -> str:
     """Where the rows are asked for anew; carries what the browser shows now."""
     shown = {"ids": [study.pk for study in studies], "newest": newest, "first": is_first}
     # The row numbers are no secret; sealed they cannot be made up, so nobody probes with them.
-    more = urlencode({"part": "rows", "rows": seal(shown), "seen": digest_of(rows, new)})
+    more = urlencode(
+        {"part": "rows", "rows": seal(shown), "seen": digest_of(rows, new, identified=identified)}
+    )
     url = address(asked)
     return f"{url}{'&' if '?' in url else '?'}{more}"
 
 
-def digest_of(rows: Sequence[Row], new: int) -> str:
+def digest_of(rows: Sequence[Row], new: int, *, identified: bool) -> str:
     """Changes when anything that a row shows changes."""
     shown = [
         [
@@ -169,7 +182,7 @@ def digest_of(rows: Sequence[Row], new: int) -> str:
             row.study.instance_count,
             row.study.series_count,
             row.study.modalities,
-            row.study.flags,
+            flags_for(row.study.flags, identified=identified),
             row.study.last_received_at.isoformat(),
             row.study.revision,
             row.standing.runs,

@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from isocenter.apps.archive.models import Study
+from isocenter.apps.archive.queries import flags_for
 from isocenter.apps.routing.queries import Standing
 from isocenter.apps.web import wording
 from isocenter.apps.web.kept import Kept
@@ -84,6 +85,7 @@ def _template() -> Template:
 
 def _shown(study: Study, standing: Standing, *, identified: bool) -> ShownRow:
     ago = wording.ago(study.last_received_at, timezone.now())
+    flags = flags_for(study.flags, identified=identified)
     waits = study.waiting_for if study.state != Study.State.COMPLETE else []
     return ShownRow(
         study_uid=study.study_uid,
@@ -101,8 +103,8 @@ def _shown(study: Study, standing: Standing, *, identified: bool) -> ShownRow:
         received=study.last_received_at,
         ago="" if ago.endswith(" s ago") else ago,
         state=str(study.state),
-        flags=len(study.flags),
-        flags_text="; ".join(str(flag.get("text", "")) for flag in study.flags),
+        flags=len(flags),
+        flags_text="; ".join(str(flag.get("text", "")) for flag in flags),
         waits=str(waits[0]) if waits else "",
         waits_more=max(0, len(waits) - 1),
         waits_text="; ".join(str(text) for text in waits),
