@@ -6,6 +6,7 @@ import io
 import json
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from isocenter.apps.accounts.services import create_token
 from isocenter.apps.archive import uploads
 from isocenter.apps.archive.spool import Spool, SpoolReader
 from isocenter.apps.audit.models import Event
+from isocenter.apps.dicomweb.stow import places
 from isocenter.core.dicom.writing import write_part10
 from isocenter.core.errors import SpoolError
 from isocenter.core.network.multipart import encode
@@ -400,19 +402,27 @@ def test_a_session_proves_where_its_request_comes_from(
     assert stored(installation) == {}
 
 
-def test_no_more_than_some_at_once(
-    post: Callable[..., Any], part10: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from threading import BoundedSemaphore
-
-    from isocenter.apps.dicomweb.stow import views
-
-    places = BoundedSemaphore(1)
-    monkeypatch.setattr(views, "_places", places)
-    places.acquire()
-    assert post([part10(1)]).status_code == 503
-    places.release()
+def test_no_more_than_some_at_once(post: Callable[..., Any], part10: Callable[..., bytes]) -> None:
+    with ExitStack() as stack:
+        for account in range(places.AT_ONCE):
+            stack.enter_context(places.place_for(-account))
+        refused = post([part10(1)])
+        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
     assert post([part10(1)]).status_code == 200
+    assert post([part10(1)]).status_code == 200
+
+
+def test_one_account_has_half_of_the_places(
+    post: Callable[..., Any], part10: Callable[..., bytes]
+) -> None:
+    account = User.objects.get().pk
+    with ExitStack() as stack:
+        for _ in range(places.OF_ONE_ACCOUNT):
+            stack.enter_context(places.place_for(account))
+        refused = post([part10(1)])
+        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
+        with places.place_for(-account):
+            pass
     assert post([part10(1)]).status_code == 200
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -71,8 +72,6 @@ def test_a_slow_view_slows_the_sender(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def read(body: StreamedBody) -> int:
         body.read()
-        import time
-
         time.sleep(0.2)
         return sender.asked
 
@@ -91,6 +90,59 @@ def test_a_sender_that_says_nothing_is_an_error() -> None:
     assert found.value.is_late
 
 
+class Trickling(Sender):
+    """One byte after the other, with a pause before each."""
+
+    async def __call__(self) -> dict[str, Any]:
+        await asyncio.sleep(0.02)
+        return await super().__call__()
+
+
+def test_a_sender_that_trickles_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streamed_bodies, "_PACE_S", 0.2)
+    sender = Trickling(*[b"x"] * 1000)
+    with pytest.raises(BodyCutOff, match="less than 8 KB") as found:
+        reading(sender, whole)
+    assert found.value.is_late
+    assert 2 <= sender.asked < 100
+
+
+def test_a_sender_on_a_slow_line_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streamed_bodies, "_PACE_S", 0.1)
+    pieces = [b"x" * 4096] * 30
+    assert reading(Trickling(*pieces), whole) == b"".join(pieces)
+
+
+def test_a_short_body_may_take_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streamed_bodies, "_PACE_S", 10)
+    assert reading(Trickling(*[b"x"] * 10), whole) == b"x" * 10
+
+
+def test_a_slow_view_is_no_slow_sender(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streamed_bodies, "_PACE_S", 0.1)
+    monkeypatch.setattr(streamed_bodies, "_BATCH_BYTES", 1)
+
+    def read(body: StreamedBody) -> int:
+        count = 0
+        while body.read():
+            count += 1
+            time.sleep(0.05)
+        return count
+
+    assert reading(Sender(*[b"x"] * 10), read) == 10
+
+
+def test_what_comes_slowly_is_read_before_it_is_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streamed_bodies, "_BATCH_S", 0.1)
+    sender = Trickling(*[b"x"] * 100)
+
+    def read(body: StreamedBody) -> int:
+        body.read()
+        return sender.asked
+
+    assert reading(sender, read) < 50
+
+
 def test_django_hears_of_a_sender_that_goes() -> None:
     async def run() -> Any:
         body = StreamedBody(Sender(b"x", None))
@@ -100,6 +152,20 @@ def test_django_hears_of_a_sender_that_goes() -> None:
         return await asyncio.wait_for(listening, 5)
 
     assert asyncio.run(run()) == {"type": "http.disconnect"}
+
+
+def test_who_is_late_is_not_taken_for_gone() -> None:
+    """Django would give the request up, and nobody would hear why."""
+
+    async def run() -> None:
+        body = StreamedBody(Sender(b"x", hangs=True), idle_s=0.05)
+        listening = asyncio.create_task(body.listen())
+        with contextlib.suppress(BodyCutOff):
+            await asyncio.to_thread(whole, body)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(listening, 0.2)
+
+    asyncio.run(run())
 
 
 def answered(sender: Sender, *, waits: bool = False, read: bool = False) -> list[dict[str, Any]]:

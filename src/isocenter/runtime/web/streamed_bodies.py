@@ -16,18 +16,41 @@ from concurrent.futures import Future
 from typing import Any
 
 _BATCH_BYTES = 1 << 20
+_BATCH_S = 5.0  # a slow sender's megabyte takes long
 _IDLE_S = 60.0
+# A body that comes slower holds a place of others. A hospital's line of 50 KB/s passes, even when
+# it stands still for 50 s of 60; who wants to keep others out has to send as much as they.
+_LEAST_BYTES_PER_S = 8 << 10
+_PACE_S = 60.0
 _LINGER_BYTES = 64 << 20
 _LINGER_S = 5.0
 _LINGER_IDLE_S = 1.0
 
 
 class BodyCutOff(ConnectionError):
-    """The sender has gone, or says nothing any more; ``is_late`` says which."""
+    """The sender has gone; or, where ``is_late``, sends nothing any more, or too slowly."""
 
-    def __init__(self, *, is_late: bool) -> None:
-        super().__init__("nothing came any more" if is_late else "the connection ended")
+    def __init__(self, text: str, *, is_late: bool) -> None:
+        super().__init__(text)
         self.is_late = is_late
+
+
+class _Pace:
+    """Bytes against the seconds that were waited for them: a slow view is no slow sender."""
+
+    def __init__(self) -> None:
+        self._waited_s = 0.0
+        self._length = 0
+
+    def is_too_slow(self, waited_s: float, length: int) -> bool:
+        """Count further bytes; judged once for each `_PACE_S` of waiting."""
+        self._waited_s += waited_s
+        self._length += length
+        if self._waited_s < _PACE_S:
+            return False
+        is_too_slow = self._length < _LEAST_BYTES_PER_S * self._waited_s
+        self._waited_s, self._length = 0.0, 0
+        return is_too_slow
 
 
 class StreamedBody:
@@ -44,8 +67,10 @@ class StreamedBody:
         self._receive = receive
         self._idle_s = idle_s
         self._loop = asyncio.get_running_loop()
+        self._pace = _Pace()
         self._ended = asyncio.Event()  # there is no more to come
         self._is_whole = False
+        self._is_gone = False
         self._is_closed = False
         self._pieces: deque[bytes] = deque()
         self._coming: Future[list[bytes]] | None = None
@@ -53,9 +78,11 @@ class StreamedBody:
     async def listen(self) -> dict[str, Any]:
         """``receive`` for Django, which hears by it of a sender that has gone."""
         await self._ended.wait()
-        if not self._is_whole:
+        if self._is_gone:
             return {"type": "http.disconnect"}
         message: dict[str, Any] = await self._receive()
+        while not self._is_whole and message["type"] != "http.disconnect":
+            message = await self._receive()  # it is late, and is to hear so
         return message
 
     def read(self, size: int = -1) -> bytes:
@@ -89,6 +116,11 @@ class StreamedBody:
         """Whether all of it came, or its sender has gone."""
         return self._ended.is_set()
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of it came."""
+        return self._is_whole
+
     async def drain(self) -> None:
         """Read on for a while without keeping anything.
 
@@ -111,25 +143,33 @@ class StreamedBody:
     async def _gather(self) -> list[bytes]:
         pieces: list[bytes] = []
         length = 0
-        while length < _BATCH_BYTES and not self._ended.is_set():
+        until = time.monotonic() + _BATCH_S
+        while length < _BATCH_BYTES and not self._ended.is_set() and time.monotonic() < until:
             pieces.append(await self._next(self._idle_s))
             length += len(pieces[-1])
         return [piece for piece in pieces if piece]
 
     async def _next(self, idle_s: float) -> bytes:
+        begin = time.monotonic()
         try:
             async with asyncio.timeout(idle_s):
                 message = await self._receive()
         except TimeoutError:
             self._ended.set()
-            raise BodyCutOff(is_late=True) from None
+            raise BodyCutOff("nothing came any more", is_late=True) from None
         if message["type"] == "http.disconnect":
+            self._is_gone = True
             self._ended.set()
-            raise BodyCutOff(is_late=False)
+            raise BodyCutOff("the connection ended", is_late=False)
+        piece = bytes(message.get("body", b""))
         if not message.get("more_body", False):
             self._is_whole = True
             self._ended.set()
-        return bytes(message.get("body", b""))
+        elif self._pace.is_too_slow(time.monotonic() - begin, len(piece)):
+            self._ended.set()
+            least = _LEAST_BYTES_PER_S >> 10
+            raise BodyCutOff(f"less than {least} KB came in a second", is_late=True)
+        return piece
 
 
 class Lingering:
@@ -142,7 +182,7 @@ class Lingering:
 
     async def __call__(self, message: Mapping[str, Any]) -> None:
         is_unread = not self._body.is_over
-        if message["type"] == "http.response.start" and is_unread:
+        if message["type"] == "http.response.start" and not self._body.is_whole:
             headers = [*message.get("headers", []), (b"connection", b"close")]
             message = {**message, "headers": headers}
         if message["type"] == "http.response.body" and is_unread and self._may_drain:

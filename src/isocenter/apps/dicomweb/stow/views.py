@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -23,15 +22,14 @@ from isocenter.apps.dicomweb.stow.answer import answer_of
 from isocenter.apps.dicomweb.stow.asked import Asked, Refusal, asked_of, refuse
 from isocenter.apps.dicomweb.stow.body import Body, PartsBody, SingleBody
 from isocenter.apps.dicomweb.stow.described import DescribedBody
+from isocenter.apps.dicomweb.stow.places import place_for
 from isocenter.core.errors import BoundsError, ChildError, DicomError
 from isocenter.core.network.multipart import MultipartError, PartTooLong
 
-_AT_ONCE = 16
 _READ_BYTES = 4 << 20  # more than a piece has: none is cut
 _MOST_EVENTS = 1000
 
 log = structlog.get_logger(__name__)
-_places = threading.BoundedSemaphore(_AT_ONCE)
 
 
 def store(request: HttpRequest, study_uid: str = "") -> HttpResponse:
@@ -41,7 +39,7 @@ def store(request: HttpRequest, study_uid: str = "") -> HttpResponse:
     """
     try:
         asked = asked_of(request)
-        with _place():
+        with place_for(principal_of(request).user_id):
             results = _stored(request, asked, study_uid)
     except Refusal as refusal:
         return refusal.answer
@@ -53,16 +51,6 @@ def store(request: HttpRequest, study_uid: str = "") -> HttpResponse:
         media_type=asked.answer_type,
         is_paused=bool(services.reception().paused),
     )
-
-
-@contextmanager
-def _place() -> Iterator[None]:
-    if not _places.acquire(blocking=False):
-        raise refuse(503, f"{_AT_ONCE} store requests come already", Retry_After="5")
-    try:
-        yield
-    finally:
-        _places.release()
 
 
 def _stored(request: HttpRequest, asked: Asked, study_uid: str) -> Sequence[Deposited]:
@@ -81,8 +69,7 @@ def _stored(request: HttpRequest, asked: Asked, study_uid: str) -> Sequence[Depo
             raise refuse(status, text, "nothing of this request was stored") from None
         except UnreadablePostError as error:
             is_late = getattr(error.__cause__, "is_late", False)
-            text = "nothing came any more" if is_late else "the connection ended"
-            raise refuse(408 if is_late else 400, text) from None
+            raise refuse(408 if is_late else 400, str(error)) from None
         return deposit.commit()
 
 
