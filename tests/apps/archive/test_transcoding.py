@@ -100,3 +100,13 @@ def test_a_lossy_target_is_refused(stored: Callable[[str], StoredInstance]) -> N
         transcoded([stored(CT)], "1.2.840.10008.1.2.4.50"),
     ):
         pass
+
+
+def test_what_nobody_wants_any_more_is_not_made(
+    stored: Callable[[str], StoredInstance], tmp_path: Path
+) -> None:
+    with transcoded([stored(CT)] * 40, RLE, folder=tmp_path, cancelled=lambda: True) as made:
+        _, path, reason = next(made)
+        assert path is None
+        assert "cancelled" in reason
+    assert not list(tmp_path.rglob("*.dcm"))

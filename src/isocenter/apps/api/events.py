@@ -14,7 +14,7 @@ from isocenter.apps.api.guard import actor, needs
 from isocenter.apps.api.schemas import Moment, PageOf, Paging, Row, with_problems
 from isocenter.apps.audit import queries, services
 from isocenter.apps.audit.kinds import Kind
-from isocenter.runtime.web.streaming import streamed
+from isocenter.runtime.web.streaming import Work, streamed
 
 router = Router(tags=["events"])
 
@@ -81,7 +81,7 @@ def list_events(request: HttpRequest, given: Query[EventFilter]) -> Any:
 def export_events(request: HttpRequest, given: Query[EventExport]) -> Any:
     """The events that match, the oldest first, as a file. That somebody did is an event too."""
     pieces = services.export(given.wanted(), given.form, actor=actor(request))
-    response = streamed(request, pieces, content_type=_FORMS[given.form], is_slow=True)
+    response = streamed(request, pieces, content_type=_FORMS[given.form], work=Work.PACKING)
     name = f"isocenter-events.{given.form}"
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return response

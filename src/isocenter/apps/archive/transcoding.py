@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,7 +34,11 @@ Transcoded = tuple["StoredInstance", Path | None, str]
 
 @contextmanager
 def transcoded(
-    instances: Iterable[StoredInstance], syntax: str, *, folder: Path | None = None
+    instances: Iterable[StoredInstance],
+    syntax: str,
+    *,
+    folder: Path | None = None,
+    cancelled: Callable[[], bool] = lambda: False,
 ) -> Iterator[Iterator[Transcoded]]:
     """Instances in a transfer syntax, in their order, made as they are asked for.
 
@@ -44,6 +48,8 @@ def transcoded(
     Args:
         syntax: one of :data:`TARGETS`; ``*`` gives everything as stored.
         folder: where temporary files go; None means the system's place.
+        cancelled: asked while an instance is made; True ends the work, and what was not made yet
+            is refused.
 
     Raises:
         DicomError: nothing is written in this syntax here.
@@ -54,14 +60,17 @@ def transcoded(
             hint="ask for * to get what is stored",
         )
     with tempfile.TemporaryDirectory(prefix="transcoded-", dir=folder) as work:
-        yield _made(instances, syntax, Path(work))
+        yield _made(instances, syntax, Path(work), cancelled)
 
 
-def _made(instances: Iterable[StoredInstance], syntax: str, work: Path) -> Iterator[Transcoded]:
+def _made(
+    instances: Iterable[StoredInstance], syntax: str, work: Path, cancelled: Callable[[], bool]
+) -> Iterator[Transcoded]:
     rows = iter(instances)
     while batch := list(itertools.islice(rows, _BATCH)):
         items = {row.sop_uid: _item(row) for row in batch if not _is_ready(row, syntax)}
-        converter = Converter([Conversion(item, syntax) for item in items.values()], work)
+        wanted = [Conversion(item, syntax) for item in items.values()]
+        converter = Converter(wanted, work, cancelled)
         for row in batch:
             item = items.get(row.sop_uid)
             if item is None:

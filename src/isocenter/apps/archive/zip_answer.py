@@ -10,7 +10,7 @@ from isocenter.apps.archive.study_zip import ZipOptions, zip_length, zip_pieces,
 from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.audit.services import record
 from isocenter.core.dicom.uids import is_valid_uid
-from isocenter.runtime.web.streaming import streamed
+from isocenter.runtime.web.streaming import Work, streamed
 
 CONTENT_TYPE = "application/zip"
 
@@ -48,7 +48,7 @@ def zip_answer(
             encrypted=bool(chosen.password),
         )
         pieces = zip_pieces(plan, chosen)
-        response = streamed(request, pieces, content_type=CONTENT_TYPE, is_slow=True)
+        response = streamed(request, pieces, content_type=CONTENT_TYPE, work=Work.PACKING)
     if length is not None:
         response.headers["Content-Length"] = str(length)
     response.headers["Content-Disposition"] = downloads.disposition(

@@ -5,6 +5,7 @@ PS3.18 8.7 names the statuses; a sentence says what was wrong, where, and what t
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
@@ -51,7 +52,6 @@ _STATUS: tuple[tuple[type[IsocenterError], int], ...] = (
     (Refused, 409),
     (BeyondRange, 416),
     (BadRequest, 400),
-    (ChildBusy, 503),
     (ChildTimeout, 503),
     (SpoolError, 503),
     (PixelError, 422),  # what is stored cannot be shown so; the request itself was well
@@ -60,14 +60,18 @@ _STATUS: tuple[tuple[type[IsocenterError], int], ...] = (
     (DicomError, 400),
 )
 
+_LONG_WORD = re.compile(r"(\S{70})\S+")  # a UID has 64 characters
+_LONGEST = 500
+
 
 def problem(status: int, error: str, hint: str = "", **headers: str) -> HttpResponse:
     """An answer that says what is wrong.
 
     Args:
+        error: may hold what was asked for; of longer words and sentences the beginning is shown.
         headers: of the answer, with ``_`` for ``-``.
     """
-    answer = JsonResponse({"error": error, "hint": hint}, status=status)
+    answer = JsonResponse({"error": _bounded(error), "hint": hint}, status=status)
     for name, value in headers.items():
         answer.headers[name.replace("_", "-")] = value
     if status == 401:
@@ -75,10 +79,17 @@ def problem(status: int, error: str, hint: str = "", **headers: str) -> HttpResp
     return answer
 
 
+def _bounded(text: str) -> str:
+    short = _LONG_WORD.sub(r"\1…", text)
+    return short if len(short) <= _LONGEST else short[:_LONGEST] + "…"
+
+
 def answer_to(request: HttpRequest, error: Exception) -> HttpResponse:
     """What is answered to a request whose view raised."""
     if isinstance(error, queries.IndexNotReady):
         return problem(503, str(error.args[0]), error.hint, Retry_After="30")
+    if isinstance(error, ChildBusy):
+        return problem(503, str(error.args[0]), error.hint, Retry_After="5")
     if isinstance(error, IsocenterError):
         return _of_ours(error)
     if isinstance(error, Http404):

@@ -17,7 +17,13 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
 from isocenter.core.errors import DicomError
-from isocenter.runtime.web.streaming import TransferBroken, ahead, broken, give_back_later
+from isocenter.runtime.web.streaming import (
+    TransferBroken,
+    Work,
+    ahead,
+    broken,
+    give_back_later,
+)
 
 PIECE_BYTES = 1 << 20
 #: Name of the server's extension of the ASGI scope: `runtime.web.straight.StraightSender`.
@@ -153,7 +159,7 @@ def streamed(
     *,
     content_type: str,
     length: int | None = None,
-    is_slow: bool = False,
+    work: Work = Work.READING,
 ) -> HttpResponseBase:
     """An answer that is made while it is sent; in pieces as `runtime.web.streaming.ahead` says.
 
@@ -161,7 +167,7 @@ def streamed(
         content: files and memory, which go straight to the socket where the server offers that,
             and what is made meanwhile; or pieces that are made one after the other.
         length: bytes in all, where that is known; None: the answer is chunked.
-        is_slow: a piece takes more than reading it.
+        work: what making a piece is.
     """
     files = content if isinstance(content, Sequence) else None
     pieces = pieces_of(content) if isinstance(content, Sequence) else content
@@ -175,7 +181,7 @@ def streamed(
         if straight and files is not None and not is_made and (length or 0) >= PIECE_BYTES:
             coming = _straight(files, straight)
         else:
-            coming = ahead(pieces, is_slow=is_slow or is_made)
+            coming = ahead(pieces, work=Work.DRAWING if is_made else work)
         response = StreamingHttpResponse(coming, content_type=content_type)
     if length is not None:
         response.headers["Content-Length"] = str(length)

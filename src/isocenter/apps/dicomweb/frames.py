@@ -35,6 +35,7 @@ from isocenter.apps.dicomweb.viewing import note_view
 from isocenter.core.dicom.frames import FramePlace, Frames, bytes_between, find_frames, frame_bytes
 from isocenter.core.dicom.part10 import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from isocenter.core.errors import NotFound
+from isocenter.runtime.web.streaming import Work
 
 #: Media types of encoded frames (PS3.18 table 8.7.3-5), the registered one first.
 _ENCODED = {
@@ -186,4 +187,5 @@ def _parts(
     )
     if is_ready and len(indices) <= _MOST_ANNOUNCED:
         made = list(made)  # so that the length of the answer is known
-    return multipart_answer(request, made, kind.partition(";")[0], is_slow=not is_ready)
+    work = Work.READING if is_ready else Work.DRAWING
+    return multipart_answer(request, made, kind.partition(";")[0], work=work)

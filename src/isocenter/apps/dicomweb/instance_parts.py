@@ -24,6 +24,7 @@ from isocenter.apps.dicomweb.syntaxes import (
 from isocenter.core.dicom.frames import Frames, find_frames
 from isocenter.core.dicom.part10 import IMPLICIT_LITTLE
 from isocenter.core.errors import NotFound, Refused
+from isocenter.runtime.web.streaming import reader_is_gone
 
 _PIXEL_DATA = "7FE00010"
 _NATIVE = (EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE)  # the pixels of both are the same
@@ -53,7 +54,8 @@ def as_parts(going: Sequence[Outgoing], base: str) -> list[Part] | Iterator[Part
 def _made(going: Sequence[Outgoing], base: str) -> Iterator[Part]:
     for syntax, instances in runs_of(going):
         # What is never written here goes as it is stored, beside others that are transcoded.
-        with transcoded(instances, syntax if syntax in TARGETS else "*") as made:
+        target = syntax if syntax in TARGETS else "*"
+        with transcoded(instances, target, cancelled=reader_is_gone) as made:
             for instance, path, reason in made:
                 if path is None:
                     raise TransferBroken(f"an instance cannot be transcoded: {reason}")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from django.http import HttpRequest, HttpResponseBase
 
 from isocenter.apps.dicomweb.files_sent import Content, length_of, pieces_of, streamed
+from isocenter.runtime.web.streaming import Work
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Part:
 
 
 def multipart_answer(
-    request: HttpRequest, parts: Iterable[Part], media_type: str, *, is_slow: bool = False
+    request: HttpRequest, parts: Iterable[Part], media_type: str, *, work: Work = Work.READING
 ) -> HttpResponseBase:
     """An answer of parts, made while it is sent.
 
@@ -45,7 +46,7 @@ def multipart_answer(
 
     Args:
         media_type: of the parts, for the answer's parameter ``type``.
-        is_slow: making a part takes more than reading it.
+        work: what making a part is.
     """
     boundary = secrets.token_hex(20)
     content: Sequence[Content] | Iterator[bytes] = pieces_of(_contents(parts, boundary))
@@ -58,7 +59,7 @@ def multipart_answer(
         content,
         content_type=f'multipart/related; type="{media_type}"; boundary={boundary}',
         length=length,
-        is_slow=is_slow,
+        work=work,
     )
 
 

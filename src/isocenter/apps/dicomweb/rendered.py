@@ -39,6 +39,7 @@ from isocenter.apps.dicomweb.single_answers import (
 from isocenter.apps.dicomweb.viewing import note_view
 from isocenter.core.errors import DicomError, NotAllowed, NotFound, PixelError
 from isocenter.core.rendering.order import GIF, JPEG, PNG, Order
+from isocenter.runtime.web.streaming import Work
 
 #: Part of each entity tag: another number where pictures come out otherwise than before.
 _VERSION = 1
@@ -247,7 +248,8 @@ def _many(
     if response is None:
         parts = _parts(base_url(request), wanted, identified)
         first = next(parts)  # before the answer begins, so that an error can be told
-        response = multipart_answer(request, _chained(first, parts), media_type, is_slow=True)
+        chained = _chained(first, parts)
+        response = multipart_answer(request, chained, media_type, work=Work.DRAWING)
         if warning:
             response.status_code = 206
             response.headers["Warning"] = warning

@@ -33,7 +33,9 @@ from isocenter.apps.dicomweb.instance_parts import as_octets, as_parts, dicom_ty
 from isocenter.apps.dicomweb.multipart_answers import multipart_answer
 from isocenter.apps.dicomweb.single_answers import ASK_AGAIN, etag_of, not_modified, single_answer
 from isocenter.apps.dicomweb.syntaxes import Outgoing, outgoing
+from isocenter.apps.dicomweb.transcoding_places import AnswerPlace, single_place
 from isocenter.core.errors import NotFound, Refused
+from isocenter.runtime.web.streaming import Work
 
 _IN_MEMORY_BYTES = 4 << 20  # of a file that was made; larger ones are read while they are sent
 _MANY = (Offer(DICOM, is_multipart=True), Offer(ZIP), Offer(OCTETS, is_multipart=True))
@@ -87,10 +89,12 @@ def _made(row: StoredInstance, syntax: str) -> Content:
 
     Raises:
         NotAcceptable: it cannot be given so.
+        ChildBusy: too much is being transcoded.
     """
     with ExitStack() as stack:
         made = iter(stack.enter_context(services.transcoded([row], syntax)))
-        _, path, reason = next(made)
+        with single_place():
+            _, path, reason = next(made)
         stack.callback(next, made, None)  # the file is there until the next is asked for
         if path is None:
             raise NotAcceptable(f"this instance cannot be given in {syntax}: {reason}")
@@ -131,8 +135,15 @@ def _in_parts(
         return same
     _require_there(found[0])
     parts = as_octets(found, taken, base) if form == OCTETS else as_parts(going, base)
+    work = Work.READING
+    if not isinstance(parts, list):
+        work = Work.DRAWING if form == OCTETS else Work.TRANSCODING
+    is_bounded = work is Work.TRANSCODING and request.method != "HEAD"
+    place = AnswerPlace() if is_bounded else None
     _note(request, found)
-    response = multipart_answer(request, parts, form, is_slow=not isinstance(parts, list))
+    response = multipart_answer(request, parts, form, work=work)
+    if place is not None:
+        place.goes_with(response)
     response.headers["ETag"] = etag
     response.headers["Cache-Control"] = ASK_AGAIN
     response.headers["Vary"] = "Accept"

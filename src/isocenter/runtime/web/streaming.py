@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import ThreadPoolExecutor
+import os
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from enum import Enum
+from typing import Any
 
 import structlog
 from asgiref.sync import sync_to_async
@@ -18,8 +22,31 @@ log = structlog.get_logger(__name__)
 
 #: Whoever takes nothing for so long has gone; a connection says so only when it breaks.
 STALL_S = 600.0
-_reading = ThreadPoolExecutor(8, "stream-read")
-_making = ThreadPoolExecutor(4, "stream-make")  # what takes long must not keep files waiting
+#: Files transcoded at once for answers; each takes a processor.
+TRANSCODERS = min(4, len(os.sched_getaffinity(0)))
+
+
+class Work(Enum):
+    """What making a piece of an answer is. Each kind has threads of its own: what takes seconds
+    must not keep waiting what takes milliseconds."""
+
+    READING = "read"
+    PACKING = "pack"  # ZIPs, exports
+    DRAWING = "draw"  # pictures, decoded frames
+    TRANSCODING = "transcode"
+
+
+_AT_ONCE = {
+    Work.READING: 8,
+    Work.PACKING: 4,
+    Work.DRAWING: 4,
+    Work.TRANSCODING: TRANSCODERS,
+}
+_threads = {
+    work: ThreadPoolExecutor(most, f"stream-{work.value}") for work, most in _AT_ONCE.items()
+}
+_closing = ThreadPoolExecutor(2, "stream-close")  # waits for nobody's pieces
+_answer = threading.local()
 
 
 class TransferBroken(IsocenterError):
@@ -27,46 +54,55 @@ class TransferBroken(IsocenterError):
 
 
 def streamed(
-    request: HttpRequest, pieces: Iterator[bytes], *, content_type: str, is_slow: bool = False
+    request: HttpRequest, pieces: Iterator[bytes], *, content_type: str, work: Work = Work.READING
 ) -> StreamingHttpResponse:
     """A response of pieces that are made one after the other; see `ahead`.
 
     Django would gather what a plain iterator gives before it sends the first byte.
-
-    Args:
-        is_slow: a piece takes more than reading it.
     """
     is_asynchronous = isinstance(request, ASGIRequest)
-    content = ahead(pieces, is_slow=is_slow) if is_asynchronous else pieces
+    content = ahead(pieces, work=work) if is_asynchronous else pieces
     return StreamingHttpResponse(content, content_type=content_type)
 
 
-async def ahead(pieces: Iterator[bytes], *, is_slow: bool = False) -> AsyncIterator[bytes]:
+def reader_is_gone() -> bool:
+    """Whether nobody waits any more for the piece that this thread makes.
+
+    To be asked where a piece takes long: its thread is free for others the sooner.
+    """
+    gone: threading.Event | None = getattr(_answer, "gone", None)
+    return gone is not None and gone.is_set()
+
+
+async def ahead(pieces: Iterator[bytes], *, work: Work = Work.READING) -> AsyncIterator[bytes]:
     """While one piece is sent, the next is made, in a thread; a slow reader slows the producer.
 
     Connections of the database are given back before the first piece and after each, so that a
     slow reader keeps none: a piece may ask, but no cursor lasts from one to the next. A reader
-    that takes nothing for `STALL_S` is given up, and what the pieces hold is freed.
+    that takes nothing for `STALL_S` is given up, and what the pieces hold is freed. Of a reader
+    who leaves, no piece is begun any more, and one that is being made can ask `reader_is_gone`.
 
     Raises:
         TransferBroken: a piece cannot be made.
     """
     await give_back_later()
     loop = asyncio.get_running_loop()
-    executor = _making if is_slow else _reading
     task = asyncio.current_task()
+    gone = threading.Event()
 
     def following() -> bytes | None:
+        _answer.gone = gone
         try:
             return next(pieces, None)
         finally:
+            _answer.gone = None
             _give_back()  # of this thread, which lasts
 
-    coming = loop.run_in_executor(executor, following)
+    coming = _threads[work].submit(following)
     try:
         # A reader who leaves cancels this wait, never the thread that is at the piece.
-        while (piece := await asyncio.shield(coming)) is not None:
-            coming = loop.run_in_executor(executor, following)
+        while (piece := await asyncio.shield(_watched(coming))) is not None:
+            coming = _threads[work].submit(following)
             # The wait is where this generator is not: in whoever sends the piece.
             given_up = loop.call_later(STALL_S, _give_up, task)
             try:
@@ -77,7 +113,8 @@ async def ahead(pieces: Iterator[bytes], *, is_slow: bool = False) -> AsyncItera
         raise broken(error) from None
     finally:
         # Whoever left before the end: what is at work ends before its files are closed.
-        await asyncio.shield(_ended(coming, pieces, executor))
+        gone.set()
+        await asyncio.shield(_ended(coming, pieces))
 
 
 def broken(error: Exception) -> TransferBroken:
@@ -91,15 +128,31 @@ async def give_back_later() -> None:
     await sync_to_async(_give_back)()
 
 
-async def _ended(
-    coming: asyncio.Future[bytes | None], pieces: Iterator[bytes], executor: ThreadPoolExecutor
-) -> None:
-    await asyncio.wait([coming])
-    if not coming.cancelled():
-        coming.exception()  # taken note of
+async def _ended(coming: Future[bytes | None], pieces: Iterator[bytes]) -> None:
+    if not coming.cancel():  # it has begun
+        await asyncio.wait([_watched(coming)])
     close = getattr(pieces, "close", None)
     if close is not None:
-        await asyncio.get_running_loop().run_in_executor(executor, close)
+        await asyncio.get_running_loop().run_in_executor(_closing, _closed, close)
+
+
+def _watched(coming: Future[bytes | None]) -> asyncio.Future[bytes | None]:
+    found = asyncio.wrap_future(coming)
+    found.add_done_callback(forgive)
+    return found
+
+
+def forgive(work: asyncio.Future[Any]) -> None:
+    """Take note of what went wrong: who asked may have left, and nobody else wants to know."""
+    if not work.cancelled():
+        work.exception()
+
+
+def _closed(close: Callable[[], None]) -> None:
+    try:
+        close()
+    finally:
+        _give_back()
 
 
 def _give_up(task: asyncio.Task[object] | None) -> None:
