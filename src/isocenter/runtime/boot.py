@@ -153,6 +153,7 @@ _APPS = [
     "ninja",  # the files of its description's page
 ]
 _MIDDLEWARE = [
+    "isocenter.runtime.web.headers.TrueLengths",
     "django.middleware.security.SecurityMiddleware",
     "isocenter.runtime.web.headers.ContentSecurityPolicy",
     "isocenter.runtime.web.static.StaticFiles",

@@ -1,4 +1,4 @@
-"""Response headers of every page."""
+"""Response headers of every page and answer."""
 
 from __future__ import annotations
 
@@ -22,6 +22,25 @@ POLICY = "; ".join(
 FOR_EVER = "public, max-age=31536000, immutable"
 ASK_AGAIN = "no-cache"
 NEVER = "no-store"
+
+
+class TrueLengths:
+    """``Content-Length`` is what a GET would have, or is not there (RFC 9110 8.6).
+
+    Django counts the bytes that an answer has here: none in a 304, and none in the answer to HEAD
+    where the view did not make what a GET would get.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        status = response.status_code
+        is_counted = request.method == "HEAD" or status == 304
+        if status == 204 or (is_counted and response.headers.get("Content-Length") == "0"):
+            del response.headers["Content-Length"]
+        return response
 
 
 class ContentSecurityPolicy:
