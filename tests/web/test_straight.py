@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import logging
 import socket
 import threading
 import time
@@ -21,6 +23,7 @@ from isocenter.apps.dicomweb.files_sent import (
     pieces_of,
     whole_file,
 )
+from isocenter.runtime.web import bodiless
 from isocenter.runtime.web import straight as straight_module
 from isocenter.runtime.web.straight import StraightSender
 from stand.http_server import served
@@ -34,11 +37,17 @@ class Answering:
 
     def __init__(self) -> None:
         self.contents: list[Content] = []
+        self.ends_with_reader = False
         self.by_loop = 0
         self.error: BaseException | None = None
         self.over = threading.Event()
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        await receive()
+        sending = self._answer(scope, send)
+        await (bodiless._until_gone(sending, receive) if self.ends_with_reader else sending)
+
+    async def _answer(self, scope: dict[str, Any], send: Any) -> None:
         length = str(length_of(self.contents)).encode()
         headers = [(b"content-length", length)]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -164,3 +173,22 @@ def test_a_reader_who_leaves_ends_it(application, port, files):
     while StraightSender._at_work and time.monotonic() < deadline:
         time.sleep(0.01)
     assert StraightSender._at_work == 0
+
+
+def test_a_connection_that_breaks_after_its_reader_left_is_nobodys_news(
+    application, port, files, monkeypatch, caplog
+):
+    def broken(sending: Any) -> None:
+        with sending._socket:
+            while not sending.must_stop:
+                time.sleep(0.01)
+        raise BrokenPipeError
+
+    monkeypatch.setattr(straight_module._Sending, "run", broken)
+    application.contents = contents_of(files)
+    application.ends_with_reader = True
+    with caplog.at_level(logging.ERROR, "asyncio"):
+        ask(port).close()
+        assert application.over.wait(20)
+        gc.collect()
+    assert not [each for each in caplog.records if "never retrieved" in each.getMessage()]

@@ -29,6 +29,7 @@ from isocenter.apps.dicomweb.files_sent import (
     length_of,
     opened,
 )
+from isocenter.runtime.web.streaming import forgive
 
 #: Answers at once; others go by the event loop.
 AT_ONCE = 8
@@ -79,6 +80,7 @@ class StraightSender:
         descriptor = os.dup(cycle.transport.get_extra_info("socket").fileno())
         sending = _Sending(descriptor, contents, lambda: cycle.disconnected)
         work = asyncio.get_running_loop().run_in_executor(_threads, sending.run)
+        work.add_done_callback(forgive)  # whoever left is not asked what became of it
         try:
             await asyncio.shield(work)
         except asyncio.CancelledError:
