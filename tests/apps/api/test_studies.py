@@ -45,6 +45,48 @@ def test_who_the_patient_is_is_for_those_who_may_know(
     assert caller("physician").get("studies").json()["items"][0]["patient_id"] == stored.patient_id
 
 
+def test_nothing_that_the_api_lists_names_the_patient(
+    caller: Callable[..., Caller], study_uid: str
+) -> None:
+    marks = {
+        name: f"zzmark-{name}"
+        for name in (
+            *("patient_name", "patient_id", "issuer_of_patient_id", "accession_number"),
+            *("patient_birth_date", "study_id", "referring_physician_name"),
+        )
+    }
+    Study.objects.update(**marks)
+    study = Study.objects.get()
+    run = Run.objects.create(
+        study=study, revision=study.revisions.get(), pipeline_name="p", definition={}
+    )
+    knowing = caller("physician")
+    assert knowing.post("studies/search", {"patient_name": "zzmark"}).json()["total"] == 1
+    assert knowing.get(f"studies/{study_uid}").json()["patient_id"] == marks["patient_id"]
+    somebody = caller("administrator", scopes=["view", "view-events", "quarantine"])
+    for path in (
+        "studies",
+        *(f"studies/{study_uid}{part}" for part in ("", "/series", "/instances")),
+        *("runs", f"runs/{run.pk}", "events", "events/export", "quarantine"),
+    ):
+        answer = somebody.get(path)
+        assert answer.status_code == 200, path
+        assert "zzmark" not in answer.getvalue().decode(), path
+    found = somebody.post("studies/search", {"sort": "patient_name"})
+    assert "zzmark" not in found.content.decode()
+
+
+def test_what_the_api_shows_to_everybody_can_be_searched_by_them(
+    caller: Callable[..., Caller], study_uid: str
+) -> None:
+    """Descriptions and dates stay: docs/guides/people.md says why."""
+    Study.objects.update(study_description="head", study_date="20260102")
+    somebody = caller("student")
+    for search in ({"description": "hea"}, {"study_from": "2026-01-02"}, {"text": "head"}):
+        (row,) = somebody.post("studies/search", search).json()["items"]
+        assert (row["study_description"], row["study_date"]) == ("head", "20260102")
+
+
 def test_a_flag_does_not_tell_whether_a_guess_of_the_patient_is_right(
     caller: Callable[..., Caller], study_uid: str
 ) -> None:
