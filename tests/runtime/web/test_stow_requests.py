@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.conf import settings
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
+from django.test import Client
 
 from isocenter.apps.accounts.models import User
 from isocenter.apps.accounts.services import create_token
@@ -118,3 +120,24 @@ def test_a_declared_length_is_refused_unread(token: str, installation: Layout, b
     length = str(1 << 60)
     status, _, asked = post([body], authorization=token, content_length=length)
     assert (status, asked) == (413, 0)
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["multipart/form-data; boundary=limit", "application/x-www-form-urlencoded"],
+)
+def test_a_form_in_a_session_is_refused_unread(
+    db: None, installation: Layout, content_type: str
+) -> None:
+    """The CSRF token is never looked for in a body that only the view may read."""
+    client = Client()
+    client.force_login(User.objects.create(username="s", role="staff"))
+    secret = "a" * 32
+    session = client.cookies[settings.SESSION_COOKIE_NAME].value
+    cookies = f"{settings.SESSION_COOKIE_NAME}={session}; isocenter_csrf={secret}"
+    form = b"csrfmiddlewaretoken=" + secret.encode()
+    status, answer, asked = post([form], cookie=cookies, content_type=content_type)
+    assert (status, asked) == (403, 0)
+    assert "X-CSRFToken" in answer["hint"]
+    status, _, asked = post([form], cookie=cookies, content_type=content_type, x_csrftoken=secret)
+    assert (status, asked) == (415, 0)

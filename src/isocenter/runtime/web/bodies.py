@@ -25,7 +25,7 @@ from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest
 from django.db import close_old_connections
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 
 from isocenter.apps.accounts.access import principal_of
 from isocenter.apps.accounts.middleware import Authentication, token_in
@@ -95,6 +95,14 @@ class BoundedHandler(ASGIHandler):
         body = StreamedBody(receive)
         waits = any(name == b"expect" for name, _ in scope["headers"])
         await super().handle(scope, body.listen, Lingering(send, body, waits_for_continue=waits))
+
+    def create_request(self, scope: Any, body_file: IO[bytes]) -> Any:
+        request, answer = super().create_request(scope, body_file)
+        if request is not None and isinstance(body_file, StreamedBody):
+            # It is no form, whatever its Content-Type: who looks for a field, as for a CSRF
+            # token, must not read the body. The token comes in X-CSRFToken.
+            request.POST = QueryDict()
+        return request, answer
 
     async def read_body(self, receive: Any) -> IO[bytes]:
         streamed = getattr(receive, "__self__", None)
