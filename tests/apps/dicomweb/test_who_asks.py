@@ -78,6 +78,38 @@ def test_a_session_proves_its_origin_before_it_deletes(db):
     assert (refused.status_code, "CSRF" in refused.json()["error"]) == (403, True)
 
 
+def test_a_session_of_another_origin_is_told_to_use_a_token(db, web_settings):
+    web_settings(cors_origins=[VIEWER])
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(User.objects.create(username="somebody", role="administrator"))
+    secret = "a" * 32
+    client.cookies["isocenter_csrf"] = secret
+    own = {"X-CSRFToken": secret}
+    assert client.delete("/dicom-web/studies/1.2.3", headers=own).status_code == 404
+    other = own | {"Origin": VIEWER}
+    refused = client.delete("/dicom-web/studies/1.2.3", headers=other)
+    assert refused.status_code == 403
+    assert "another origin" in refused.json()["error"]
+    assert "Authorization: Bearer" in refused.json()["hint"]
+    assert refused.headers["Access-Control-Allow-Origin"] == VIEWER
+    assert "X-CSRFToken" not in preflight(VIEWER).headers["Access-Control-Allow-Headers"]
+
+
+@pytest.mark.parametrize(
+    "path", ["studies/{}", "studies/{}/series/{}", "studies/{}/series/{}/instances/{}"]
+)
+@pytest.mark.parametrize("uid", ["1." * 5000 + "1", "1%20" * 3000])
+def test_what_was_asked_for_is_shown_in_part(token, path, uid):
+    headers = {"Authorization": f"Bearer {token}"}
+    for method in ("get", "delete"):
+        place = "/dicom-web/" + path.format(uid, uid, uid)
+        answer = getattr(Client(), method)(place, headers=headers)
+        assert answer.status_code == 404
+        assert len(answer.content) < 800
+    answer = Client().get("/dicom-web/" + path.format("1.2", "1.2", "1.2"), headers=headers)
+    assert "…" not in answer.json()["error"]
+
+
 def test_somebody_who_has_to_choose_a_password_is_told_so(db):
     client = Client()
     user = User.objects.create(username="a", role="administrator", must_change_password=True)

@@ -49,11 +49,8 @@ def require(request: HttpRequest, *rights: Right) -> Principal:
     principal = principal_of(request)
     if not principal.is_known:
         raise NotSignedIn("this needs a token", hint="send Authorization: Bearer TOKEN")
-    if request.method not in _SAFE and _is_forged(request):
-        raise NotAllowed(
-            "this request of a session has no CSRF token",
-            hint="send X-CSRFToken, or use a token instead of the session",
-        )
+    if request.method not in _SAFE:
+        _require_origin(request)
     for right in rights:
         if not principal.may(right):
             _record_refusal(request, right=str(right))
@@ -144,12 +141,34 @@ def _record_refusal(request: HttpRequest, **lacking: Any) -> None:
     )
 
 
-def _is_forged(request: HttpRequest) -> bool:
-    """Whether a session's request lacks the proof of its origin; tokens need none: no browser
-    adds one by itself."""
-    check = CsrfViewMiddleware(lambda _: HttpResponse())
+class _Csrf(CsrfViewMiddleware):
+    """Says why a request is refused, in place of a page."""
+
+    def _reject(self, request: HttpRequest, reason: str) -> HttpResponse:
+        return HttpResponse(reason, status=403)
+
+
+def _require_origin(request: HttpRequest) -> None:
+    """A session's request proves its origin; tokens need not: no browser adds one by itself.
+
+    Raises:
+        NotAllowed: it does not.
+    """
+    check = _Csrf(lambda _: HttpResponse())
     check.process_request(request)
-    return check.process_view(request, lambda *_: HttpResponse(), (), {}) is not None
+    refusal = check.process_view(request, lambda *_: HttpResponse(), (), {})
+    if refusal is None:
+        return
+    if refusal.content.startswith((b"Origin checking", b"Referer checking")):
+        raise NotAllowed(
+            "this request comes from another origin, or names none",
+            hint="from another origin only a token works: Authorization: Bearer TOKEN; behind a "
+            "proxy, web.public_url has to be the address of the pages",
+        )
+    raise NotAllowed(
+        "this request of a session has no valid CSRF token",
+        hint="send X-CSRFToken, or use a token instead of the session",
+    )
 
 
 def _to_sign_in(request: HttpRequest) -> HttpResponse:

@@ -19,10 +19,8 @@ from isocenter.apps.dicomweb.errors import problem
 #: Beginnings of the addresses that answer pages of other origins.
 OPEN = ("/dicom-web/", "/wado")
 _METHODS = "GET, HEAD, POST, DELETE, OPTIONS"
-_HEADERS = (
-    "Authorization, Accept, Content-Type, If-None-Match, If-Range, Range, X-CSRFToken, "
-    "X-Requested-With"
-)
+# No X-CSRFToken: what a page of another origin stores or deletes, it does with a token.
+_HEADERS = "Authorization, Accept, Content-Type, If-None-Match, If-Range, Range, X-Requested-With"
 _EXPOSED = (
     "Content-Length, Content-Location, Content-Range, Accept-Ranges, ETag, Warning, Retry-After, "
     "WWW-Authenticate"
