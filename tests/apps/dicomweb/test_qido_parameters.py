@@ -103,3 +103,11 @@ def test_one_key_under_two_names_is_refused() -> None:
 def test_too_many_parameters_are_refused() -> None:
     with pytest.raises(BadRequest, match="at most 64 parameters"):
         asked(*[("includefield", "PatientID")] * 65)
+
+
+@pytest.mark.parametrize("name", ["limit", "offset", "fuzzymatching"])
+def test_what_has_one_value_comes_once(name: str) -> None:
+    value = "true" if name == "fuzzymatching" else "5"
+    with pytest.raises(BadRequest, match=f"{name} comes once"):
+        asked((name, value), (name.upper(), value))
+    assert asked(("includefield", "PatientID"), ("includefield", "PatientName")).fields

@@ -76,11 +76,15 @@ def read_parameters(
     """
     asked = Asked()
     lists: dict[str, list[str]] = {}
+    given: set[str] = set()
     for count, (name, value) in enumerate(items):
         if count >= _MOST_KEYS:
             raise BadRequest(f"a search has at most {_MOST_KEYS} parameters")
         lower = name.lower()
         if lower in _OURS:
+            if lower in given and lower != "includefield":
+                raise BadRequest(f"{lower} comes once")
+            given.add(lower)
             _set_option(asked, lower, value)
         elif lower not in _OF_EVERY_REQUEST:
             lists.setdefault(name, []).append(value)
