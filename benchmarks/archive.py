@@ -14,16 +14,14 @@ from __future__ import annotations
 import argparse
 import random
 import sys
-import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from stand.asking import Asker
 from stand.feeding import Feeding
-from stand.sizes import LEAST_INGEST, FilledIsocenter, Times, print_times
+from stand.sizes import LEAST_INGEST, FilledIsocenter, Times, print_times, workspace
 from stand.studies import Series, make_series
 from stand.table import machine, middle, print_claims, print_table
 
@@ -151,19 +149,19 @@ def main() -> int:
     parser.add_argument("--large", type=int, default=0)
     parser.add_argument("--only", default="", help="searches whose names hold this; no ingest")
     parser.add_argument("--rounds", type=int, default=0)
+    parser.add_argument("--keep", default="", metavar="FOLDER", help="use it, and leave it there")
     options = parser.parse_args()
     quick: bool = options.quick
     large: int = options.large or (100_000 if quick else 1_000_000)
     rounds: int = options.rounds or (1 if quick else 5)
     print(f"archive: {machine()}")
-    with tempfile.TemporaryDirectory(prefix="isocenter-bench-") as name:
-        workspace = Path(name)
-        series = make_series(workspace / "ct", "CT", count=50, size=512, modality="CT")
+    with workspace(options.keep) as folder:
+        series = make_series(folder / "ct", "CT", count=50, size=512, modality="CT")
         stands: dict[int, FilledIsocenter] = {}
         askers: dict[int, Asker] = {}
         try:
             for count in (options.small, large):
-                stands[count] = FilledIsocenter(workspace / f"with-{count}", count)
+                stands[count] = FilledIsocenter(folder / f"with-{count}", count)
                 stands[count].start()
                 stands[count].fill()
                 askers[count] = Asker(stands[count].folder)

@@ -20,7 +20,6 @@ import json
 import random
 import shutil
 import sys
-import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -39,6 +38,7 @@ from stand.serving import (
     renamed,
     rest,
 )
+from stand.sizes import workspace
 from stand.studies import Series, make_series
 from stand.table import machine, middle, print_claims, print_table
 
@@ -173,15 +173,13 @@ def report(times: Times) -> bool:
     return print_claims(claims)
 
 
-def beside_orthanc(workspace: Path, *, slices: int, rounds: int) -> bool:
-    series = make_series(
-        workspace / "ct", "CT", count=slices, size=512, modality="CT", has_body=True
-    )
+def beside_orthanc(folder: Path, *, slices: int, rounds: int) -> bool:
+    series = make_series(folder / "ct", "CT", count=slices, size=512, modality="CT", has_body=True)
     place = place_of(series)
     clients = []
     try:
         for kind in (ServingIsocenter, ServingOrthanc):
-            server = kind(workspace / kind.__name__, nodelay=True)
+            server = kind(folder / kind.__name__, nodelay=True)
             clients.append(Client(server, None))  # type: ignore[arg-type]
             server.start()
             server.feed(series)
@@ -204,19 +202,17 @@ def place_of(series: Series) -> Place:
     )
 
 
-def with_many(workspace: Path, *, small: int, large: int, requests: int) -> bool:
+def with_many(folder: Path, *, small: int, large: int, requests: int) -> bool:
     """Searches by patient, date and accession number over the wire, in turn at both sizes."""
     from stand import many
 
-    return many.measure(
-        workspace, small=small, large=large, requests=requests, seed=random.Random(4)
-    )
+    return many.measure(folder, small=small, large=large, requests=requests, seed=random.Random(4))
 
 
-def memory(workspace: Path, *, gigabytes: float) -> bool:
+def memory(folder: Path, *, gigabytes: float) -> bool:
     from stand import weight
 
-    return weight.measure(workspace, gigabytes=gigabytes)
+    return weight.measure(folder, gigabytes=gigabytes)
 
 
 def main() -> int:
@@ -227,21 +223,22 @@ def main() -> int:
     parser.add_argument("--studies", type=int, default=0, help="how many the large index has")
     parser.add_argument("--memory", action="store_true", help="of STOW-RS and ZIP")
     parser.add_argument("--gigabytes", type=float, default=2.0)
+    parser.add_argument("--keep", default="", metavar="FOLDER", help="of --large: use it, leave it")
     options = parser.parse_args()
     print(f"dicomweb: {machine()}")
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="isocenter-bench-") as name:
+    with workspace(options.keep) as folder:
         if options.large:
             large = options.studies or (100_000 if options.quick else 1_000_000)
             count = 40 if options.quick else 200
-            with_many(Path(name), small=10_000, large=large, requests=count)
+            with_many(folder, small=10_000, large=large, requests=count)
         elif options.memory:
-            memory(Path(name), gigabytes=options.gigabytes)
+            memory(folder, gigabytes=options.gigabytes)
         elif not ServingOrthanc.is_installed() or shutil.which("dcmsend") is None:
             print("needs Orthanc, its DICOMweb plugin and DCMTK (make peers)")
         else:
             rounds = options.rounds or (2 if options.quick else 7)
-            beside_orthanc(Path(name), slices=300, rounds=rounds)
+            beside_orthanc(folder, slices=300, rounds=rounds)
     print(f"\n{time.monotonic() - began:.0f} s; at the end: {machine()}")
     return 0
 

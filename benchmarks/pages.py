@@ -15,19 +15,17 @@ import json
 import random
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import httpx
 from stand.feeding import Feeding
-from stand.sizes import LEAST_INGEST, FilledIsocenter, Times, print_times
+from stand.sizes import LEAST_INGEST, FilledIsocenter, Times, print_times, workspace
 from stand.studies import Series, make_series
 from stand.table import machine, middle, print_claims, print_table
 
@@ -45,7 +43,7 @@ from isocenter.runtime.boot import boot
 boot(data_dir=Path(sys.argv[1]))
 from isocenter.apps.accounts.models import User
 from isocenter.apps.accounts.services import create_token
-user = User.objects.create(username="benchmark", role="administrator")
+user, _ = User.objects.get_or_create(username="benchmark", defaults={"role": "administrator"})
 print(create_token(user, ["all"]).text)
 """
 
@@ -239,18 +237,18 @@ def main() -> int:
     parser.add_argument("--large", type=int, default=0)
     parser.add_argument("--only", default="", help="pages whose names hold this; no intake")
     parser.add_argument("--rounds", type=int, default=0)
+    parser.add_argument("--keep", default="", metavar="FOLDER", help="use it, and leave it there")
     options = parser.parse_args()
     quick: bool = options.quick
     large: int = options.large or (200_000 if quick else 1_000_000)
     rounds: int = options.rounds or (1 if quick else 3)
     print(f"pages: {machine()}")
-    with tempfile.TemporaryDirectory(prefix="isocenter-bench-") as name:
-        workspace = Path(name)
-        series = make_series(workspace / "ct", "CT", count=50, size=512, modality="CT")
+    with workspace(options.keep) as folder:
+        series = make_series(folder / "ct", "CT", count=50, size=512, modality="CT")
         stands: dict[int, tuple[Stand, Any]] = {}
         try:
             for count in (options.small, large):
-                stand = Stand(workspace / f"with-{count}", count)
+                stand = Stand(folder / f"with-{count}", count)
                 stand.start()
                 stands[count] = (stand, None)
                 stand.fill(events=min(count, 100_000))

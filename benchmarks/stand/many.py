@@ -18,7 +18,7 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 
 from . import million
 from .serving import CALLER, TIMEOUT_S, ServingIsocenter, Web
-from .sizes import Times, fill, print_times
+from .sizes import Times, fill, is_filled, print_times
 
 JSON = "application/dicom+json"
 _PENDING = (0xFF00, 0xFF01)
@@ -69,6 +69,7 @@ class Stand(ServingIsocenter):
     def __init__(self, folder: Path, count: int) -> None:
         super().__init__(folder, nodelay=False)
         self.count = count
+        self.begins_empty = not is_filled(folder)
         self._association: Association | None = None
         self._web: Web | None = None
 
@@ -77,7 +78,9 @@ class Stand(ServingIsocenter):
 
     def connect(self) -> None:
         """The association and the connection stay: what is measured is the search."""
-        self._web = self.web()
+        self._web = self._web or self.web()
+        if self._association is not None and self._association.is_established:
+            return
         ae = AE(CALLER)
         ae.dimse_timeout = ae.network_timeout = TIMEOUT_S
         ae.add_requested_context(StudyRootQueryRetrieveInformationModelFind)
@@ -139,6 +142,8 @@ def ask(stands: list[Stand], requests: int, seed: random.Random) -> Times:
     """Milliseconds by (service and search, studies); small and large in turn."""
     times: dict[tuple[str, int], list[float]] = defaultdict(list)
     for search in SEARCHES:
+        for stand in stands:
+            stand.connect()  # an association that nobody uses is ended
         for number in range(-3, requests):  # the first are to get warm
             for stand in stands if number % 2 else stands[::-1]:
                 keys = search.keys(seed, stand.count)

@@ -244,6 +244,7 @@ class Isocenter(Server):
 
     name = "Isocenter"
     called_ae_title = "ISOCENTER"
+    begins_empty = True
 
     def __init__(self, folder: Path, *, nodelay: bool) -> None:
         super().__init__(folder, nodelay=nodelay)
@@ -275,7 +276,7 @@ class Isocenter(Server):
             if time.monotonic() > deadline:
                 raise RuntimeError("Isocenter did not become ready")
             time.sleep(0.1)
-        if self.indexed() != 0:
+        if self.begins_empty and self.indexed() != 0:
             raise RuntimeError("Isocenter does not begin empty")
 
     def indexed(self) -> int:

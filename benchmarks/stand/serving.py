@@ -222,10 +222,11 @@ class ServingIsocenter(Isocenter, Serving):
 
     def start(self) -> None:
         super().start()
-        self.cli(
-            *("nodes", "add", "asks", "--host", "127.0.0.1", "--port", "2"),
-            *("--ae-title", CALLER, "--allow", "store,query,retrieve"),
-        )
+        if self.begins_empty or "asks" not in self.cli("nodes", "list"):
+            self.cli(
+                *("nodes", "add", "asks", "--host", "127.0.0.1", "--port", "2"),
+                *("--ae-title", CALLER, "--allow", "store,query,retrieve"),
+            )
         made = subprocess.run(
             [sys.executable, "-c", _PREPARE, str(self.folder)],
             capture_output=True,
@@ -235,7 +236,7 @@ class ServingIsocenter(Isocenter, Serving):
         self._token = made.stdout.strip()
         time.sleep(2)  # the receiver reads its nodes anew
 
-    def cli(self, *arguments: str) -> None:
+    def cli(self, *arguments: str) -> str:
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "isocenter.cli.main", *arguments),
@@ -248,6 +249,7 @@ class ServingIsocenter(Isocenter, Serving):
         )
         if done.returncode:
             raise RuntimeError(f"isocenter {arguments[0]}: {done.stdout}{done.stderr}")
+        return done.stdout
 
     @property
     def http_port(self) -> int:
