@@ -15,11 +15,17 @@ _STATUSES = (
     ("401, 403", "Nobody is signed in, or who asks lacks a right or a scope"),
     ("404", "There is no such study, series, instance or frame"),
     ("406", "None of the forms that are accepted can be made"),
+    ("408", "STOW-RS: nothing comes any more, or less than 8 KB in a second"),
     ("409", "STOW-RS: nothing was stored, and why; deletion: it is protected or at work"),
     ("413, 507", "A body that is too large; a disk that is nearly full"),
     ("415", "A body of another form"),
     ("416", "A range beyond the end"),
-    ("503", "The database does not answer, or too much is asked at once; try again"),
+    (
+        "503",
+        "The database does not answer, or too much is asked at once (16 answers of several "
+        "transcoded instances; 32 of one; 16 store requests, 8 of them of one account); "
+        "`Retry-After` says when to try again",
+    ),
 )
 _WADO_URI = (
     ("`application/dicom`", "as stored, or in `transferSyntax`"),
