@@ -14,6 +14,7 @@ from isocenter.core.errors import ConfigurationError
 from isocenter.runtime.layout import Layout
 from isocenter.runtime.settings import Settings
 from isocenter.runtime.state_files import process_identity, write_state
+from isocenter.runtime.web.memory import keep_little_memory
 from isocenter.runtime.web.protocol import BoundedHttp
 
 BACKLOG = 256
@@ -31,6 +32,7 @@ def run_web(settings: Settings) -> None:
         ConfigurationError: the port is taken, or the host is none of this machine.
     """
     os.nice(NICE)
+    keep_little_memory()
     use_connection_pool()
     from isocenter.runtime.web.asgi import application
     from isocenter.runtime.web.bodies import clear_leftovers
