@@ -1,8 +1,9 @@
 """Files straight from the disk to the socket, for answers whose length is known.
 
-A series goes out faster than the event loop can copy it: here a thread reads files into one
-buffer and sends that as long as the reader keeps up. What a slow reader leaves is given back, for
-the event loop to send at the reader's pace; so a thread is never kept waiting for long.
+A series goes out faster than the event loop can copy it: here one thread reads files into a few
+buffers, and another one sends them as long as the reader keeps up. What a slow reader leaves is
+given back, for the event loop to send at the reader's pace; so threads are never kept waiting for
+long.
 
 ``sendfile`` would copy less and is slower where it was measured: 300 CT slices took a reader on
 the same machine 78 ms instead of 48, because the pages of the files come to him one by one.
@@ -18,10 +19,10 @@ import socket
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from queue import SimpleQueue
 from typing import Any
 
 from isocenter.apps.dicomweb.files_sent import (
-    PIECE_BYTES,
     Content,
     FileSlice,
     TransferBroken,
@@ -33,10 +34,13 @@ from isocenter.runtime.web.streaming import forgive
 
 #: Answers at once; others go by the event loop.
 AT_ONCE = 8
+_BUFFERS = 3  # one is sent, one is filled, one is ready
+_BUFFER_BYTES = 512 << 10
 #: How long a thread waits for a reader.
 PATIENCE_S = 0.5
 
 _threads = ThreadPoolExecutor(AT_ONCE, "straight")
+_readers = ThreadPoolExecutor(AT_ONCE, "straight-read")
 
 
 class _ReaderIsSlow(Exception):
@@ -104,8 +108,6 @@ class _Sending:
         self._socket = socket.socket(fileno=descriptor)
         self._contents = contents
         self._is_gone = is_gone
-        self._buffer = memoryview(bytearray(PIECE_BYTES))
-        self._used = 0
         self.sent = 0
         self.must_stop = False
 
@@ -115,11 +117,11 @@ class _Sending:
             OSError: the reader is gone.
             TransferBroken: see `StraightSender`.
         """
-        filled = self._filled()
+        pieces = _Ahead(self._contents).pieces()
         try:
-            with self._socket, contextlib.closing(filled):
-                for length in filled:
-                    self._send(self._buffer[:length])
+            with self._socket, contextlib.closing(pieces):
+                for piece in pieces:
+                    self._send(piece)
         except _ReaderIsSlow:
             return
 
@@ -127,32 +129,6 @@ class _Sending:
         """What was not sent."""
         left = length_of(self._contents) - self.sent
         return cut(self._contents, self.sent, left) if left else ()
-
-    def _filled(self) -> Generator[int]:
-        """Fills the buffer with what comes next; says how far each time."""
-        for content in self._contents:
-            if isinstance(content, bytes):
-                yield from self._fill(len(content), partial(_copied, content))
-                continue
-            assert isinstance(content, FileSlice)  # what is made does not come this way
-            descriptor = opened(content)
-            try:
-                read_into = partial(_read, descriptor, content.offset)
-                yield from self._fill(content.length, read_into)
-            finally:
-                os.close(descriptor)
-        if self._used:
-            yield self._used
-
-    def _fill(self, length: int, read_into: Callable[[memoryview, int], int]) -> Generator[int]:
-        done = 0
-        while done < length:
-            count = read_into(self._buffer[self._used : self._used + length - done], done)
-            done += count
-            self._used += count
-            if self._used == PIECE_BYTES:
-                yield PIECE_BYTES
-                self._used = 0
 
     def _send(self, waiting: memoryview) -> None:
         while waiting:
@@ -175,6 +151,76 @@ class _Sending:
         with contextlib.suppress(BlockingIOError):
             return self._socket.send(waiting)
         raise _ReaderIsSlow
+
+
+class _NobodyWaits(Exception):
+    """What is read is not sent any more."""
+
+
+class _Ahead:
+    """Bytes of contents, read by a thread of its own while those before them are sent."""
+
+    def __init__(self, contents: Sequence[Content]) -> None:
+        self._contents = contents
+        self._free: SimpleQueue[memoryview | None] = SimpleQueue()
+        self._full: SimpleQueue[memoryview | None] = SimpleQueue()
+        self._buffer = memoryview(b"")
+        self._used = 0
+
+    def pieces(self) -> Generator[memoryview]:
+        """One after the other; a piece is valid until the next is asked for.
+
+        Raises:
+            TransferBroken: a file is not what the index says.
+        """
+        for _ in range(_BUFFERS):
+            self._free.put(memoryview(bytearray(_BUFFER_BYTES)))
+        work = _readers.submit(self._read)
+        try:
+            while (piece := self._full.get()) is not None:
+                yield piece
+                self._free.put(memoryview(piece.obj))
+            work.result()
+        finally:
+            self._free.put(None)
+
+    def _read(self) -> None:
+        try:
+            self._buffer = self._empty()
+            for content in self._contents:
+                self._take(content)
+            self._full.put(self._buffer[: self._used])
+        except _NobodyWaits:
+            return
+        finally:
+            self._full.put(None)
+
+    def _empty(self) -> memoryview:
+        buffer = self._free.get()
+        if buffer is None:
+            raise _NobodyWaits
+        return buffer
+
+    def _take(self, content: Content) -> None:
+        if isinstance(content, bytes):
+            self._fill(len(content), partial(_copied, content))
+            return
+        assert isinstance(content, FileSlice)  # what is made does not come this way
+        descriptor = opened(content)
+        try:
+            self._fill(content.length, partial(_read, descriptor, content.offset))
+        finally:
+            os.close(descriptor)
+
+    def _fill(self, length: int, read_into: Callable[[memoryview, int], int]) -> None:
+        done = 0
+        while done < length:
+            count = read_into(self._buffer[self._used : self._used + length - done], done)
+            done += count
+            self._used += count
+            if self._used == _BUFFER_BYTES:
+                self._full.put(self._buffer)
+                self._buffer, self._used = self._empty(), 0
 
 
 def _copied(content: bytes, room: memoryview, at: int) -> int:
