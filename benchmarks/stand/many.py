@@ -18,7 +18,7 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 
 from . import million
 from .serving import CALLER, TIMEOUT_S, ServingIsocenter, Web
-from .sizes import Times, fill, is_filled, print_times
+from .sizes import FilledIsocenter, Times, print_times
 
 JSON = "application/dicom+json"
 _PENDING = (0xFF00, 0xFF01)
@@ -63,18 +63,13 @@ SEARCHES = (
 )
 
 
-class Stand(ServingIsocenter):
+class Stand(FilledIsocenter, ServingIsocenter):
     """A platform with many studies, and what asks it."""
 
     def __init__(self, folder: Path, count: int) -> None:
-        super().__init__(folder, nodelay=False)
-        self.count = count
-        self.begins_empty = not is_filled(folder)
+        super().__init__(folder, count)
         self._association: Association | None = None
         self._web: Web | None = None
-
-    def fill(self) -> None:
-        print(f"{self.count} studies: {fill(self.folder, self.count)}", file=sys.stderr)
 
     def connect(self) -> None:
         """The association and the connection stay: what is measured is the search."""

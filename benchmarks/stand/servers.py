@@ -66,8 +66,10 @@ class Server(ABC):
         name: for the table.
         needs: the program that must be installed.
         called_ae_title: what senders call it.
+        keeps_folder: the store is left there at the end.
     """
 
+    keeps_folder = False
     name = ""
     needs = ""
     called_ae_title = "ANY-SCP"
@@ -105,7 +107,8 @@ class Server(ABC):
             except subprocess.TimeoutExpired:
                 os.killpg(self.process.pid, signal.SIGKILL)
                 self.process.wait(10)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if not self.keeps_folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def processor_s(self) -> float:
         """Processor time of its process and of its children that have ended."""

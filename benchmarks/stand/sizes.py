@@ -16,6 +16,7 @@ from .table import middle, print_table
 
 MOST_P95 = 1.5  # large beside small
 LEAST_INGEST = 0.9  # large beside small
+_KEPT = "kept"  # in a folder whose platforms are used again
 
 #: Milliseconds of every request, by (what was asked, number of studies).
 Times = Mapping[tuple[str, int], Sequence[float]]
@@ -26,31 +27,26 @@ def workspace(kept: str) -> Iterator[Path]:
     """A folder for platforms: a new one that is removed, or one that is kept and used again, as
     filling it takes minutes."""
     if kept:
-        Path(kept).mkdir(parents=True, exist_ok=True)
-        yield Path(kept)
+        folder = Path(kept)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / _KEPT).touch()
+        yield folder
         return
     with tempfile.TemporaryDirectory(prefix="isocenter-bench-") as name:
         yield Path(name)
 
 
-def is_filled(data_dir: Path) -> bool:
-    """Whether a platform was filled before."""
-    return _mark(data_dir).exists()
-
-
 def _mark(data_dir: Path) -> Path:
-    return data_dir.with_suffix(".filled")
+    """Says that a platform was filled."""
+    return data_dir / "filled-by-benchmark"
 
 
 def fill(data_dir: Path, count: int, events: int = 0) -> str:
-    """Make rows of this many studies, and events, in a running platform that has none; what took
-    how long.
+    """Make rows of this many studies, and events, in a running platform; what took how long.
 
     Raises:
         RuntimeError: it went wrong.
     """
-    if is_filled(data_dir):
-        return "filled before"
     numbers = [str(number) for number in (count, events) if number]
     done = subprocess.run(
         [sys.executable, str(Path(million.__file__)), str(data_dir), *numbers],
@@ -60,20 +56,30 @@ def fill(data_dir: Path, count: int, events: int = 0) -> str:
     )
     if done.returncode:
         raise RuntimeError(done.stderr[-2000:])
-    _mark(data_dir).touch()
     return done.stdout.strip()
 
 
 class FilledIsocenter(Isocenter):
-    """A platform with many studies, that takes slices in."""
+    """A platform with many studies, that takes slices in; kept where its folder is."""
 
     def __init__(self, folder: Path, count: int) -> None:
         super().__init__(folder, nodelay=False)
         self.count = count
-        self.begins_empty = not is_filled(folder)
+        self.keeps_folder = (folder.parent / _KEPT).exists()
+        self.begins_empty = not _mark(folder).exists()
 
     def fill(self, events: int = 0) -> None:
-        print(f"{self.count} studies: {fill(self.folder, self.count, events)}", file=sys.stderr)
+        """
+        Raises:
+            RuntimeError: there are fewer studies than there shall be.
+        """
+        said = "filled before"
+        if self.begins_empty:
+            said = fill(self.folder, self.count, events)
+            _mark(self.folder).touch()
+        print(f"{self.count} studies: {said}", file=sys.stderr)
+        if self.indexed() < self.count:
+            raise RuntimeError(f"{self.folder} has not {self.count} studies")
 
     def make_room(self) -> None:
         """Pixels that were sent are not needed any more; rows stay. Waits for the index first."""
