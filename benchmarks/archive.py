@@ -45,6 +45,16 @@ def _day(chance: random.Random) -> str:
     return f"20{chance.randint(16, 25)}{chance.randint(1, 12):02d}{chance.randint(1, 28):02d}"
 
 
+def _week(chance: random.Random) -> str:
+    month = f"20{chance.randint(16, 25)}{chance.randint(1, 12):02d}"
+    return f"{month}08-{month}14"
+
+
+def _year(chance: random.Random) -> str:
+    year = f"20{chance.randint(16, 25)}"
+    return f"{year}0101-{year}1231"
+
+
 def _month(chance: random.Random) -> str:
     month = f"20{chance.randint(16, 25)}{chance.randint(1, 12):02d}"
     return f"{month}01-{month}28"
@@ -64,10 +74,15 @@ def _plain(name: str) -> str:
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of question."""
+    """One kind of question, with as many answers at every size.
+
+    Attributes:
+        limit: answers at most; the small index has so many, or the question finds one patient.
+    """
 
     name: str
     keys: Chooser
+    limit: int = LIMIT
 
 
 KINDS = (
@@ -77,12 +92,12 @@ KINDS = (
     Kind("name, in the middle", lambda c, n: {NAME: _infix(c)}),
     Kind("name, nobody's", lambda c, n: {NAME: f"{_family(c)[:3]}zz*"}),
     Kind("patient ID", lambda c, n: {PATIENT_ID: f"P{c.randint(1, n // 2):07d}"}),
-    Kind("study date, a day", lambda c, n: {DATE: _day(c)}),
+    Kind("study date, a week", lambda c, n: {DATE: _week(c)}, limit=10),
     Kind("study date, a month", lambda c, n: {DATE: _month(c)}),
     Kind("study date, from a day on", lambda c, n: {DATE: f"{_day(c)}-"}),
     Kind("accession number", lambda c, n: {ACCESSION: f"A{c.randint(1, n):08d}"}),
-    Kind("name and month", lambda c, n: {NAME: f"{_family(c)}*", DATE: _month(c)}),
-    Kind("modality and month", lambda c, n: {MODALITIES: "PT", DATE: _month(c)}),
+    Kind("name and year", lambda c, n: {NAME: f"{_family(c)}*", DATE: _year(c)}),
+    Kind("modality and year", lambda c, n: {MODALITIES: "PT", DATE: _year(c)}),
 )
 
 
@@ -95,10 +110,10 @@ def measure_search(
     for number in range(rounds):
         for kind in kinds:
             for count, asker in askers.items():
-                asker.ask("STUDY", kind.keys(chance, count), LIMIT)  # plans are made
+                asker.ask("STUDY", kind.keys(chance, count), kind.limit)  # plans are made
             for _ in range(requests):
                 for count, asker in askers.items():
-                    took, _ = asker.ask("STUDY", kind.keys(chance, count), LIMIT)
+                    took, _ = asker.ask("STUDY", kind.keys(chance, count), kind.limit)
                     times[kind.name, count].append(took)
         print(f"round {number + 1} of the search", file=sys.stderr)
     return times

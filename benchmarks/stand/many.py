@@ -23,16 +23,17 @@ from .sizes import FilledIsocenter, Times, print_times
 JSON = "application/dicom+json"
 _PENDING = (0xFF00, 0xFF01)
 _ENDS = (0x0000, 0xFE00)
-_LIMIT = 100  # of a page of QIDO-RS
+_LIMIT = 100  # of a page of QIDO-RS; a search with fewer has as many in the small index
 _FIRST = 25  # C-FIND has no pages: answers that are waited for where there are many, then C-CANCEL
 
 
 @dataclass(frozen=True)
 class Search:
-    """A kind of search, by keyword."""
+    """A kind of search, by keyword; it has about as many answers at every size."""
 
     name: str
     is_for_find: bool = True
+    limit: int = _LIMIT
 
     def keys(self, chance: random.Random, count: int) -> dict[str, str]:
         if self.name == "all studies":
@@ -43,10 +44,10 @@ class Search:
             return {"AccessionNumber": f"A{chance.randint(1, count):08d}"}
         if self.name == "study UID":
             return {"StudyInstanceUID": f"{million.ROOT}{chance.randint(1, count)}"}
-        family, given = chance.choice(million.FAMILY), chance.choice(million.GIVEN)
-        name = f"{family[:5]}*^{given}^{chance.randint(0, 976)}"
         if self.name == "patient name":
-            return {"PatientName": name}
+            number = chance.randint(1, count)  # of a study that is there
+            family, given, last = million.name_of(number)
+            return {"PatientName": f"{family[:5]}*^{given}^{last}"}
         year, month = chance.randint(2016, 2025), chance.randint(1, 12)
         last = 28 if self.name == "month" else 7
         return {"StudyDate": f"{year}{month:02d}01-{year}{month:02d}{last:02d}"}
@@ -58,8 +59,8 @@ SEARCHES = (
     Search("accession number"),
     Search("study UID"),
     Search("patient name"),
-    Search("week", is_for_find=False),
-    Search("month"),
+    Search("week", is_for_find=False, limit=10),
+    Search("month", limit=50),
 )
 
 
@@ -88,9 +89,9 @@ class Stand(FilledIsocenter, ServingIsocenter):
             self._association.release()
         super().stop()
 
-    def by_qido(self, keys: Mapping[str, str]) -> float:
+    def by_qido(self, keys: Mapping[str, str], limit: int) -> float:
         assert self._web is not None
-        asked = urllib.parse.urlencode({**keys, "limit": str(_LIMIT)})
+        asked = urllib.parse.urlencode({**keys, "limit": str(limit)})
         answer = self._web.get(f"/dicom-web/studies?{asked}", JSON)
         if answer.status not in (200, 204):
             raise RuntimeError(f"QIDO-RS answered {answer.status}: {answer.content[:300]!r}")
@@ -142,7 +143,7 @@ def ask(stands: list[Stand], requests: int, seed: random.Random) -> Times:
         for number in range(-3, requests):  # the first are to get warm
             for stand in stands if number % 2 else stands[::-1]:
                 keys = search.keys(seed, stand.count)
-                took = {"QIDO-RS": stand.by_qido(keys)}
+                took = {"QIDO-RS": stand.by_qido(keys, search.limit)}
                 if search.is_for_find:
                     took["C-FIND"] = stand.by_find(keys)
                 if number >= 0:

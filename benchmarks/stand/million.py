@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = "1.2.826.0.1.3680043.8.498.99."
+_FAMILY_SALT, _GIVEN_SALT = 7, 11
 FAMILY = [
     "Müller",
     "Schmidt",
@@ -106,11 +107,19 @@ def _pick(values: list[str], salt: int) -> str:
     return f"(ARRAY[{listed}])[1 + (n::bigint * {salt}) % {len(values)}]"
 
 
+def name_of(number: int) -> tuple[str, str, int]:
+    """Family name, given name and what follows, of the patient of a study."""
+    family = FAMILY[number * _FAMILY_SALT % len(FAMILY)]
+    return family, GIVEN[number * _GIVEN_SALT % len(GIVEN)], number % 977
+
+
 def _study() -> dict[str, str]:
     return {
         "study_uid": f"'{ROOT}' || n",
         "patient_id": "'P' || lpad((n * 7919::bigint % ({count} / 2 + 1))::text, 7, '0')",
-        "patient_name": f"{_pick(FAMILY, 7)} || '^' || {_pick(GIVEN, 11)} || '^' || n % 977",
+        "patient_name": (
+            f"{_pick(FAMILY, _FAMILY_SALT)} || '^' || {_pick(GIVEN, _GIVEN_SALT)} || '^' || n % 977"
+        ),
         "patient_birth_date": "to_char(date '1930-01-01' + (n % 30000)::int, 'YYYYMMDD')",
         "patient_sex": "(ARRAY['F', 'M', 'O'])[1 + n % 3]",
         "study_date": "to_char(date '2016-01-01' + (n * 3650::bigint / {count})::int, 'YYYYMMDD')",
