@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-# How many processes share the tests out; 1 runs them one after the other.
-TEST_PROCESSES ?= $(shell [ "$$(nproc 2>/dev/null || echo 1)" -ge 2 ] && echo 2 || echo 1)
+# How many processes share the tests out; 1 runs them one after the other. A test often waits for
+# what it has started, so that two processors have work for three.
+TEST_PROCESSES ?= $(shell [ "$$(nproc 2>/dev/null || echo 1)" -ge 2 ] && echo 3 || echo 1)
 STUDY  ?=
 DATA   ?=
 
