@@ -65,6 +65,20 @@ def shared_data() -> Path:
     return folder
 
 
+def _folder_until_done(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    """A new folder; removed when its tests are done, unless a test failed and it may say why."""
+    folder = tmp_path_factory.mktemp(request.scope)
+    yield folder
+    if not request.session.testsfailed:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+module_folder = pytest.fixture(scope="module", name="module_folder")(_folder_until_done)
+package_folder = pytest.fixture(scope="package", name="package_folder")(_folder_until_done)
+
+
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
     """A PostgreSQL for this session, started by the first test that asks for it."""

@@ -208,15 +208,14 @@ QUICK = {
 
 
 @pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory, dcmtk: None) -> Iterator[Gateway]:
+def gateway(module_folder: Path, dcmtk: None) -> Iterator[Gateway]:
     """One platform for all tests of a module that leave it as it was; each has its own study."""
     from platform_under_test import Platform
 
-    folder = tmp_path_factory.mktemp("gateway")
-    node = new_destination(folder)
-    platform = Platform(folder / "platform", QUICK)
+    node = new_destination(module_folder)
+    platform = Platform(module_folder / "platform", QUICK)
     try:
-        made = Gateway(platform.start(), node, folder)
+        made = Gateway(platform.start(), node, module_folder)
         made.apply(overlay_route(node))
         yield made
     finally:

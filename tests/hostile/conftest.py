@@ -99,10 +99,9 @@ class Victim:
 
 @pytest.fixture(scope="module")
 def victim(
-    tmp_path_factory: pytest.TempPathFactory, valid_instance: Callable[[], tuple[str, bytes]]
+    module_folder: Path, valid_instance: Callable[[], tuple[str, bytes]]
 ) -> Iterator[Victim]:
-    folder: Path = tmp_path_factory.mktemp("victim")
-    receiver = ReceiverProcess(folder / "data", {"limits": {"max_instance_mb": 4}}).start()
+    receiver = ReceiverProcess(module_folder / "data", {"limits": {"max_instance_mb": 4}}).start()
     try:
         victim = Victim(receiver, valid_instance)
         yield victim

@@ -10,6 +10,7 @@ import socket
 import struct
 import zlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -69,8 +70,8 @@ class Victim:
 
 
 @pytest.fixture(scope="module")
-def victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
-    platform = Platform(tmp_path_factory.mktemp("stow") / "platform").start()
+def victim(module_folder: Path) -> Iterator[Victim]:
+    platform = Platform(module_folder / "platform").start()
     try:
         yield Victim(platform)
         assert "Traceback" not in platform.output(1000)

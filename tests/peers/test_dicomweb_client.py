@@ -23,8 +23,8 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def shared_platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    platform = Platform(tmp_path_factory.mktemp("dicomweb") / "platform", {})
+def shared_platform(module_folder: Path) -> Iterator[Platform]:
+    platform = Platform(module_folder / "platform", {})
     platform.start()
     yield platform
     platform.end()

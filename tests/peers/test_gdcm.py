@@ -54,11 +54,9 @@ def listens() -> int:
 
 
 @pytest.fixture(scope="module")
-def platform(
-    tmp_path_factory: pytest.TempPathFactory, files: list[Path], listens: int
-) -> Iterator[Platform]:
+def platform(module_folder: Path, files: list[Path], listens: int) -> Iterator[Platform]:
     """A platform that has taken the slices from gdcmscu."""
-    one = Platform(tmp_path_factory.mktemp("gdcm") / "data")
+    one = Platform(module_folder / "data")
     try:
         one.start()
         one.cli(

@@ -69,13 +69,13 @@ def ports() -> dict[str, int]:
 
 @pytest.fixture(scope="module")
 def platform(
-    tmp_path_factory: pytest.TempPathFactory,
+    module_folder: Path,
     ct: list[Path],
     named: dict[str, Path],
     ports: dict[str, int],
 ) -> Iterator[Platform]:
     """A platform with a study of CT slices, and names in every character set."""
-    one = Platform(tmp_path_factory.mktemp("archive") / "data")
+    one = Platform(module_folder / "data")
     try:
         one.start()
         for title, port in ports.items():

@@ -42,15 +42,15 @@ def archived(platform: Platform) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def receiving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+def receiving(module_folder: Path) -> Iterator[Platform]:
     """A platform that others send to."""
-    platform = Platform(tmp_path_factory.mktemp("receiving") / "platform").start()
+    platform = Platform(module_folder / "platform").start()
     yield platform
     platform.end()
 
 
 @pytest.fixture(scope="module")
-def orthanc(receiving: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OrthancWeb]:
+def orthanc(receiving: Platform, module_folder: Path) -> Iterator[OrthancWeb]:
     """An Orthanc that knows that platform."""
     headers = {"Authorization": f"Bearer {token_of(receiving, 'all')}"}
     servers: Mapping[str, Any] = {
@@ -61,7 +61,7 @@ def orthanc(receiving: Platform, tmp_path_factory: pytest.TempPathFactory) -> It
             "ChunkedTransfers": False,
         },
     }
-    peer = OrthancWeb(tmp_path_factory.mktemp("orthanc") / "orthanc", servers)
+    peer = OrthancWeb(module_folder / "orthanc", servers)
     yield peer
     peer.stop()
 

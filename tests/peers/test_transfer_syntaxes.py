@@ -234,8 +234,8 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    made = Site(tmp_path_factory.mktemp("matrix"), shared_data)
+def site(shared_data: Path, module_folder: Path) -> Iterator[Site]:
+    made = Site(module_folder, shared_data)
     yield made
     made.end()
 

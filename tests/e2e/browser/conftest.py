@@ -73,10 +73,11 @@ def running(folder: Path, browser: Any, *sections: str) -> Iterator[Site]:
 
 
 @pytest.fixture(scope="package")
-def site(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(browser: Any, package_folder: Path) -> Iterator[Site]:
     """A hospital's day: odd names, 200 series, every state. Tests leave it as it was, or make
     something of their own in it."""
-    folder = tmp_path_factory.mktemp("site")
+    folder = package_folder / "site"
+    folder.mkdir()
     odd_studies.write_odd_studies(folder / "odd")
     odd_studies.write_many_series(folder / "many")
     with running(folder, browser, "people", "states") as started:
@@ -87,9 +88,9 @@ def site(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sit
 
 
 @pytest.fixture(scope="package")
-def empty_site(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def empty_site(browser: Any, package_folder: Path) -> Iterator[Site]:
     """An installation of a minute ago: one person, nothing else."""
-    with running(tmp_path_factory.mktemp("empty"), browser, "administrator") as started:
+    with running(package_folder / "empty", browser, "administrator") as started:
         yield started
 
 
