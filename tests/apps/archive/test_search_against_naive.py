@@ -31,8 +31,10 @@ DAYS = ["20250101", "20250102", "20241231", "2025", ""]
 TIMES = ["101112", "10", "1011", "101112.5", "2359", "", "soon"]
 MODALITIES = ["CT", "MR", "PT", ""]
 
-names = st.lists(st.lists(st.sampled_from(WORDS), max_size=3).map("^".join), max_size=3).map(
-    "=".join
+MANY_WORDS = "Müller^Ann" + " de la Cruz" * 10  # too many for pairs
+names = st.one_of(
+    st.lists(st.lists(st.sampled_from(WORDS), max_size=3).map("^".join), max_size=3).map("=".join),
+    st.sampled_from([MANY_WORDS, "Müller^Ann"]),
 )
 rows = st.fixed_dictionaries(
     {

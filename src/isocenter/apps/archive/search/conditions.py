@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from isocenter.apps.archive.models import Study
-from isocenter.apps.archive.search import keys, tokens
+from isocenter.apps.archive.search import keys, names, tokens
 from isocenter.apps.archive.search.attributes import (
     ATTRIBUTES,
     PATIENT_ID,
@@ -25,6 +25,7 @@ from isocenter.apps.archive.search.attributes import (
     Level,
     identifying,
 )
+from isocenter.apps.archive.search.parts import Part, joined, with_pieces
 from isocenter.apps.archive.search.question import Question, QuestionError, name_of
 from isocenter.core.dicom.folding import fold
 from isocenter.core.errors import NotAllowed
@@ -36,9 +37,6 @@ _MODALITY, _SOP_CLASS = 0x00080060, 0x00080016
 #: Where one value is enough to find the few rows by an index.
 _SHARP = frozenset((PATIENT_ID, _ACCESSION, 0x00200010))
 _MOST_DAYS = 400  # of a span that is looked up day by day
-
-#: SQL, and its parameters.
-Part = tuple[str, list[Any]]
 
 
 @dataclass
@@ -65,14 +63,6 @@ class Conditions:
         """A condition on rows of this level."""
         of_study = level in (Level.PATIENT, Level.STUDY)
         (self.parts if of_study else self.below).append((sql, list(parameters)))
-
-
-def joined(parts: Sequence[Part], word: str = " AND ") -> Part:
-    """Several conditions as one."""
-    if not parts:
-        return "TRUE", []
-    sql = word.join(f"({part})" for part, _ in parts)
-    return sql, [value for _, values in parts for value in values]
 
 
 def conditions(question: Question) -> Conditions:
@@ -126,67 +116,13 @@ def _any_of(found: Conditions, attribute: Attribute, parts: Sequence[Part]) -> N
         found.add(attribute.level, sql, *values)
 
 
-def _with_pieces(pieces: Sequence[int], sql: str, *values: Any) -> Part:
-    """A condition, and before it what the inverted index can find of it."""
-    if not pieces:
-        return sql, list(values)
-    return f"s.pieces @> %s::int[] AND ({sql})", [list(pieces), *values]
-
-
 def _name(found: Conditions, attribute: Attribute, texts: list[str]) -> None:
-    parts = []
-    for text in texts:
-        read = keys.name_pattern(text)
-        if not any(read.groups):
-            return  # one of the alternatives matches everything
-        parts.append(_one_name(attribute, read))
-    _any_of(found, attribute, parts)
-
-
-def _one_name(attribute: Attribute, read: keys.NamePattern) -> Part:
-    column, letter = _column(attribute), tokens.FIELDS[attribute.column]
-    if read.anywhere:
-        (only,) = (group for group in read.groups if group)
-        likes = _group_likes(only)
-        test = "split_part({}, '=', {}) LIKE ANY(%s)"
-        others = " OR ".join(test.format(column, number) for number in (2, 3))
-        sql = f"{test.format(column, 1)} OR (strpos({column}, '=') > 0 AND ({others}))"
-        return _with_pieces(tokens.pieces_in(letter, only.literals()), sql, likes, likes, likes)
-    pieces: dict[int, None] = {}
-    tests, values = [], []
-    for number, group in enumerate(read.groups, 1):
-        if group is not None:
-            pieces |= dict.fromkeys(tokens.pieces_in(letter, group.literals()))
-            tests.append(f"split_part({column}, '=', {number}) LIKE ANY(%s)")
-            values.append(_group_likes(group))
-    return _with_pieces(list(pieces), " AND ".join(tests), *values)
-
-
-def _group_likes(group: keys.Pattern) -> list[str]:
-    """Components that the key does not give match anything."""
-    like = group.like
-    return [like] if like.endswith("%") else [like, f"{like}^%"]
+    _any_of(found, attribute, names.matching(attribute.column, _column(attribute), texts))
 
 
 def _fuzzy(found: Conditions, attribute: Attribute, text: str) -> None:
-    """Each word begins a word of the name (PS3.4 C.2.2.2.1.1 leaves the way to the SCP)."""
-    column, letter = _column(attribute), tokens.FIELDS[attribute.column]
-    parts = []
-    for alternative in keys.alternatives(attribute, text):
-        words = tokens.words(fold(alternative.replace("*", " ").replace("?", " ")))
-        if not words:
-            return
-        spaced = f"(' ' || translate({column}, %s, %s))"
-        signs = tokens.SEPARATORS, " " * len(tokens.SEPARATORS)
-        pieces: dict[int, None] = {}
-        tests: list[Part] = []
-        for word in words:
-            pieces |= dict.fromkeys(tokens.pieces_in(letter, [(word, True)]))
-            like = keys.Pattern((f" {word}",)).like + "%"
-            tests.append((f"{spaced} LIKE %s", [*signs, f"%{like}"]))
-        sql, values = joined(tests)
-        parts.append(_with_pieces(list(pieces), sql, *values))
-    _any_of(found, attribute, parts)
+    texts = keys.alternatives(attribute, text)
+    _any_of(found, attribute, names.beginning(attribute.column, _column(attribute), texts))
 
 
 def _folded(found: Conditions, attribute: Attribute, texts: list[str]) -> None:
@@ -198,7 +134,7 @@ def _folded(found: Conditions, attribute: Attribute, texts: list[str]) -> None:
     for text in texts:
         read = keys.pattern(text, fold)
         pieces = tokens.pieces_in(letter, read.literals()) if letter else []
-        parts.append(_with_pieces(pieces, f"{column} LIKE %s", read.like))
+        parts.append(with_pieces(pieces, f"{column} LIKE %s", read.like))
     _any_of(found, attribute, parts)
 
 
@@ -216,9 +152,9 @@ def _exact(found: Conditions, attribute: Attribute, texts: list[str]) -> None:
     field_letter = tokens.FIELDS.get(attribute.column, "")
     for each in read:
         if not each.is_exact:
-            literals = [(text.lower(), begins) for text, begins in each.literals()]
+            literals = [each._replace(text=each.text.lower()) for each in each.literals()]
             pieces = tokens.pieces_in(field_letter, literals) if field_letter else []
-            parts.append(_with_pieces(pieces, f"{column} LIKE %s", each.like))
+            parts.append(with_pieces(pieces, f"{column} LIKE %s", each.like))
     if attribute.tag in _SHARP and plain and len(plain) == len(read):
         found.is_sharp = True
     _any_of(found, attribute, parts)
@@ -390,4 +326,4 @@ _READERS: Mapping[How, _Reader] = {
     How.TIME: _time,
 }
 
-__all__ = ["Conditions", "QuestionError", "conditions", "joined"]
+__all__ = ["Conditions", "QuestionError", "conditions"]

@@ -28,8 +28,9 @@ from psycopg.errors import QueryCanceled
 
 from isocenter.apps.archive.search.answers import Reader
 from isocenter.apps.archive.search.attributes import Level
-from isocenter.apps.archive.search.conditions import Conditions, Part, conditions, joined
+from isocenter.apps.archive.search.conditions import Conditions, conditions
 from isocenter.apps.archive.search.filling import require_filled
+from isocenter.apps.archive.search.parts import Part, joined
 from isocenter.apps.archive.search.question import Match, Question, QuestionError
 
 PAGE = 250  # answers read from the database at once

@@ -9,6 +9,7 @@ from datetime import date, timedelta
 
 from isocenter.apps.archive.search.attributes import Attribute
 from isocenter.apps.archive.search.question import QuestionError, name_of
+from isocenter.apps.archive.search.tokens import Literal
 from isocenter.core.dicom.folding import fold
 
 #: Most alternatives of one key, and letters of one; more is no question that anybody has.
@@ -57,11 +58,12 @@ class Pattern:
             for index, part in enumerate(self.parts)
         )
 
-    def literals(self) -> Iterator[tuple[str, bool]]:
-        """Literal parts, and whether each stands at the beginning of the text."""
+    def literals(self) -> Iterator[Literal]:
+        """Literal parts; the whole text begins and ends a word."""
+        last = len(self.parts) - 1
         for index in range(0, len(self.parts), 2):
             if self.parts[index]:
-                yield self.parts[index], index == 0
+                yield Literal(self.parts[index], begins=index == 0, ends=index == last)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from isocenter.apps.archive.search.keys import normal_name, stored_date, stored_
 from isocenter.core.dicom.folding import FOLDING_VERSION, fold
 
 #: Changes when rows have to be made anew: with what they hold, or with the folding.
-VERSION = 1_000 * 1 + FOLDING_VERSION
+VERSION = 1_000 * 2 + FOLDING_VERSION
 
 _COLUMNS = tuple(
     field.attname for field in StudySearch._meta.concrete_fields if not field.primary_key
@@ -145,6 +145,8 @@ def _pieces(texts: Mapping[str, str], lists: Mapping[str, list[str]]) -> list[in
     found: set[int] = set()
     for column, letter in tokens.FIELDS.items():
         found |= tokens.pieces_of(letter, texts[column].lower())
+    for column, letter in tokens.PAIRS.items():
+        found |= tokens.pairs_of(letter, texts[column])
     for column, letter in tokens.WHOLE.items():
         values: Any = lists[column] if column in lists else [texts[column]]
         found.update(tokens.whole(letter, value) for value in values if value)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable
+from itertools import combinations
+from typing import NamedTuple
 
 #: What stands between words; SQL translates the same characters to spaces (`conditions`).
 SEPARATORS = "^=-.,'/_()+&:;\"#"
@@ -30,7 +32,25 @@ WHOLE = {
     "sop_classes": "C",
     "issuer_of_patient_id": "U",
 }
+#: Columns whose every two words have a piece together, made of the first three letters of each:
+#: of those called Silva and of those called Jana there are tens of thousands, of both at once few.
+PAIRS = {"patient_name": "P"}
 _MOST_PIECES = 16  # of a key; more do not find fewer
+_MOST_PAIRED = 24  # words of a name that has pairs; one of more says that it has none
+_LETTERS = 3
+
+
+class Literal(NamedTuple):
+    """A part of a key that a stored text has to hold as it is written.
+
+    Attributes:
+        begins: it stands where a word begins.
+        ends: it stands where a word ends.
+    """
+
+    text: str
+    begins: bool
+    ends: bool
 
 
 def number(field: str, piece: str) -> int:
@@ -59,18 +79,61 @@ def pieces_of(field: str, text: str) -> set[int]:
     return found
 
 
-def pieces_in(field: str, literals: Iterable[tuple[str, bool]]) -> list[int]:
-    """The numbers that a stored text has to have when these literal parts are in it.
+def pairs_of(field: str, text: str) -> set[int]:
+    """The numbers of every two words of a stored name."""
+    starts = sorted(word[:_LETTERS] for word in words(text))
+    if len(starts) > _MOST_PAIRED:
+        return {unpaired(field)}
+    return {_pair(field, *two) for two in combinations(starts, 2)}
 
-    Args:
-        literals: (text, whether it begins at the start of a word).
-    """
+
+def unpaired(field: str) -> int:
+    """The number that a name has instead of its pairs, which would be too many."""
+    return number(field, "*")
+
+
+def _pair(field: str, one: str, other: str) -> int:
+    return number(field, f"{one}+{other}")
+
+
+def pairs_in(field: str, literals: Iterable[Literal]) -> list[int]:
+    """The numbers of pairs that a stored name has to have when these literal parts are in it, each
+    at a place of its own; or it has `unpaired`."""
+    starts = sorted(
+        word[:_LETTERS]
+        for literal in literals
+        for word, begins, ends in _words_of(literal)
+        if begins and (ends or len(word) >= _LETTERS)
+    )
+    return list({_pair(field, *two): None for two in combinations(starts, 2)})[:_MOST_PIECES]
+
+
+def apart(words: Iterable[Literal]) -> list[Literal]:
+    """Those of some beginnings of words that cannot begin the same word."""
+    different = list(dict.fromkeys(words))
+    return [
+        one
+        for one in different
+        if not any(each.text.startswith(one.text) for each in different if each is not one)
+    ]
+
+
+def _words_of(literal: Literal) -> Iterable[Literal]:
+    """The words of a literal part; the first and the last may be parts of words."""
+    spaced = literal.text.translate(_TO_SPACES)
+    parts = spaced.split()
+    for index, word in enumerate(parts):
+        begins = bool(index) or literal.begins or spaced.startswith(" ")
+        ends = index < len(parts) - 1 or literal.ends or spaced.endswith(" ")
+        yield Literal(word, begins, ends)
+
+
+def pieces_in(field: str, literals: Iterable[Literal]) -> list[int]:
+    """The numbers that a stored text has to have when these literal parts are in it."""
     found: dict[int, None] = {}
-    for text, begins in literals:
-        spaced = text.translate(_TO_SPACES)
-        parts = spaced.split()
-        for index, word in enumerate(parts):
-            if index or begins or spaced.startswith(" "):
+    for literal in literals:
+        for word, begins, _ in _words_of(literal):
+            if begins:
                 found[number(field, f" {word[:2]}")] = None
             for at in range(len(word) - 2):
                 found[number(field, word[at : at + 3])] = None
