@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, LiteralString, NamedTuple
 
 from django.conf import settings
 from django.db.models import F
 
+from isocenter.apps.archive import prepared
 from isocenter.apps.archive.models import Instance, Series
 
 _AT_ONCE = 500
@@ -24,6 +25,19 @@ _COLUMNS = (
     "instance_number",
 )
 _OF_SERIES = ("pk", "study__study_uid", "series_uid", "study__patient_id")
+
+# What is asked for each series, written out: see `archive.prepared`.
+_INSTANCES: LiteralString = """
+SELECT path, sop_uid, sop_class_uid, transfer_syntax_uid, size, digest, modality,
+       number_of_frames, instance_number
+FROM archive_instance WHERE series_id = %s
+ORDER BY instance_number ASC NULLS LAST, id LIMIT %s
+"""
+_ONE_SERIES: LiteralString = """
+SELECT series.id, study.study_uid, series.series_uid, study.patient_id
+FROM archive_series AS series JOIN archive_study AS study ON study.id = series.study_id
+WHERE series.series_uid = %s AND study.study_uid = %s
+"""
 
 
 class StoredInstance(NamedTuple):
@@ -80,6 +94,8 @@ def stored(
     instances = [*([sop_uid] if sop_uid else ()), *sop_uids]
     if not (studies or series or instances or patient_id):
         raise ValueError("name a patient, studies, series or instances")
+    if len(studies) == len(series) == 1 and not instances and patient_id is None:
+        return _stream(prepared.rows(_ONE_SERIES, (*series, *studies)), ())
     wanted = Series.objects.all()
     if studies:
         wanted = wanted.filter(study__study_uid__in=studies)
@@ -100,18 +116,17 @@ def recent_syntaxes(most: int) -> list[tuple[str, str]]:
     return list(found[:most])
 
 
-def _stream(
-    series: Sequence[tuple[int, str, str, str]], sop_uids: Sequence[str]
-) -> Iterator[StoredInstance]:
+def _stream(series: Sequence[tuple[Any, ...]], sop_uids: Sequence[str]) -> Iterator[StoredInstance]:
     for number, *names in series:
+        if not sop_uids:
+            rows = prepared.rows(_INSTANCES, (number, _AT_ONCE + 1))
+            if len(rows) <= _AT_ONCE:  # nearly every series
+                yield from _made(rows, names)
+                continue
         found = Instance.objects.filter(series=number)
         if sop_uids:
             found = found.filter(sop_uid__in=sop_uids)
         order = found.order_by(F("instance_number").asc(nulls_last=True), "id")
-        rows = list(order.values_list(*_COLUMNS)[: _AT_ONCE + 1])
-        if len(rows) <= _AT_ONCE:  # nearly every series
-            yield from _made(rows, names)
-            continue
         numbers = list(order.values_list("pk", flat=True))
         for first in range(0, len(numbers), _AT_ONCE):
             yield from _made(_read(numbers[first : first + _AT_ONCE]), names)
