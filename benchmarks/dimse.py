@@ -4,10 +4,11 @@
 
 Both hold the same 300 CT slices. DCMTK's findscu asks for all instances of the series and prints
 nothing (what it gets is checked before), its getscu fetches the series and throws it away as it
-comes. Their own start is measured with echoscu and
-printed: it is in every row of both. Servers and tools have TCP_NODELAY=1, Orthanc is tuned in its
-favour (see stand/serving.py), Isocenter runs as a user runs it. Servers take turns; a claim is the
-median of the rounds' ratios. C-FIND with many studies is in ``dicomweb.py --large``.
+comes. The tools' own start is in every row of both servers; it is measured with echoscu and
+printed. It is more than half of one C-FIND, so the claim is of some over one association. Servers
+and tools have TCP_NODELAY=1, Orthanc is tuned in its favour (see stand/serving.py), Isocenter runs
+as a user runs it. Servers take turns; a claim is the median of the rounds' ratios. C-FIND with
+many studies is in ``dicomweb.py --large``.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from stand.servers import NODELAY
 from stand.serving import CALLER, TIMEOUT_S, Serving, ServingIsocenter, ServingOrthanc
 from stand.studies import Series, make_series
 from stand.table import machine, middle, print_claims, print_table
+
+FINDS = 5  # requests over one association
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,11 @@ def find(server: Serving, wanted: Wanted) -> float:
     return run("findscu", server, "-q", *_find_keys(wanted), "")[0]
 
 
+def find_again(server: Serving, wanted: Wanted) -> float:
+    repeat = ("--repeat", str(FINDS))
+    return run("findscu", server, "-q", *repeat, *_find_keys(wanted), "")[0]
+
+
 def check_found(server: Serving, wanted: Wanted) -> None:
     """What is timed quietly brings all of it: printing answers takes longer than giving them."""
     said = run("findscu", server, "-v", *_find_keys(wanted), "")[1]
@@ -104,7 +112,8 @@ def get(server: Serving, wanted: Wanted) -> float:
 #: Name → request, and how many times as fast as Orthanc it shall be; 0: for comparison only.
 REQUESTS: dict[str, tuple[Callable[[Serving, Wanted], float], float]] = {
     "start of a tool and C-ECHO": (echo, 0.0),
-    "C-FIND, 300 instances": (find, 1.2),
+    "C-FIND, 300 instances": (find, 0.0),
+    f"{FINDS} times C-FIND, 300 instances": (find_again, 1.2),
     "C-GET, the series": (get, 1.2),
 }
 Times = dict[tuple[str, str], list[float]]
@@ -125,17 +134,17 @@ def measure(servers: list[Serving], wanted: Wanted, *, rounds: int) -> Times:
     return times
 
 
-def report(times: Times, count: int) -> bool:
+def report(times: Times) -> bool:
     rows, claims = [], []
     for name, (_, goal) in REQUESTS.items():
         ours, theirs = times[name, "Isocenter"], times[name, "Orthanc"]
         ratio = middle([b / a for a, b in zip(ours, theirs, strict=True)])
-        rows.append((name, 1000 * middle(ours), 1000 * middle(theirs), ratio, count / middle(ours)))
+        rows.append((name, 1000 * middle(ours), 1000 * middle(theirs), ratio))
         if goal:
             claims.append((f"{name}: times as fast as Orthanc", ratio, goal))
     print_table(
         "Milliseconds, median of rounds",
-        ("request", "Isocenter", "Orthanc", "ratio", "instances/s of Isocenter"),
+        ("request", "Isocenter", "Orthanc", "ratio"),
         rows,
     )
     return print_claims(claims)
@@ -156,7 +165,7 @@ def beside_orthanc(workspace: Path, series: Series, *, rounds: int) -> bool:
     finally:
         for server in servers:
             server.stop()
-    return report(times, wanted.count)
+    return report(times)
 
 
 def main() -> int:
