@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import Count, Sum
 
@@ -104,8 +104,7 @@ class _Counts:
     instances: int = 0
 
 
-@dataclass(frozen=True)
-class _Row:
+class _Row(NamedTuple):
     """A row that was read: columns for our own use, and values that are answered."""
 
     own: tuple[Any, ...]
@@ -169,13 +168,19 @@ class Reader:
         found = self._rows(Instance, numbers, (Level.INSTANCE,), ("series_id", "sop_uid"))
         all_series = self._series({row.own[0] for row in found.values()})
         studies = self._studies({row.own[0] for row in all_series.values()})
+        above = {
+            number: (
+                self._in_order({**studies[series.own[0]].values, **series.values}),
+                (studies[series.own[0]].own[0], series.own[1]),
+            )
+            for number, series in all_series.items()
+            if series.own[0] in studies
+        }
         matches = []
         for row in (found[number] for number in numbers if number in found):
-            series = all_series.get(row.own[0])
-            study = studies.get(series.own[0]) if series else None
-            if series and study:
-                values = self._in_order({**study.values, **series.values, **row.values})
-                matches.append(Match(values, study.own[0], series.own[1], row.own[1]))
+            if row.own[0] in above:
+                values, uids = above[row.own[0]]
+                matches.append(Match({**values, **row.values}, *uids, row.own[1]))
         return matches
 
     def _in_order(self, values: Mapping[int, Value]) -> dict[int, Value]:
@@ -219,28 +224,34 @@ class Reader:
         rows = model.objects.extra(where=[place], params=[list(numbers)])  # noqa: S610
         found = rows.values_list("pk", *own, *columns)
         first = 1 + len(own)
-        return {
+        tags = [each.tag for each in attributes]
+        read = {
             row[0]: _Row(
                 row[1:first],
                 {
-                    each.tag: self._value(each, value)
-                    for each, value in zip(attributes, row[first:], strict=True)
+                    tag: () if value is None or value == "" else (value,)
+                    for tag, value in zip(tags, row[first:], strict=True)
                 },
             )
             for row in found
         }
+        for each in attributes:
+            if each.how is How.SEQUENCE:
+                for _, values in read.values():
+                    values[each.tag] = self._items(each, values[each.tag])
+        return read
 
-    def _value(self, attribute: Attribute, value: Any) -> Value:
-        if attribute.how is How.SEQUENCE:
-            return tuple(
-                {
-                    tag: (item[inside.keyword],) if item.get(inside.keyword) else ()
-                    for tag, inside in attribute.items.items()
-                    if tag not in self._hidden
-                }
-                for item in value
-            )
-        return () if value is None or value == "" else (value,)
+    def _items(self, attribute: Attribute, value: Any) -> Value:
+        """Those of a sequence, of which a column has a list."""
+        return tuple(
+            {
+                tag: (item[inside.keyword],) if item.get(inside.keyword) else ()
+                for tag, inside in attribute.items.items()
+                if tag not in self._hidden
+            }
+            for items in value
+            for item in items
+        )
 
     def _make_lists(self, studies: Mapping[int, _Row]) -> None:
         """What is no column of the study, and what is the same for all."""

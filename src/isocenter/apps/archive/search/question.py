@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from isocenter.apps.archive.search.attributes import ATTRIBUTES, SEARCHABLE, Level
 from isocenter.core.errors import DicomError, IsocenterError
@@ -58,9 +59,9 @@ class Question:
     is_bare: bool = False
 
 
-@dataclass(frozen=True)
-class Match:
-    """One answer: its values, and the UIDs of what it is, empty below its level."""
+class Match(NamedTuple):
+    """One answer: its values, and the UIDs of what it is, empty below its level. A tuple, as
+    hundreds are made for one question."""
 
     values: Mapping[int, Value]
     study_uid: str = ""
