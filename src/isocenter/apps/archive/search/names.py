@@ -28,7 +28,6 @@ def matching(field: str, column: str, texts: Sequence[str]) -> list[Part]:
 
 def _one(field: str, column: str, read: keys.NamePattern) -> Part:
     literals = [part for group in read.groups if group for part in group.literals()]
-    pieces = tokens.pieces_in(tokens.FIELDS[field], literals)
     tests: list[Part] = []
     for number, group in enumerate(read.groups, 1):
         if group is not None:
@@ -39,7 +38,7 @@ def _one(field: str, column: str, read: keys.NamePattern) -> Part:
         others = " OR ".join(test.format(number) for number in (2, 3))
         sql = f"{sql} OR (strpos({column}, '=') > 0 AND ({others}))"
         values = values * 3
-    return _with_pairs(field, literals, with_pieces(pieces, sql, *values))
+    return _with_index(field, literals, literals, (sql, values))
 
 
 def _likes(group: keys.Pattern) -> list[str]:
@@ -61,18 +60,24 @@ def beginning(field: str, column: str, texts: Sequence[str]) -> list[Part]:
         likes = [f"%{keys.Pattern((f' {word}',)).like}%" for word in words]
         sql, values = joined([(f"{spaced} LIKE %s", [*signs, like]) for like in likes])
         literals = [tokens.Literal(word, begins=True, ends=False) for word in words]
-        pieces = tokens.pieces_in(tokens.FIELDS[field], literals)
-        rest = with_pieces(pieces, sql, *values)
-        parts.append(_with_pairs(field, tokens.apart(literals), rest))
+        parts.append(_with_index(field, literals, tokens.apart(literals), (sql, values)))
     return parts
 
 
-def _with_pairs(field: str, literals: Iterable[tokens.Literal], rest: Part) -> Part:
-    """A condition, and before it what the name's pairs of words can find of it."""
+def _with_index(
+    field: str, literals: Iterable[tokens.Literal], apart: Iterable[tokens.Literal], test: Part
+) -> Part:
+    """A test, and before it what the inverted index can find of it.
+
+    Pairs of words where there are some, and then nothing else: single pieces have long lists, and
+    going through these takes longer than looking at the few rows that a pair leaves.
+
+    Args:
+        apart: those of the literal parts that stand in different words.
+    """
+    sql, values = test
     letter = tokens.PAIRS.get(field)
-    pairs = tokens.pairs_in(letter, literals) if letter else []
-    if not letter or not pairs:
-        return rest
-    sql, values = rest
-    either = "(s.pieces @> %s::int[] OR s.pieces @> %s::int[])"
-    return f"{either} AND {sql}", [pairs, [tokens.unpaired(letter)], *values]
+    if letter and (pairs := tokens.pairs_in(letter, apart)):
+        either = "(s.pieces @> %s::int[] OR s.pieces @> %s::int[])"
+        return f"{either} AND ({sql})", [pairs, [tokens.unpaired(letter)], *values]
+    return with_pieces(tokens.pieces_in(tokens.FIELDS[field], literals), sql, *values)
