@@ -156,6 +156,8 @@ def installation(tmp_path: Path) -> Iterator[Layout]:
     django_configuration.ISOCENTER = Settings(data_dir=layout.root)
     django_configuration.LAYOUT = layout
     yield layout
+    if (uploads := sys.modules.get("isocenter.apps.archive.uploads")) is not None:
+        uploads.close_spool()
     django_configuration.ISOCENTER, django_configuration.LAYOUT = before
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +25,6 @@ from isocenter.runtime.state_files import write_state
 from .conftest import MARK, STUDY, Intake, encoded, image, the_study
 
 RTL = "مجلد/صورة.dcm"
-
-
-@pytest.fixture(autouse=True)
-def _spool_of_this_test(db: None) -> Iterator[None]:
-    yield
-    uploads.close_spool()
 
 
 def zipped(**files: bytes) -> io.BytesIO:

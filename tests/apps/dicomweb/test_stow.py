@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from pydicom import Dataset
 
 from isocenter.apps.accounts.models import User
 from isocenter.apps.accounts.services import create_token
-from isocenter.apps.archive import uploads
 from isocenter.apps.archive.spool import Spool, SpoolReader
 from isocenter.apps.audit.models import Event
 from isocenter.apps.dicomweb.stow import places
@@ -31,12 +30,6 @@ from isocenter.runtime.state_files import write_state
 STUDIES = "/dicom-web/studies"
 PART = {"Content-Type": "application/dicom"}
 TYPE = 'multipart/related; type="application/dicom"; boundary=limit'
-
-
-@pytest.fixture(autouse=True)
-def _own_spool(installation: Layout) -> Iterator[None]:
-    yield
-    uploads.close_spool()
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ from pydicom import Dataset
 
 from isocenter.apps.accounts.models import User
 from isocenter.apps.accounts.services import create_token
-from isocenter.apps.archive import uploads
 from isocenter.apps.archive.spool import SpoolReader
 from isocenter.core.dicom.described import Bulk, write_described
 from isocenter.core.dicom.described_checks import check_described, check_native_length
@@ -28,13 +27,6 @@ from isocenter.runtime.layout import Layout
 METADATA = {"Content-Type": "application/dicom+json"}
 OCTETS = "application/octet-stream"
 URI = "http://sender.example/bulk/1"
-
-
-@pytest.fixture(autouse=True)
-def _own_spool(request: pytest.FixtureRequest) -> Iterator[None]:
-    yield
-    if "installation" in request.fixturenames:
-        uploads.close_spool()
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from django.db import connections
 
 from isocenter.apps.accounts.models import User
 from isocenter.apps.accounts.services import create_token
-from isocenter.apps.archive import uploads
 from isocenter.apps.dicomweb.stow import places
 from isocenter.runtime.layout import Layout
 from isocenter.runtime.web import streamed_bodies
@@ -34,7 +33,6 @@ def port(
     monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 0)
     with served(BoundedHandler()) as found:
         yield found
-    uploads.close_spool()
 
 
 @pytest.fixture

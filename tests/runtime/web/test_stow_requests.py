@@ -16,7 +16,6 @@ from django.test import Client
 
 from isocenter.apps.accounts.models import User
 from isocenter.apps.accounts.services import create_token
-from isocenter.apps.archive import uploads
 from isocenter.apps.archive.spool import SpoolReader
 from isocenter.core.dicom.writing import write_part10
 from isocenter.core.network.multipart import encode
@@ -35,7 +34,6 @@ def _kept_connection() -> Iterator[None]:
     yield
     for signal in (request_started, request_finished):
         signal.connect(close_old_connections)
-    uploads.close_spool()
 
 
 def post(pieces: list[bytes], *, is_cut_off: bool = False, **headers: str) -> tuple[int, Any, int]:
