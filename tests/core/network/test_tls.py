@@ -128,6 +128,19 @@ def test_a_silent_handshake_is_cut_off(receive: Callable[..., Receiving], server
         assert silent.recv(1) == b""
 
 
+def test_who_only_looks_whether_somebody_listens_is_no_event(
+    receive: Callable[..., Receiving], server: Identity
+) -> None:
+    """Our own health check does so every few seconds."""
+    receiving = receive(tls=server_context(server.certificate, server.key))
+    for _ in range(3):
+        socket.create_connection(("127.0.0.1", receiving.port)).close()
+    with pytest.raises(NetworkError):  # a plain caller is one, and comes last
+        echo(peer_of(receiving, None))
+    receiving.wait_for("ASSOCIATION_REJECTED")
+    assert receiving.kinds.count("ASSOCIATION_REJECTED") == 1
+
+
 def test_silent_handshakes_keep_nobody_out(
     receive: Callable[..., Receiving], server: Identity
 ) -> None:

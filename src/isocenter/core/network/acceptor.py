@@ -240,8 +240,8 @@ class Acceptor:
 
     def _talk(self, peer: _Peer) -> None:
         try:
-            if self._config.tls is not None:
-                self._begin_tls(peer, self._config.tls)
+            if self._config.tls is not None and not self._begin_tls(peer, self._config.tls):
+                return
             association = self._association(peer)
             with self._lock:
                 peer.association = association
@@ -253,14 +253,21 @@ class Acceptor:
             detail = {"address": peer.address, "text": f"TLS: {error}"[:500]}
             self._events(NetworkEvent("ASSOCIATION_REJECTED", detail))
 
-    def _begin_tls(self, peer: _Peer, context: ssl.SSLContext) -> None:
-        """The handshake; the peer can be cut while it goes on."""
+    def _begin_tls(self, peer: _Peer, context: ssl.SSLContext) -> bool:
+        """The handshake; the peer can be cut while it goes on. False where it left without a word,
+        as those do who only look whether somebody listens."""
         peer.sock.settimeout(self._config.acse_timeout_s)
+        try:
+            if not peer.sock.recv(1, socket.MSG_PEEK):
+                return False
+        except ConnectionError:
+            return False
         # Wrapping takes the descriptor over: who holds the plain socket cannot cut it any more.
         peer.sock = context.wrap_socket(peer.sock, server_side=True, do_handshake_on_connect=False)
         if peer.is_cut or self._is_stopping:
             raise OSError("cut before the handshake")
         peer.sock.do_handshake()
+        return True
 
     def _association(self, peer: _Peer) -> Association:
         config = self._config
