@@ -149,6 +149,36 @@ def test_names(archive: Callable[..., None]) -> None:
         assert sorted(last_parts(asked(keys={NAME: text}))) == numbers, text
 
 
+ODD = [
+    {"PatientName": "50%^Anna", "PatientID": "ΑΣΒ1", "StudyDescription": "ᎠᏂ head"},
+    {"PatientName": "ᎠᏂ^Ꮳ", "PatientID": "ασβ1", "StudyDescription": "50% done"},
+]
+
+
+@pytest.mark.parametrize(
+    ("tag", "key", "numbers"),
+    [
+        (NAME, "50%", [1]),  # a sign of SQL's
+        (NAME, "5*0%", [1]),
+        (NAME, "50%*", [1]),
+        (NAME, "ᎠᏂ", [2]),  # its small letters are the ones that came later
+        (NAME, "ꭰ*", [2]),
+        (NAME, "ᎠᏂ^Ꮳ", [2]),
+        (PATIENT_ID, "ΑΣ*", [1]),  # a sigma at the end of a word is another small letter
+        (PATIENT_ID, "ΑΣ?1", [1]),
+        (PATIENT_ID, "ΑΣΒ1", [1]),
+        (DESCRIPTION, "ᎠᏂ*", [1]),
+        (DESCRIPTION, "50%*", [2]),
+    ],
+)
+def test_signs_and_scripts_with_ways_of_their_own(
+    archive: Callable[..., None], tag: int, key: str, numbers: list[int]
+) -> None:
+    archive(*({**study, "SpecificCharacterSet": "ISO_IR 192"} for study in ODD))
+
+    assert last_parts(asked(keys={tag: key})) == numbers
+
+
 FUZZY_KEYS = [
     ("anna mull", [1]),
     ("maria anna muller", [1]),

@@ -25,8 +25,23 @@ from .conftest import CT, Intake, encoded
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
-WORDS = ["Ann", "anna", "Müller", "MULLER", "O'Brien", "de la Cruz", "Ng", "山田", "Łuk", "a", ""]
-CODES = ["A1", "a1", "A12", "B_1", "50%", "x\\y"[:1], "A 1", ""]
+WORDS = [
+    "Ann",
+    "anna",
+    "Müller",
+    "MULLER",
+    "O'Brien",
+    "de la Cruz",
+    "Ng",
+    "山田",
+    "Łuk",
+    "a",
+    "50%",
+    "ΑΣ",
+    "ᎠᏂ",
+    "",
+]
+CODES = ["A1", "a1", "A12", "B_1", "50%", "ΑΣΒ", "x\\y"[:1], "A 1", ""]
 DAYS = ["20250101", "20250102", "20241231", "2025", ""]
 TIMES = ["101112", "10", "1011", "101112.5", "2359", "", "soon"]
 MODALITIES = ["CT", "MR", "PT", ""]

@@ -152,7 +152,7 @@ def _exact(found: Conditions, attribute: Attribute, texts: list[str]) -> None:
     field_letter = tokens.FIELDS.get(attribute.column, "")
     for each in read:
         if not each.is_exact:
-            literals = [each._replace(text=each.text.lower()) for each in each.literals()]
+            literals = [each._replace(text=tokens.caseless(each.text)) for each in each.literals()]
             pieces = tokens.pieces_in(field_letter, literals) if field_letter else []
             parts.append(with_pieces(pieces, f"{column} LIKE %s", each.like))
     if attribute.tag in _SHARP and plain and len(plain) == len(read):

@@ -41,6 +41,11 @@ class Pattern:
         return len(self.parts) == 1
 
     @property
+    def is_open(self) -> bool:
+        """Whether anything may follow."""
+        return self.parts[-2:] == ("*", "")
+
+    @property
     def is_universal(self) -> bool:
         return not any(self.parts[::2]) and "?" not in self.parts[1::2]
 

@@ -44,7 +44,7 @@ def _one(field: str, column: str, read: keys.NamePattern) -> Part:
 def _likes(group: keys.Pattern) -> list[str]:
     """Components that the key does not give match anything."""
     like = group.like
-    return [like] if like.endswith("%") else [like, f"{like}^%"]
+    return [like] if group.is_open else [like, f"{like}^%"]
 
 
 def beginning(field: str, column: str, texts: Sequence[str]) -> list[Part]:

@@ -144,7 +144,9 @@ def patient_key(patient_id: str, issuer: str, name: str) -> str:
 def _pieces(texts: Mapping[str, str], lists: Mapping[str, list[str]]) -> list[int]:
     found: set[int] = set()
     for column, letter in tokens.FIELDS.items():
-        found |= tokens.pieces_of(letter, texts[column].lower())
+        is_folded = column not in tokens.CODES
+        text = texts[column] if is_folded else tokens.caseless(texts[column])
+        found |= tokens.pieces_of(letter, text)
     for column, letter in tokens.PAIRS.items():
         found |= tokens.pairs_of(letter, texts[column])
     for column, letter in tokens.WHOLE.items():

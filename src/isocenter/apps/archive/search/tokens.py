@@ -24,6 +24,8 @@ FIELDS = {
     "accession_number": "A",
     "study_description": "D",
 }
+#: Those of them that are stored as they came; the others are folded.
+CODES = frozenset(("patient_id", "accession_number"))
 #: Columns that are found by their whole value.
 WHOLE = {
     "study_id": "S",
@@ -51,6 +53,12 @@ class Literal(NamedTuple):
     text: str
     begins: bool
     ends: bool
+
+
+def caseless(text: str) -> str:
+    """A code without case: letter by letter, so that a part of a text has the pieces of the whole
+    (``lower`` looks at what stands beside a sigma)."""
+    return text.casefold()
 
 
 def number(field: str, piece: str) -> int:
