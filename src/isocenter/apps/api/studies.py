@@ -32,7 +32,7 @@ from isocenter.apps.archive.models import Instance
 from isocenter.apps.archive.queries import Cursor, WorklistFilter
 from isocenter.apps.audit.kinds import Kind
 from isocenter.apps.audit.services import record, record_view
-from isocenter.core.errors import NotFound
+from isocenter.core.errors import NotAllowed, NotFound
 from isocenter.runtime.web.sealed import seal, unseal
 
 router = Router(tags=["studies"])
@@ -224,6 +224,19 @@ def _downloaded(request: HttpRequest, study_uid: str, **detail: Any) -> None:
     record(Kind.STUDY_DOWNLOADED, study_uid=study_uid, actor=actor(request), **detail)
 
 
+def _require_for(request: HttpRequest, asked: WorklistFilter) -> None:
+    """
+    Raises:
+        NotAllowed: it searches or sorts by what tells who a patient is, for somebody who may not
+            know: without these fields everything would be found.
+    """
+    if not may_identify(request) and (fields := asked.identifying()):
+        raise NotAllowed(
+            f"searching or sorting by {', '.join(fields)} needs the right view-identified",
+            hint="leave it out, or ask an administrator for the right",
+        )
+
+
 def _search(request: HttpRequest, given: StudyFilter) -> dict[str, Any]:
     asked = WorklistFilter(
         text=getattr(given, "text", ""),
@@ -245,6 +258,7 @@ def _search(request: HttpRequest, given: StudyFilter) -> dict[str, Any]:
         instances_max=given.instances_max,
         sort=given.sort,
     )
+    _require_for(request, asked)
     page = queries.worklist(
         asked, identified=may_identify(request), cursor=_place(given.cursor), limit=given.limit
     )

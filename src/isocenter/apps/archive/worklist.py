@@ -120,6 +120,12 @@ class WorklistFilter:
             name for name in self.__dataclass_fields__ if name != "sort" and getattr(self, name)
         ]
 
+    def identifying(self) -> list[str]:
+        """Fields in use that tell who a patient is. ``text`` is none: for those who may not see
+        identities it is looked for in descriptions alone."""
+        found = [name for name in sorted(IDENTIFYING - {"text"}) if getattr(self, name)]
+        return [*found, "sort"] if self.sort.removeprefix("-") in IDENTIFYING else found
+
     def without_identity(self) -> WorklistFilter:
         """For those who may not see identities: such a search could tell them."""
         hidden: dict[str, Any] = {name: "" for name in IDENTIFYING if name != "text"}
