@@ -27,7 +27,7 @@ if [ ! -x "$VENV/bin/pip" ]; then
         fi
     fi
 fi
-echo "Installing what Isocenter needs (a minute or two at the first time) ..."
+echo "Installing what Isocenter needs (some minutes at the first time) ..."
 "$VENV/bin/python" -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
 "$VENV/bin/python" -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 VENV="$VENV" sh scripts/assets.sh
