@@ -46,7 +46,6 @@ class DemoPlatform:
         self._process: subprocess.Popen[str] | None = None
         self._log = folder.with_suffix(".log")
         self._listener: threading.Thread | None = None
-        self.sign_in = ""  # how to, as `isocenter up` says it once; it gets into no file
 
     def __enter__(self) -> DemoPlatform:
         self.layout.create()
@@ -68,12 +67,10 @@ class DemoPlatform:
         return self
 
     def _listen(self, said: IO[str]) -> None:
-        """Keep what the platform says, but for the password."""
+        """Keep what the platform says, but for the password: it ends with the demonstration."""
         with said, self._log.open("w", encoding="utf-8") as log:
             for line in said:
-                if is_sign_in(line):
-                    self.sign_in = " ".join(line.split())
-                else:
+                if not is_sign_in(line):
                     log.write(line)
                     log.flush()
 

@@ -139,8 +139,6 @@ def _start(story: Story, platform: DemoPlatform) -> dict[str, Any]:
         stage.result = (
             f"DICOM {dicom['ae_title']} at port {dicom['port']}, http://127.0.0.1:{http['port']}"
         )
-    if platform.sign_in:
-        story.console.print(f"  {platform.sign_in}", highlight=False, markup=False)
     return state
 
 
