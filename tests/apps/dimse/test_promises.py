@@ -13,6 +13,7 @@ import pytest
 from django.conf import settings
 from django.db import connection
 from django.utils import timezone
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel
@@ -22,9 +23,10 @@ from isocenter.apps.archive.ingest import ingest_records
 from isocenter.apps.archive.models import Instance
 from isocenter.apps.audit.queries import events
 from isocenter.apps.dimse import promises
-from isocenter.apps.dimse.keeping import kept
+from isocenter.apps.dimse.keeping import Kept, kept
 from isocenter.apps.dimse.models import CommitmentPromise
 from isocenter.apps.dimse.services import ArchiveKeeper
+from isocenter.apps.routing.models import QuarantineItem
 from isocenter.apps.transfers.models import Node
 from isocenter.core.network.acceptor import Acceptor, AcceptorConfig
 from isocenter.core.network.client import Peer
@@ -155,6 +157,23 @@ def test_a_damaged_file_is_not_kept(archived: list[Reference], damage: str) -> N
         content[-1] ^= 1
         path.write_bytes(content)
     assert kept(archived).failed == {archived[0]: 0x0110}
+
+
+def test_another_data_set_with_its_uid_in_quarantine_puts_it_in_doubt(
+    files: list[Path], archived: list[Reference], tmp_path: Path
+) -> None:
+    """Who asks may mean that one, and delete it on a yes."""
+    other = dcmread(files[0])
+    other.PatientName = "Somebody^Else"
+    other.save_as(tmp_path / "other.dcm")
+    ingest([tmp_path / "other.dcm"])
+    (sop_uid,) = QuarantineItem.objects.values_list("sop_uid", flat=True)
+    (doubtful,) = (each for each in archived if each.sop_instance_uid == sop_uid)
+    others = tuple(each for each in archived if each != doubtful)
+
+    assert kept(archived) == Kept(committed=others, failed={doubtful: 0x0110})
+    QuarantineItem.objects.update(state=QuarantineItem.State.RELEASED)
+    assert kept(archived).committed == tuple(archived)
 
 
 def test_long_files_are_not_read_for_ever(archived: list[Reference]) -> None:

@@ -1,4 +1,5 @@
-"""Whether we keep an instance: its row is in the index, and its file lies there as it came."""
+"""Whether we keep an instance: its row is in the index, its file lies there as it came, and no
+other data set with its UID waits in quarantine for a person to decide."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from isocenter.apps.archive.queries import StoredInstance, stored
+from isocenter.apps.routing.queries import instances_in_quarantine
 from isocenter.core.dicom.part10 import read_file_meta
 from isocenter.core.errors import DicomError
 from isocenter.core.network.command import (
@@ -55,11 +57,15 @@ def kept(references: Sequence[Reference], *, digests_s: float = DIGESTS_S) -> Ke
     until = time.monotonic() + digests_s
     for start in range(0, len(references), _AT_ONCE):
         part = references[start : start + _AT_ONCE]
-        rows = {row.sop_uid: row for row in stored(sop_uids=[r.sop_instance_uid for r in part])}
+        uids = [reference.sop_instance_uid for reference in part]
+        rows = {row.sop_uid: row for row in stored(sop_uids=uids)}
+        doubtful = instances_in_quarantine(uids)
         for reference in part:
             row = rows.get(reference.sop_instance_uid)
             if row is None:
                 missing.append(reference)
+            elif row.sop_uid in doubtful:  # whoever asks may mean that one
+                failed[reference] = PROCESSING_FAILURE
             elif reason := _problem(row, reference, until):
                 failed[reference] = reason
             else:

@@ -289,4 +289,7 @@ class QuarantineItem(models.Model):
     last_at = models.DateTimeField(auto_now=True)
 
     class Meta:
-        indexes = [models.Index(fields=["state", "-last_at", "-id"], name="quarantine_newest")]
+        indexes = [
+            models.Index(fields=["state", "-last_at", "-id"], name="quarantine_newest"),
+            models.Index(fields=["sop_uid"], name="quarantine_instance"),
+        ]

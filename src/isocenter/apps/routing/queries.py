@@ -157,6 +157,14 @@ def quarantine_size() -> int:
     return int(total or 0)
 
 
+def instances_in_quarantine(sop_uids: Sequence[str]) -> set[str]:
+    """Those of some instances of which something lies in quarantine that nobody decided on."""
+    held = QuarantineItem.objects.filter(
+        kind=QuarantineItem.Kind.INSTANCE, state__in=_OPEN, sop_uid__in=sop_uids
+    )
+    return set(held.values_list("sop_uid", flat=True))
+
+
 def routes() -> list[Route]:
     """All routes, in the order in which they are asked."""
     return list(Route.objects.select_related("pipeline").order_by("-priority", "name"))
