@@ -22,6 +22,7 @@ from isocenter.apps.dicomweb.files_sent import (
     whole_file,
 )
 from isocenter.runtime.web import streaming
+from isocenter.runtime.web.streaming import Work
 
 
 @pytest.fixture
@@ -121,6 +122,43 @@ def test_a_reader_who_takes_nothing_is_given_up(monkeypatch):
 
     asyncio.run(until_given_up())
     assert ended.wait(5)
+
+
+def lasting(pieces: list[bytes], work: Work, seconds: list[float]) -> list[int]:
+    """Lengths of what is taken by a reader who needs so long for each in turn."""
+    taken = []
+
+    async def read() -> None:
+        waits = iter(seconds)
+        async for piece in streaming.ahead(iter(pieces), work=work):
+            taken.append(len(piece))
+            await asyncio.sleep(next(waits, 0))
+
+    async def to_the_end() -> None:
+        await asyncio.create_task(read())
+
+    asyncio.run(to_the_end())
+    return taken
+
+
+def test_who_takes_what_is_transcoded_has_less_patience_than_who_takes_files(monkeypatch):
+    monkeypatch.setattr(streaming, "PLACE_STALL_S", 0.1)
+    lasting([b"piece"], Work.READING, [0.3, 0.3])
+    with pytest.raises(asyncio.CancelledError):
+        lasting([b"piece"], Work.TRANSCODING, [0.3])
+
+
+def test_a_piece_of_what_is_transcoded_is_taken_bit_by_bit_and_each_has_its_time(monkeypatch):
+    monkeypatch.setattr(streaming, "PLACE_STALL_S", 0.5)
+    piece = bytes(10 << 10)
+    assert lasting([piece], Work.TRANSCODING, [0.3] * 4) == [4096, 4096, 2048, 0]
+    assert lasting([piece], Work.READING, []) == [10 << 10, 0]
+
+
+def test_the_end_of_an_answer_is_waited_for_no_longer_than_the_rest(monkeypatch):
+    monkeypatch.setattr(streaming, "STALL_S", 0.1)
+    with pytest.raises(asyncio.CancelledError):
+        lasting([b"piece"], Work.READING, [0, 0.3])
 
 
 def counted(first: int, length: int) -> Iterator[bytes]:

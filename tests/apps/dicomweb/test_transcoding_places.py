@@ -26,8 +26,9 @@ def one_place(archived, monkeypatch) -> None:
     """One transcoded answer at once, and one processor for single instances."""
     archived(image(1), image(2))
     monkeypatch.setattr(transcoding_places, "WAIT_S", 0.05)
-    for name in ("_answers", "_processors"):
-        monkeypatch.setattr(transcoding_places, name, BoundedSemaphore(1))
+    monkeypatch.setattr(transcoding_places, "_answers", {})
+    monkeypatch.setattr(transcoding_places, "ANSWERS", 1)
+    monkeypatch.setattr(transcoding_places, "_processors", BoundedSemaphore(1))
 
 
 def test_an_answer_too_many_is_503_with_when_to_come_again_and_no_event(client):
@@ -40,6 +41,21 @@ def test_an_answer_too_many_is_503_with_when_to_come_again_and_no_event(client):
     assert Event.objects.filter(kind=Kind.RETRIEVED).count() == 1
     assert len(parts_of(client.get(ROOT, headers=AS_STORED))) == 2
     assert len(parts_of(first)) == 2
+
+
+def test_one_account_leaves_places_to_others(client, client_of, monkeypatch):
+    monkeypatch.setattr(transcoding_places, "ANSWERS", 3)
+    monkeypatch.setattr(transcoding_places, "OF_ONE_ACCOUNT", 2)
+    held = [client.get(ROOT, headers=IN_PARTS) for _ in range(2)]
+    refused = client_of("administrator", "all").get(ROOT, headers=IN_PARTS)
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
+    other = client_of("staff")
+    held.append(other.get(ROOT, headers=IN_PARTS))
+    assert [each.status_code for each in held] == [200] * 3
+    refused = other.get(ROOT, headers=IN_PARTS)
+    assert "too much is being transcoded" in refused.content.decode()
+    assert len(parts_of(held[0])) == 2
+    assert client.get(ROOT, headers=IN_PARTS).status_code == 200
 
 
 def test_an_answer_that_ends_or_that_nobody_reads_makes_room(client):

@@ -139,7 +139,7 @@ def _in_parts(
     if not isinstance(parts, list):
         work = Work.DRAWING if form == OCTETS else Work.TRANSCODING
     is_bounded = work is Work.TRANSCODING and request.method != "HEAD"
-    place = AnswerPlace() if is_bounded else None
+    place = AnswerPlace(principal_of(request).user_id) if is_bounded else None
     _note(request, found)
     response = multipart_answer(request, parts, form, work=work)
     if place is not None:

@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from enum import Enum
 from typing import Any
 
@@ -22,6 +23,11 @@ log = structlog.get_logger(__name__)
 
 #: Whoever takes nothing for so long has gone; a connection says so only when it breaks.
 STALL_S = 600.0
+#: The same for what is transcoded: its reader holds a place of others.
+PLACE_STALL_S = 60.0
+# Of that, so much has to be taken within each of these times, as of bodies that are sent to us: a
+# hospital's line of 50 KB/s passes, even when it stands still for 50 s of 60.
+_LEAST_BYTES_PER_S = 8 << 10
 #: Files transcoded at once for answers; each takes a processor.
 TRANSCODERS = min(4, len(os.sched_getaffinity(0)))
 
@@ -79,15 +85,14 @@ async def ahead(pieces: Iterator[bytes], *, work: Work = Work.READING) -> AsyncI
 
     Connections of the database are given back before the first piece and after each, so that a
     slow reader keeps none: a piece may ask, but no cursor lasts from one to the next. A reader
-    that takes nothing for `STALL_S` is given up, and what the pieces hold is freed. Of a reader
-    who leaves, no piece is begun any more, and one that is being made can ask `reader_is_gone`.
+    that takes no piece for `STALL_S` is given up, and what the pieces hold is freed; one of what
+    is transcoded, who takes less than 8 KB/s for `PLACE_STALL_S`. Of a reader who leaves, no
+    piece is begun any more, and one that is being made can ask `reader_is_gone`.
 
     Raises:
         TransferBroken: a piece cannot be made.
     """
     await give_back_later()
-    loop = asyncio.get_running_loop()
-    task = asyncio.current_task()
     gone = threading.Event()
 
     def following() -> bytes | None:
@@ -103,18 +108,38 @@ async def ahead(pieces: Iterator[bytes], *, work: Work = Work.READING) -> AsyncI
         # A reader who leaves cancels this wait, never the thread that is at the piece.
         while (piece := await asyncio.shield(_watched(coming))) is not None:
             coming = _threads[work].submit(following)
-            # The wait is where this generator is not: in whoever sends the piece.
-            given_up = loop.call_later(STALL_S, _give_up, task)
-            try:
-                yield piece
-            finally:
-                given_up.cancel()
+            for part in _parts(piece, work):
+                with _patience(work):
+                    yield part
+        with _patience(work):
+            yield b""  # is sent when what was sent before has gone
     except (IsocenterError, OSError) as error:
         raise broken(error) from None
     finally:
         # Whoever left before the end: what is at work ends before its files are closed.
         gone.set()
         await asyncio.shield(_ended(coming, pieces))
+
+
+def _parts(piece: bytes, work: Work) -> Iterator[bytes]:
+    """What a reader has to take while we have patience."""
+    most = int(PLACE_STALL_S * _LEAST_BYTES_PER_S) if work is Work.TRANSCODING else len(piece)
+    for begin in range(0, len(piece), most or 1):
+        yield piece[begin : begin + most]
+
+
+@contextmanager
+def _patience(work: Work) -> Iterator[None]:
+    """Give the reader up when this lasts too long.
+
+    For the time in which a generator is left: the wait is in whoever sends what it gave.
+    """
+    most = PLACE_STALL_S if work is Work.TRANSCODING else STALL_S
+    given_up = asyncio.get_running_loop().call_later(most, _give_up, asyncio.current_task())
+    try:
+        yield
+    finally:
+        given_up.cancel()
 
 
 def broken(error: Exception) -> TransferBroken:
