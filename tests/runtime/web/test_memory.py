@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from isocenter.runtime.web.memory import Trimmer
+
 PROGRAM = """
 import threading
 import time
@@ -53,3 +55,52 @@ def test_memory_of_many_threads_goes_back_to_the_system() -> None:
     most, left = map(int, run.stdout.split())
     assert most > 100
     assert left < 30
+
+
+class Process:
+    """Memory of a process that a test makes up, in MB."""
+
+    def __init__(self) -> None:
+        self.lasting = 20
+        self.free = 0
+        self.freed_at_once = 1000
+        self.trims = 0
+        self.trimmer = Trimmer(lambda: (self.lasting + self.free) << 20, self.trim)
+
+    def trim(self) -> None:
+        self.trims += 1
+        self.free -= min(self.free, self.freed_at_once)
+
+    def looks(self, times: int) -> int:
+        """How often that trims."""
+        before = self.trims
+        for _ in range(times):
+            self.trimmer.look()
+        return self.trims - before
+
+
+def test_an_idle_process_is_trimmed_once_after_it_was_loaded() -> None:
+    process = Process()
+    process.lasting = 120  # the application
+    assert process.looks(1) == 1
+    assert process.looks(100) == 0
+
+
+def test_after_a_large_answer_it_is_trimmed_until_that_frees_nothing_more() -> None:
+    process = Process()
+    process.lasting = 120
+    process.looks(5)
+    process.free, process.freed_at_once = 400, 100
+    assert process.looks(100) == 4
+    assert process.free == 0
+
+
+def test_what_does_not_come_back_counts_as_lasting_until_it_does() -> None:
+    process = Process()
+    process.free, process.freed_at_once = 100, 0
+    assert process.looks(100) == 1
+    process.freed_at_once = 1000
+    process.free += 40
+    assert process.looks(100) == 1
+    process.free = 50
+    assert process.looks(100) == 1
