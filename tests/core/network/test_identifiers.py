@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom import dcmread
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
@@ -57,6 +58,25 @@ def test_what_pydicom_writes_is_read(syntax: str, is_undefined: bool) -> None:
     assert found.texts[0x00080020] == ""
     items = found.sequences[0x00400275]
     assert [one.texts[0x00401001] for one in items] == ["é", "é"]
+
+
+@pytest.mark.parametrize(
+    ("character_set", "value", "text"),
+    [
+        ("", "Müller".encode(), "Müller"),  # as a terminal gives it to a tool that names none
+        ("ISO_IR 6", "山田".encode(), "山田"),
+        ("", "Müller".encode("latin-1"), "Müller"),
+        ("ISO_IR 100", "Müller".encode(), "MÃ¼ller"),  # what is named is meant
+        ("ISO_IR 192", "Müller".encode(), "Müller"),
+    ],
+)
+def test_text_without_a_character_set(character_set: str, value: bytes, text: str) -> None:
+    ds = Dataset()
+    if character_set:
+        ds.SpecificCharacterSet = character_set
+    ds[0x00100020] = DataElement(0x00100020, "LO", "x" * len(value))
+    raw = written_by_pydicom(ds, SYNTAXES[0]).replace(b"x" * len(value), value)
+    assert decode_identifier(raw, SYNTAXES[0]).texts[0x00100020] == text
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES)

@@ -6,6 +6,7 @@ here, and 300 answers take 300 × 20 µs.
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,6 +25,7 @@ from isocenter.core.errors import BoundsError, DataSetError
 
 MAX_IDENTIFIER_BYTES = 1 << 20
 CHARACTER_SET = 0x00080005
+_UNNAMED = text_decoder(b"")
 _MAX_ELEMENTS = 4096
 _MAX_DEPTH = 8
 _UNDEFINED = 0xFFFFFFFF
@@ -230,7 +232,7 @@ class _Reader:
         if vr == "UN":
             vr = _vr_of(tag)
         if vr in _LOCALISED:
-            return decoder.decode(value)
+            return _localised_text(value, decoder)
         if vr in _OPAQUE:
             return ""
         if vr == "AT":
@@ -311,6 +313,15 @@ def _text_of(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.10g}"  # DS has 16 characters
     return "" if value is None else str(value)
+
+
+def _localised_text(value: bytes, decoder: TextDecoder) -> str:
+    """Text of a key. Where only ASCII may stand, as no character set is named, UTF-8 is read where
+    it is valid: terminals send it, and their tools name no character set."""
+    if decoder == _UNNAMED and not value.isascii():
+        with contextlib.suppress(UnicodeDecodeError):
+            return value.decode("utf-8").strip("\0 ")
+    return decoder.decode(value)
 
 
 def _vr_of(tag: int) -> str:
