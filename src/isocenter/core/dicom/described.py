@@ -14,13 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
-from isocenter.core.dicom.described_checks import (
-    check_described,
+from isocenter.core.dicom.described_checks import check_described, named
+from isocenter.core.dicom.described_pixels import (
+    bits_of,
+    check_float_pixels,
     check_native_length,
     number_of,
 )
+from isocenter.core.dicom.described_values import check_words
 from isocenter.core.dicom.part10 import EXPLICIT_LITTLE, FileMeta, encode_file_meta
 from isocenter.core.dicom.quiet import quiet_pydicom
 from isocenter.core.dicom.uids import is_valid_uid
@@ -76,21 +80,33 @@ def run(request: dict[str, Any], progress: Callable[[float, str], None]) -> dict
     made = []
     for number, instance in enumerate(described):
         path = Path(request["folder"]) / f"{number}.dcm"
-        reason = ""
-        try:
-            check_described(instance)
-            write_described(instance, bulk, path)
-        except DataSetError as error:
-            reason = str(error)
+        reason = _why_not(instance, bulk, path)
         uids = {name: _uid_in(instance, tag) for name, tag in _NAMING.items()}
         made.append({"path": str(path), "reason": reason, **uids})
         progress((number + 1) / len(described), "")
     return {"instances": made}
 
 
-def _described(path: Path) -> list[Any]:
+def _why_not(instance: Any, bulk: Mapping[str, Sequence[Bulk]], path: Path) -> str:
+    """Write the file of one instance; why there is none, or nothing."""
     try:
-        found = json.loads(path.read_bytes())
+        check_described(instance)
+        write_described(instance, bulk, path)
+        return ""
+    except DataSetError as error:
+        reason = str(error)
+    except Exception as error:  # what nobody thought of is no fault of the other instances
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        reason = f"cannot be read as DICOM JSON ({type(error).__name__})"
+    path.unlink(missing_ok=True)
+    return reason
+
+
+def _described(path: Path) -> list[Any]:
+    """Infinity as JSON does not know it becomes the text of F.2.3; 1e999 is too large a number."""
+    try:
+        found = json.loads(path.read_bytes(), parse_constant=str)
     except (ValueError, RecursionError):
         raise DataSetError("the metadata is no JSON that can be read") from None
     if isinstance(found, dict):
@@ -130,8 +146,7 @@ def write_described(
     if not sop_class or not sop_instance:
         raise DataSetError("a described instance has no SOP Class UID or SOP Instance UID")
     syntax = _syntax_of(frames)
-    if syntax == EXPLICIT_LITTLE:
-        _check_native(dataset, frames)
+    _check_pixels(dataset, frames, syntax)
     before, behind = dataset[:_PIXEL_TAG], dataset[_PIXEL_TAG + 1 :]
     if not frames and _PIXEL_TAG in dataset:
         before = dataset[: _PIXEL_TAG + 1]
@@ -143,33 +158,44 @@ def write_described(
         file.write(encode_dataset(behind, syntax))
 
 
-def _check_native(dataset: Dataset, parts: Sequence[Bulk]) -> None:
-    if len(parts) > 1:
+def _check_pixels(dataset: Dataset, parts: Sequence[Bulk], syntax: str) -> None:
+    check_float_pixels(dataset, has_frames=bool(parts))
+    if syntax != EXPLICIT_LITTLE:
+        bits_of(dataset)  # for what it needs
+    elif len(parts) > 1:
         raise DataSetError(
             f"{len(parts)} parts of bulk data have one Content-Location; uncompressed Pixel Data "
             "comes in one"
         )
-    if parts:
-        check_native_length(dataset, parts[0].path.stat().st_size)
+    elif parts:
+        length = parts[0].path.stat().st_size
+        check_native_length(dataset, length)
+        check_words("PixelData", _native_vr(dataset), length)
     elif _PIXEL_TAG in dataset:
         check_native_length(dataset, len(dataset[_PIXEL_TAG].value or b""))
+
+
+def _native_vr(dataset: Dataset) -> str:
+    return "OW" if number_of(dataset, "BitsAllocated") > 8 else "OB"
 
 
 def _dataset(described: Mapping[str, Any], bulk: Mapping[str, Sequence[Bulk]]) -> Dataset:
     left = _MAX_BULK_BYTES
 
-    def value_of(_tag: str, _vr: str, uri: str) -> bytes:
+    def value_of(tag: str, vr: str, uri: str) -> bytes:
         nonlocal left
         parts = _found(bulk, uri)
-        left -= sum(part.path.stat().st_size for part in parts)
+        length = sum(part.path.stat().st_size for part in parts)
+        left -= length
         if len(parts) != 1 or left < 0:
             raise DataSetError("bulk data of an instance is in several parts, or too long")
+        check_words(named(tag), vr, length)
         return parts[0].path.read_bytes()
 
     try:
         with quiet_pydicom():
             dataset = Dataset.from_json(dict(described), value_of)
-            dataset.walk(lambda *_: None)  # what is only half there is found here
+            dataset.walk(_pad_unknown)  # what is only half there is found here, too
     except DataSetError:
         raise
     except Exception as error:  # whatever a stranger's JSON does to the library
@@ -177,6 +203,12 @@ def _dataset(described: Mapping[str, Any], bulk: Mapping[str, Sequence[Bulk]]) -
             f"a described instance cannot be read ({type(error).__name__})"
         ) from None
     return dataset
+
+
+def _pad_unknown(_dataset: Dataset, element: DataElement) -> None:
+    """pydicom pads OB, and writes UN with an odd length, which no value may have (PS3.5 7.1)."""
+    if element.VR == "UN" and isinstance(element.value, bytes) and len(element.value) % 2:
+        element.value += b"\0"
 
 
 def _found(bulk: Mapping[str, Sequence[Bulk]], uri: object) -> Sequence[Bulk]:
@@ -232,7 +264,7 @@ def _write_pixels(file: BinaryIO, frames: Sequence[Bulk], dataset: Dataset, synt
     sizes = [frame.path.stat().st_size for frame in frames]
     tag = struct.pack("<HH", 0x7FE0, 0x0010)
     if syntax == EXPLICIT_LITTLE:
-        vr = b"OW" if number_of(dataset, "BitsAllocated", 16) > 8 else b"OB"
+        vr = _native_vr(dataset).encode()
         length = sizes[0]
         if length >= 0xFFFFFFFE:
             raise DataSetError("uncompressed pixel data is longer than 4 GB")

@@ -1,24 +1,30 @@
 """What metadata in DICOM JSON may say (PS3.18 annex F), before an instance is made of it.
 
 pydicom reads it generously: of base64 it leaves out what is none, so that other bytes come of it
-than were sent. Here such an instance is refused.
+than were sent. Here such an instance is refused. Nothing in it has to be of the type it should be.
 """
 
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from pydicom.dataset import Dataset
+from pydicom.datadict import keyword_for_tag
 
+from isocenter.core.dicom.described_values import (
+    check_values,
+    check_words,
+    is_binary,
+    is_vr,
+)
 from isocenter.core.errors import DataSetError
 
 _MAX_DEPTH = 32
 _MAX_ELEMENTS = 1_000_000
 _VALUE_KEYS = ("Value", "BulkDataURI", "InlineBinary")
-# pydicom writes the last one where it has not decided.
-_BINARY_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN", "OB or OW"})
+_TAG = re.compile(r"[0-9A-Fa-f]{8}")
 
 
 def check_described(instance: Any) -> None:
@@ -39,56 +45,43 @@ def check_described(instance: Any) -> None:
             count += 1
             if not isinstance(element, dict) or count > _MAX_ELEMENTS:
                 raise DataSetError("an element of the metadata is no object, or there are too many")
+            if tag != tag.upper() and tag.upper() in dataset:
+                raise DataSetError(f"{_shown(tag)} comes twice")
             _check_element(tag, element)
             values = element.get("Value", [])
             if element.get("vr") == "SQ" and isinstance(values, list):
                 waiting += [(value, depth + 1) for value in values if value is not None]
 
 
-def number_of(dataset: Dataset, keyword: str, default: int) -> int:
-    """The value of an attribute that is one whole number; the default where it has none.
-
-    Raises:
-        DataSetError: it is no number.
-    """
-    try:
-        return int(dataset.get(keyword) or default)
-    except (TypeError, ValueError):
-        raise DataSetError(f"{keyword} is no number") from None
-
-
-def check_native_length(dataset: Dataset, length: int) -> None:
-    """Whether uncompressed Pixel Data is as long as its description says, or longer.
-
-    Raises:
-        DataSetError: it is shorter, so something is lacking.
-    """
-    names = ("Rows", "Columns", "BitsAllocated")
-    rows, columns, bits = (number_of(dataset, name, 0) for name in names)
-    samples = number_of(dataset, "SamplesPerPixel", 1)
-    needed = rows * columns * bits * samples * number_of(dataset, "NumberOfFrames", 1)
-    if dataset.get("PhotometricInterpretation") == "YBR_FULL_422":  # two chroma for two pixels
-        needed = needed * 2 // 3
-    if length < (needed + 7) // 8:
-        raise DataSetError(
-            f"Pixel Data has {length} bytes; its description needs {(needed + 7) // 8}"
-        )
+def named(tag: str) -> str:
+    """A tag of eight digits with the keyword of its attribute, for a reason."""
+    return f"{tag} {keyword_for_tag(tag)}".rstrip()
 
 
 def _check_element(tag: str, element: Mapping[str, Any]) -> None:
+    if not _TAG.fullmatch(tag):
+        raise DataSetError(f"{_shown(tag)} is no tag of eight digits")
+    vr = element.get("vr")
+    if not is_vr(vr):
+        raise DataSetError(f"{named(tag)} has no VR that is known")
     if sum(key in element for key in _VALUE_KEYS) > 1:
-        raise DataSetError(f"{_shown(tag)} has several of {', '.join(_VALUE_KEYS)}")
-    if "InlineBinary" not in element:
-        return
-    if element.get("vr") not in _BINARY_VRS:
-        raise DataSetError(f"{_shown(tag)} has InlineBinary, and no VR for it")
-    text = element["InlineBinary"]
+        raise DataSetError(f"{tag} has several of {', '.join(_VALUE_KEYS)}")
+    if "Value" in element:
+        check_values(named(tag), vr, element["Value"])
+    if "InlineBinary" in element:
+        _check_inline(tag, vr, element["InlineBinary"])
+
+
+def _check_inline(tag: str, vr: str, text: Any) -> None:
+    if not is_binary(vr):
+        raise DataSetError(f"{tag} has InlineBinary, and no VR for it")
     if isinstance(text, list) and len(text) == 1:  # as in the example of PS3.18 F.4
         text = text[0]
     try:
-        base64.b64decode("".join(text.split()), validate=True)
+        content = base64.b64decode("".join(text.split()), validate=True)
     except (AttributeError, ValueError):
-        raise DataSetError(f"the InlineBinary of {_shown(tag)} is no base64") from None
+        raise DataSetError(f"the InlineBinary of {tag} is no base64") from None
+    check_words(named(tag), vr, len(content))
 
 
 def _shown(tag: str) -> str:
