@@ -18,7 +18,8 @@ from isocenter.apps.accounts.models import User
 from isocenter.apps.accounts.services import create_token
 from isocenter.apps.archive.spool import SpoolReader
 from isocenter.core.dicom.described import Bulk, write_described
-from isocenter.core.dicom.described_checks import check_described, check_native_length
+from isocenter.core.dicom.described_checks import check_described
+from isocenter.core.dicom.described_pixels import check_native_length
 from isocenter.core.errors import DataSetError
 from isocenter.core.network.multipart import encode
 from isocenter.core.phantoms import head_phantom
@@ -308,6 +309,36 @@ def test_one_broken_instance_leaves_the_others(
     assert [kept.SOPInstanceUID for kept in stored(installation)] == [image.SOPInstanceUID]
 
 
+@pytest.mark.parametrize(
+    ("tag", "element", "named"),
+    [
+        ("00091002", {"vr": ["OW"], "InlineBinary": "AAAA"}, "00091002 has no VR"),
+        ("00280010", {"vr": "US", "Value": [4.5]}, "00280010 Rows is no whole number"),
+        ("00280010", {"vr": "US"}, "Rows is lacking"),
+        ("00280008", {"vr": "IS", "Value": [-2]}, "NumberOfFrames is no whole number"),
+        ("00091002", {"vr": "OF", "InlineBinary": "AAAA"}, "00091002 has 3 bytes"),
+    ],
+    ids=range(5),
+)
+def test_one_odd_instance_leaves_the_others(
+    post: Callable[..., HttpResponse],
+    image: Dataset,
+    installation: Layout,
+    tag: str,
+    element: dict[str, Any],
+    named: str,
+) -> None:
+    whole = image.to_json_dict(bulk_data_threshold=1 << 30)
+    odd = {**whole, "00080018": {"vr": "UI", "Value": ["1.2.3"]}, tag: element}
+    answer = post([odd, whole])
+    assert answer.status_code == 202, answer.content
+    (item,) = json.loads(answer.content)[FAILED]["Value"]
+    assert item["00081155"]["Value"] == ["1.2.3"]
+    assert item["00081197"]["Value"] == [0xC000]
+    assert named in answer.headers["Warning"]
+    assert [kept.SOPInstanceUID for kept in stored(installation)] == [image.SOPInstanceUID]
+
+
 def test_white_space_in_base64_says_nothing(image: Dataset, tmp_path: Path) -> None:
     whole = image.to_json_dict(bulk_data_threshold=1 << 30)
     text = whole["7FE00010"]["InlineBinary"]
@@ -360,6 +391,7 @@ def test_pixel_data_that_is_cut_short(
 )
 def test_how_long_pixel_data_has_to_be(changes: dict[str, Any], needed: int) -> None:
     dataset = Dataset()
+    dataset.SamplesPerPixel = 1
     for keyword, value in changes.items():
         setattr(dataset, keyword, value)
     check_native_length(dataset, needed)
