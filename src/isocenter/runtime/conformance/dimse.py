@@ -16,7 +16,7 @@ from isocenter.core.network.find import ANSWERED_BESIDES
 from isocenter.core.network.registry import TRANSFER_SYNTAXES
 from isocenter.core.network.retrieval import PENDING_EVERY_S
 from isocenter.runtime.conformance.markdown import code, settings, status, table, tag
-from isocenter.runtime.settings import Receiver, Tls
+from isocenter.runtime.settings import Receiver, Storage, Tls
 
 _BOTH, _SCU, _SCP = "SCU, SCP", "SCU", "SCP"
 
@@ -177,8 +177,10 @@ def _keys() -> str:
         "The same table answers C-FIND and QIDO-RS. C-FIND is hierarchical: the unique keys of "
         "the levels above are required. A level answers the attributes of the levels above it "
         "too. Text is matched without case and accents, names by component group; codes, "
-        "identifiers and UIDs exactly. Empty keys match everything.\n",
-        f"Each answer of C-FIND also has {_besides()}: the AE title that was called.\n",
+        "identifiers and UIDs exactly. Both sides are folded, ß to `ss`: `?` stands for one letter "
+        "of the folded text. Empty keys match everything. A key that the level does not have is "
+        "passed over by C-FIND (0xFF01) and refused by QIDO-RS (400).\n",
+        f"Each answer of C-FIND also has {_besides()}: the AE title that was called (the own one where `ANY-SCP` was).\n",
     ]
     for level in Level:
         rows = [
@@ -214,6 +216,17 @@ def _statuses() -> str:
     ):
         told = [(status(number), text) for number, text in rows]
         parts += [f"### {title}\n", table(("status", "when"), told)]
+    kept = Storage.model_fields["duplicate_policy"].default
+    parts.append(
+        "Success of C-STORE and of STOW-RS says that the object is durably on the disk; the index "
+        "sees it after that. Another data set under a SOP Instance UID that is in the archive is "
+        "accepted, too. One of both stays in the archive and the other is set aside in quarantine, "
+        f"as `storage.duplicate_policy` says (`{kept}` where it is not set); nothing is "
+        "overwritten, and an event tells it "
+        "([operations](operations.md#the-same-sop-instance-uid-again)). Storage Commitment speaks "
+        "of the object that is in the archive, and is refused while another data set with its UID "
+        "is in quarantine.\n"
+    )
     parts.append(
         "As SCU of storage, success and warnings (0xB000, 0xB006, 0xB007, 0x0107, 0x0116) count "
         "as stored; refusals for want of resources (0xA7xx) are tried again by the delivery's "
@@ -229,7 +242,8 @@ def _security() -> str:
         "later, with a certificate of our own and, where wanted, certificates of the peers. Both "
         "as acceptor and as requestor, for each node. A caller is a node when its AE title is the "
         "node's and its address is the node's; a node can be required to talk TLS or to show a "
-        "certificate. Each node may be allowed to store, query, retrieve and ask for commitment; "
+        "certificate. There is one port: with a certificate it takes TLS alone. Each node may be "
+        "allowed to store, query, retrieve and ask for commitment; "
         "callers that are no node may at most store. Every refusal is an event of the audit "
         "trail, and so is every query and retrieval.\n\n" + settings(Tls, "receiver.tls", names)
     )
