@@ -83,7 +83,7 @@ def read_parameters(
         lower = name.lower()
         if lower in _OURS:
             if lower in given and lower != "includefield":
-                raise BadRequest(f"{lower} comes once")
+                raise BadRequest(f"{lower} comes once", hint=f"leave the other {lower} out")
             given.add(lower)
             _set_option(asked, lower, value)
         elif lower not in _OF_EVERY_REQUEST:

@@ -28,11 +28,16 @@ _LINGER_IDLE_S = 1.0
 
 
 class BodyCutOff(ConnectionError):
-    """The sender has gone; or, where ``is_late``, sends nothing any more, or too slowly."""
+    """The sender has gone; or, where ``is_late``, sends nothing any more, or too slowly.
 
-    def __init__(self, text: str, *, is_late: bool) -> None:
+    Attributes:
+        hint: what the sender can do about it.
+    """
+
+    def __init__(self, text: str, *, is_late: bool, hint: str) -> None:
         super().__init__(text)
         self.is_late = is_late
+        self.hint = hint
 
 
 class _Pace:
@@ -156,11 +161,13 @@ class StreamedBody:
                 message = await self._receive()
         except TimeoutError:
             self._ended.set()
-            raise BodyCutOff("nothing came any more", is_late=True) from None
+            hint = "send the whole body without pauses"
+            raise BodyCutOff("nothing came any more", is_late=True, hint=hint) from None
         if message["type"] == "http.disconnect":
             self._is_gone = True
             self._ended.set()
-            raise BodyCutOff("the connection ended", is_late=False)
+            hint = "send it again, whole"
+            raise BodyCutOff("the connection ended", is_late=False, hint=hint)
         piece = bytes(message.get("body", b""))
         if not message.get("more_body", False):
             self._is_whole = True
@@ -168,7 +175,9 @@ class StreamedBody:
         elif self._pace.is_too_slow(time.monotonic() - begin, len(piece)):
             self._ended.set()
             least = _LEAST_BYTES_PER_S >> 10
-            raise BodyCutOff(f"less than {least} KB came in a second", is_late=True)
+            text = f"less than {least} KB came in a second"
+            hint = "send less at once, or over a faster line"
+            raise BodyCutOff(text, is_late=True, hint=hint)
         return piece
 
 

@@ -69,7 +69,9 @@ def _stored(request: HttpRequest, asked: Asked, study_uid: str) -> Sequence[Depo
             raise refuse(status, text, "nothing of this request was stored") from None
         except UnreadablePostError as error:
             is_late = getattr(error.__cause__, "is_late", False)
-            raise refuse(408 if is_late else 400, str(error)) from None
+            hint = getattr(error.__cause__, "hint", "send it again, whole")
+            hint = f"{hint}; nothing of this request was stored"
+            raise refuse(408 if is_late else 400, str(error), hint) from None
         return deposit.commit()
 
 
