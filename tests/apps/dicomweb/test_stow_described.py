@@ -19,7 +19,6 @@ from isocenter.apps.accounts.services import create_token
 from isocenter.apps.archive.spool import SpoolReader
 from isocenter.core.dicom.described import Bulk, write_described
 from isocenter.core.dicom.described_checks import check_described
-from isocenter.core.dicom.described_pixels import check_native_length
 from isocenter.core.errors import DataSetError
 from isocenter.core.network.multipart import encode
 from isocenter.core.phantoms import head_phantom
@@ -370,33 +369,6 @@ def test_pixel_data_that_is_cut_short(
     bulk = ({"Content-Type": OCTETS, "Content-Location": URI}, image.PixelData[:-1])
     assert "has 511 bytes" in refused(post([described(image)], bulk), image)
     assert stored(installation) == []
-
-
-@pytest.mark.parametrize(
-    ("changes", "needed"),
-    [
-        ({"BitsAllocated": 1, "Rows": 3, "Columns": 5, "NumberOfFrames": 3}, 6),
-        ({"Rows": 2, "Columns": 2, "SamplesPerPixel": 3, "BitsAllocated": 8}, 12),
-        (
-            {
-                "Rows": 2,
-                "Columns": 2,
-                "SamplesPerPixel": 3,
-                "BitsAllocated": 8,
-                "PhotometricInterpretation": "YBR_FULL_422",
-            },
-            8,
-        ),
-    ],
-)
-def test_how_long_pixel_data_has_to_be(changes: dict[str, Any], needed: int) -> None:
-    dataset = Dataset()
-    dataset.SamplesPerPixel = 1
-    for keyword, value in changes.items():
-        setattr(dataset, keyword, value)
-    check_native_length(dataset, needed)
-    with pytest.raises(DataSetError):
-        check_native_length(dataset, needed - 1)
 
 
 def test_two_parts_are_not_joined(
