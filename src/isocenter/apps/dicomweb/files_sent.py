@@ -77,7 +77,8 @@ class Made:
                 made += len(piece)
                 yield piece
         except (DicomError, OSError) as error:
-            raise TransferBroken(f"a value cannot be made: {type(error).__name__}") from None
+            text = f"a value cannot be made: {type(error).__name__}"
+            raise TransferBroken(text, file=getattr(error, "filename", None) or "") from None
         if made != self.length:
             raise TransferBroken("a value has not the length that was announced")
 
@@ -129,12 +130,28 @@ def opened(wanted: FileSlice) -> int:
     try:
         descriptor = os.open(wanted.path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise TransferBroken(f"a file cannot be read: {error.strerror}") from None
+        raise _unreadable(wanted, error) from None
     size = os.fstat(descriptor).st_size
     if wanted.file_size not in (None, size) or size < wanted.offset + wanted.length:
         os.close(descriptor)
-        raise TransferBroken("a file has not the size that the index knows")
+        text = "a file has not the size that the index knows"
+        raise TransferBroken(text, file=wanted.path)
     return descriptor
+
+
+def read_into(room: memoryview, descriptor: int, wanted: FileSlice, at: int) -> int:
+    """Bytes of an `opened` file from a place of the slice on; how many there were.
+
+    Raises:
+        TransferBroken: none, or it cannot be read.
+    """
+    try:
+        count = os.preadv(descriptor, [room], wanted.offset + at)
+    except OSError as error:
+        raise _unreadable(wanted, error) from None
+    if not count:
+        raise _cut_short(wanted)
+    return count
 
 
 def _read(wanted: FileSlice) -> Iterator[bytes]:
@@ -144,13 +161,21 @@ def _read(wanted: FileSlice) -> Iterator[bytes]:
         while place < end:
             piece = os.pread(descriptor, min(end - place, PIECE_BYTES), place)
             if not piece:
-                raise TransferBroken("a file became shorter while it was sent")
+                raise _cut_short(wanted)
             place += len(piece)
             yield piece
     except OSError as error:
-        raise TransferBroken(f"a file cannot be read: {error.strerror}") from None
+        raise _unreadable(wanted, error) from None
     finally:
         os.close(descriptor)
+
+
+def _unreadable(wanted: FileSlice, error: OSError) -> TransferBroken:
+    return TransferBroken(f"a file cannot be read: {error.strerror}", file=wanted.path)
+
+
+def _cut_short(wanted: FileSlice) -> TransferBroken:
+    return TransferBroken("a file became shorter while it was sent", file=wanted.path)
 
 
 def streamed(

@@ -9,10 +9,12 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 import structlog
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
 from django.db import connection
 from django.http import HttpRequest, StreamingHttpResponse
@@ -56,7 +58,15 @@ _answer = threading.local()
 
 
 class TransferBroken(IsocenterError):
-    """What is sent is not (any more) what was announced; what went so far is not the whole."""
+    """What is sent is not (any more) what was announced; what went so far is not the whole.
+
+    Attributes:
+        file: path of the one that is not as it should be; for the log alone.
+    """
+
+    def __init__(self, message: str, *, file: Path | str = "") -> None:
+        super().__init__(message)
+        self.file = file
 
 
 def streamed(
@@ -144,8 +154,18 @@ def _patience(work: Work) -> Iterator[None]:
 
 def broken(error: Exception) -> TransferBroken:
     """What is raised in place of an error in the middle of an answer, which is logged."""
-    log.error("transfer_broken", reason=str(error.args[0]) if error.args else "")
+    reason, file = str(error.args[0]) if error.args else "", getattr(error, "file", "")
+    if isinstance(error, OSError):
+        reason, file = error.strerror or type(error).__name__, error.filename
+    log.error("transfer_broken", reason=reason, file=_in_archive(file))
     return TransferBroken("the transfer ends here")
+
+
+def _in_archive(file: object) -> str:
+    """Path as `isocenter fsck` has it: of UIDs. Other names are not ours, and may say anything."""
+    archive: Path = settings.LAYOUT.archive
+    path = Path(file) if isinstance(file, str | Path) else Path()
+    return str(path.relative_to(archive)) if path.is_relative_to(archive) else ""
 
 
 async def give_back_later() -> None:
