@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
+from pydicom.encaps import encapsulate
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, RLELossless
 
 from .conftest import STUDY, body_of, image
 
@@ -81,3 +82,14 @@ def test_what_has_to_be_made_is_never_in_memory_as_a_whole(client, archived, syn
     assert length == int(answer.headers["Content-Length"]) == len(wanted)
     assert digest.digest() == hashlib.sha256(wanted).digest()
     assert peak < 12 << 20
+
+
+def test_compressed_pixels_as_octets_need_a_syntax_and_are_told_so(client, archived):
+    pixels = encapsulate([b"\1" + bytes(65)])
+    archived(image(1, series=f"{STUDY}.7", PixelData=pixels), syntax=RLELossless)
+    place = f"{ROOT}/series/{STUDY}.7/instances/{STUDY}.7.1/bulkdata/7FE00010"
+    form = 'multipart/related; type="application/octet-stream"'
+    refused = client.get(place, headers={"Accept": form})
+    assert refused.status_code == 406
+    assert f"{form}; transfer-syntax=*" in refused.json()["hint"]
+    assert client.get(place, headers={"Accept": f"{form}; transfer-syntax=*"}).status_code == 200

@@ -238,7 +238,9 @@ def test_who_may_not_know_the_patient_sees_no_pixels_that_may_name_them(
 ) -> None:
     student = browser("student")
     holds(COLOUR_CINE)  # ultrasound
-    assert student.get(f"{PLACE}/{place}").status_code == 403
+    refused = student.get(f"{PLACE}/{place}")
+    assert refused.status_code == 403
+    assert "burned in" in refused.json()["error"]
     assert browser("physician").get(f"{PLACE}/{place}").status_code == 200
     holds(CT)
     assert student.get(f"{PLACE}/{place}").status_code == 200

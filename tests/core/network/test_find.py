@@ -50,7 +50,7 @@ def test_answers_in_the_transfer_syntax_of_the_context(
     first = found[0][1]
     assert first is not None
     assert first.QueryRetrieveLevel == "STUDY"
-    assert first.RetrieveAETitle == "ANY-SCP"
+    assert first.RetrieveAETitle == "ISOCENTER"  # it named nobody, so we do
     assert first.StudyDate == ""
     assert library.queries[0].identifier.texts[0x00100010] == "*oe*"
     receiving.wait_for("ASSOCIATION_RELEASED")

@@ -169,10 +169,20 @@ def chosen_of(header: str | None, query: str | None, offered: Sequence[Offer]) -
     return found
 
 
-def refusal(offered: Sequence[Offer]) -> NotAcceptable:
-    """What is said where a client takes nothing that is offered."""
-    forms = ", ".join(dict.fromkeys(str(offer) for offer in offered))
-    return NotAcceptable("nothing that Accept names can be given here", hint=f"there is: {forms}")
+def refusal(offered: Sequence[Offer], *, as_stored: bool = False) -> NotAcceptable:
+    """What is said where a client takes nothing that is offered.
+
+    Args:
+        as_stored: all of it goes out in the transfer syntax in which it is stored alone.
+    """
+    forms = dict.fromkeys(
+        f"{offer}; transfer-syntax=*" if as_stored and offer.transfer_syntaxes else str(offer)
+        for offer in offered
+    )
+    return NotAcceptable(
+        "nothing that is asked for (Accept) can be given here",
+        hint=f"there is: {', '.join(forms)}",
+    )
 
 
 def _ordered(ranges: list[MediaRange]) -> list[MediaRange]:

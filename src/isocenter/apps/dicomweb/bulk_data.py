@@ -87,7 +87,7 @@ def _chosen(request: HttpRequest, found: queries.BulkData) -> Chosen:
         if chosen.media_type == OCTETS != found.content_type and not chosen.transfer_syntax:
             continue  # octets without a syntax are explicit little endian (PS3.18 8.7.3.5)
         return chosen
-    raise refusal(offered)
+    raise refusal(offered, as_stored=found.content_type != OCTETS)
 
 
 def _content_type(found: queries.BulkData, chosen: Chosen) -> str:

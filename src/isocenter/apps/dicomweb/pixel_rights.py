@@ -16,7 +16,7 @@ from isocenter.apps.archive.queries import StoredInstance
 from isocenter.apps.dicomweb.guard import is_identified, require
 from isocenter.core.dicom.image_header import says_burned_in
 from isocenter.core.dicom.structure import PIXEL_TAGS
-from isocenter.core.errors import NotFound
+from isocenter.core.errors import NotAllowed, NotFound
 
 _PIXELS = tuple(f"{tag:08X}" for tag in PIXEL_TAGS)
 
@@ -30,8 +30,14 @@ def require_for_pixels(request: HttpRequest, row: StoredInstance) -> None:
     """
     if is_identified(request):
         return
-    if queries.may_name_patient(row.modality, row.sop_class_uid) or _says_so(row):
+    if not (queries.may_name_patient(row.modality, row.sop_class_uid) or _says_so(row)):
+        return
+    try:
         require(request, Right.VIEW_IDENTIFIED)
+    except NotAllowed as error:
+        raise NotAllowed(
+            f"{error.args[0]}: images of this kind often have the name burned in", hint=error.hint
+        ) from None
 
 
 def require_for_place(request: HttpRequest, row: StoredInstance, place: str) -> None:

@@ -240,6 +240,7 @@ class Association:
             extended,
             is_encrypted=self._connection.is_encrypted,
             has_certificate=self._connection.has_certificate,
+            own_ae_title=self._own_ae_title,
         )
         self._open_sessions(agreed.chosen)
         self._send_accept(request, agreed)

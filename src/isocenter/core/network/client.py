@@ -38,6 +38,7 @@ from .pdu import (
     encode_associate_rq,
     own_user_information,
 )
+from .services import ANYBODY
 from .strangers import stranger, tls_failure, without_answer
 from .tls import ClientTls, client_context
 
@@ -67,7 +68,7 @@ class Peer:
 
     host: str
     port: int
-    called_ae_title: str = "ANY-SCP"
+    called_ae_title: str = ANYBODY
     calling_ae_title: str = "ISOCENTER"
     timeout_s: float = 60
     tls: ClientTls | None = None

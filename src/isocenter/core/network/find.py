@@ -143,7 +143,7 @@ class _FindSession:
         syntax = self._info.contexts[message.context_id].transfer_syntax
         status = PENDING_UNSUPPORTED_KEYS if findings.is_partial else PENDING
         command = encode_response(message.command, status, has_data_set=True)
-        values = ("CS", str(query.level)), ("AE", self._info.called_ae_title)
+        values = ("CS", str(query.level)), ("AE", self._info.retrieve_ae_title)
         own = tuple(
             Element(tag, vr, (value,))
             for tag, (vr, value) in zip(ANSWERED_BESIDES, values, strict=True)

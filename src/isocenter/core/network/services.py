@@ -46,11 +46,16 @@ class AcceptedContext:
     is_peer_scp: bool = False
 
 
+#: What DCMTK's and our own tools call a peer that nobody named.
+ANYBODY = "ANY-SCP"
+
+
 @dataclass(frozen=True)
 class AssociationInfo:
     """Who talks to us.
 
     Attributes:
+        own_ae_title: our own name, whatever the peer calls us.
         is_encrypted: it talks TLS.
         has_certificate: it showed a certificate that one of our CAs signed.
     """
@@ -63,6 +68,14 @@ class AssociationInfo:
     extended: Mapping[str, bytes] = field(default_factory=dict)
     is_encrypted: bool = False
     has_certificate: bool = False
+    own_ae_title: str = ""
+
+    @property
+    def retrieve_ae_title(self) -> str:
+        """The name to fetch from us by: the one that we are called by, unless the peer's tool took
+        the name that stands for anybody."""
+        is_nobody = self.called_ae_title in ("", ANYBODY)
+        return self.own_ae_title if is_nobody and self.own_ae_title else self.called_ae_title
 
     @property
     def calling(self) -> Calling:

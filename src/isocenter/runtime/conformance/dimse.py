@@ -69,7 +69,7 @@ _COMMIT: Statuses = (
     (command.PROCESSING_FAILURE, "It failed here"),
 )
 _FAILURES: Statuses = (
-    (command.PROCESSING_FAILURE, "Its file is gone, or is not as it was stored"),
+    (command.PROCESSING_FAILURE, "Its file is gone or not as it was stored, or see below"),
     (command.NO_SUCH_INSTANCE, "It is not in the archive"),
     (command.CLASS_INSTANCE_CONFLICT, "It is there with another SOP class"),
 )
@@ -180,7 +180,8 @@ def _keys() -> str:
         "identifiers and UIDs exactly. Both sides are folded, ß to `ss`: `?` stands for one letter "
         "of the folded text. Empty keys match everything. A key that the level does not have is "
         "passed over by C-FIND (0xFF01) and refused by QIDO-RS (400).\n",
-        f"Each answer of C-FIND also has {_besides()}: the AE title that was called (the own one where `ANY-SCP` was).\n",
+        f"Each answer of C-FIND also has {_besides()}: the AE title that was called, "
+        "or the own one where that is `ANY-SCP`.\n",
     ]
     for level in Level:
         rows = [
@@ -224,8 +225,8 @@ def _statuses() -> str:
         f"as `storage.duplicate_policy` says (`{kept}` where it is not set); nothing is "
         "overwritten, and an event tells it "
         "([operations](operations.md#the-same-sop-instance-uid-again)). Storage Commitment speaks "
-        "of the object that is in the archive, and is refused while another data set with its UID "
-        "is in quarantine.\n"
+        "of the object that is in the archive, and is refused (0x0110) while another data set with "
+        "its UID is in quarantine.\n"
     )
     parts.append(
         "As SCU of storage, success and warnings (0xB000, 0xB006, 0xB007, 0x0107, 0x0116) count "
