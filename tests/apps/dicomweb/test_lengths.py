@@ -92,3 +92,13 @@ def test_a_204_has_no_length(ask):
 def test_an_error_has_its_length(ask):
     status, headers, body = ask("GET", f"{ROOT}.404/metadata")
     assert (status, headers["Content-Length"]) == (404, str(len(body)))
+
+
+@pytest.mark.parametrize("path", ["/", "/api/v1/studies", "/dicom-web/studies", "/health/ready"])
+def test_who_asks_for_another_server_is_told_so_with_a_length(ask, path):
+    status, headers, body = ask("GET", path, Host="elsewhere.example")
+    assert status == 400
+    assert headers["Transfer-Encoding"] is None
+    assert headers["Content-Length"] == str(len(body))
+    _, head, nothing = ask("HEAD", path, Host="elsewhere.example")
+    assert (head["Content-Length"], nothing) == (str(len(body)), b"")
