@@ -191,7 +191,8 @@ def _statuses() -> list[tuple[str, str]]:
             "503",
             "The database does not answer, the index is being built, reception is paused, a "
             f"picture took too long, or too much is asked at once ({transcoding.ANSWERS} answers "
-            f"of several transcoded instances; {transcoding.SINGLE} of one; {places.AT_ONCE} "
+            f"of several transcoded instances, {transcoding.OF_ONE_ACCOUNT} of them of one "
+            f"account; {transcoding.SINGLE} of one; {places.AT_ONCE} "
             f"store requests, {places.OF_ONE_ACCOUNT} of them of one account); `Retry-After` "
             "says when to try again",
         ),
