@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from pydicom import Dataset
 
 from isocenter.core.dicom import described
+from isocenter.core.dicom.quiet import quiet_pydicom
 from isocenter.core.phantoms import head_phantom
 
 URI = "http://sender.example/bulk/1"
@@ -151,7 +152,8 @@ def test_arbitrary_json_at_any_place(data: st.DataObject) -> None:
         why = reason(holder[0], folder, (b"12345678", "application/octet-stream"))
         assert "cannot be read as DICOM JSON" not in why  # the net is for nothing
         if not why:
-            pydicom.dcmread(folder / "0.dcm").walk(lambda *_: None)
+            with quiet_pydicom():
+                pydicom.dcmread(folder / "0.dcm").walk(lambda *_: None)
     finally:
         shutil.rmtree(folder)
 
@@ -208,6 +210,27 @@ def test_a_number_that_only_python_calls_infinite(tmp_path: Path, whole: dict[st
     request = {"metadata": str(path), "folder": str(tmp_path), "bulk": []}
     (answer,) = described.run(request, lambda *_: None)["instances"]
     assert answer["reason"] == "a value of 00091002 is beyond what its VR FD holds"
+
+
+@pytest.mark.parametrize("vr", ["IS", "DS"])
+@pytest.mark.parametrize(
+    ("value", "written"), [([None, 5], b"\\5"), ([None, None], b"\\ "), ([None], b"")]
+)
+def test_empty_ones_of_several_numbers(
+    whole: dict[str, Any], tmp_path: Path, vr: str, value: list[Any], written: bytes
+) -> None:
+    whole["00091002"] = {"vr": vr, "Value": value}
+    assert reason(whole, tmp_path) == ""
+    kept = pydicom.dcmread(tmp_path / "0.dcm").get_item(0x00091002).value or b""
+    assert kept.replace(b".0", b"").ljust(len(written)) == written
+
+
+@pytest.mark.parametrize("vr", ["US", "SL", "UV", "FL", "FD", "AT"])
+def test_binary_numbers_are_never_empty(whole: dict[str, Any], tmp_path: Path, vr: str) -> None:
+    whole["00091002"] = {"vr": vr, "Value": [None]}
+    assert reason(whole, tmp_path) == ""
+    whole["00091002"] = {"vr": vr, "Value": [None, None]}
+    assert reason(whole, tmp_path).startswith("00091002 has an empty one of several values")
 
 
 @pytest.mark.parametrize(

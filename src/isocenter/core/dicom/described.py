@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 
 from isocenter.core.dicom.described_checks import check_described, named
 from isocenter.core.dicom.described_pixels import (
@@ -195,7 +196,7 @@ def _dataset(described: Mapping[str, Any], bulk: Mapping[str, Sequence[Bulk]]) -
     try:
         with quiet_pydicom():
             dataset = Dataset.from_json(dict(described), value_of)
-            dataset.walk(_pad_unknown)  # what is only half there is found here, too
+            dataset.walk(_mend)  # what is only half there is found here, too
     except DataSetError:
         raise
     except Exception as error:  # whatever a stranger's JSON does to the library
@@ -205,10 +206,17 @@ def _dataset(described: Mapping[str, Any], bulk: Mapping[str, Sequence[Bulk]]) -
     return dataset
 
 
-def _pad_unknown(_dataset: Dataset, element: DataElement) -> None:
-    """pydicom pads OB, and writes UN with an odd length, which no value may have (PS3.5 7.1)."""
-    if element.VR == "UN" and isinstance(element.value, bytes) and len(element.value) % 2:
-        element.value += b"\0"
+def _mend(_dataset: Dataset, element: DataElement) -> None:
+    """What pydicom makes wrong of good JSON.
+
+    It writes UN with an odd length, which no value may have (PS3.5 7.1), and an empty one of
+    several numbers in text as "None".
+    """
+    value = element.value
+    if element.VR == "UN" and isinstance(value, bytes) and len(value) % 2:
+        element.value = value + b"\0"
+    elif element.VR in ("IS", "DS") and isinstance(value, MultiValue) and None in value:
+        element.value = ["" if each is None else each for each in value]
 
 
 def _found(bulk: Mapping[str, Sequence[Bulk]], uri: object) -> Sequence[Bulk]:

@@ -32,6 +32,7 @@ _WHOLE = {
     "US or OW": _EITHER,
     "US or SS or OW": _EITHER,
 }
+_NEVER_EMPTY = {"AT", "FL", "FD", *_WHOLE} - {"IS"}  # among several
 _FLOAT_MAX = (2 - 2**-23) * 2.0**127  # of 32 bits
 _DIGITS = re.compile(r"\s*[+-]?[0-9]+\s*", re.ASCII)
 _REAL = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(E[+-]?[0-9]+)?\s*", re.ASCII | re.I)
@@ -64,6 +65,8 @@ def check_values(name: str, vr: str, values: object) -> None:
     given = [value for value in values if value is not None]
     if vr == "SQ":
         return
+    if len(given) < len(values) > 1 and vr in _NEVER_EMPTY:
+        raise DataSetError(f"{name} has an empty one of several values, and its VR {vr} has none")
     if vr in _BINARY:
         if given:
             raise DataSetError(f"{name} has a Value, and its VR {vr} is for bytes")
@@ -77,7 +80,7 @@ def check_values(name: str, vr: str, values: object) -> None:
             _check_name(name, value)
     elif not all(isinstance(value, str) for value in given):
         raise DataSetError(f"a value of {name} is no text, as its VR {vr} has it")
-    elif vr == "AT" and not all(not value or _TAG.fullmatch(value) for value in given):
+    elif vr == "AT" and given != [""] and not all(map(_TAG.fullmatch, given)):
         raise DataSetError(f"a value of {name} is no tag of eight digits")
 
 
