@@ -176,6 +176,21 @@ def test_another_data_set_with_its_uid_in_quarantine_puts_it_in_doubt(
     assert kept(archived).committed == tuple(archived)
 
 
+def test_what_was_replaced_puts_nothing_in_doubt(
+    files: list[Path], archived: list[Reference], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replacing = settings.ISOCENTER.storage.model_copy(update={"duplicate_policy": "replace"})
+    configuration = settings.ISOCENTER.model_copy(update={"storage": replacing})
+    monkeypatch.setattr(settings, "ISOCENTER", configuration)
+    other = dcmread(files[0])
+    other.PatientComments = "corrected"
+    other.save_as(tmp_path / "other.dcm")
+    ingest([tmp_path / "other.dcm"])
+    assert QuarantineItem.objects.get().was_archived
+
+    assert kept(archived).committed == tuple(archived)
+
+
 def test_long_files_are_not_read_for_ever(archived: list[Reference]) -> None:
     """Beyond its time the length decides."""
     path = file_of(archived[0])

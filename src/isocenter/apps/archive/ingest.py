@@ -256,7 +256,7 @@ class _Batch:
         """Put a row in the place of the one with its UID; the old file goes to quarantine."""
         old = Instance.objects.select_related("series").get(sop_uid=new.sop_uid)
         archived = settings.LAYOUT.archive / old.path
-        _quarantine(replace(judgement.staged, path=archived), judgement.reason)
+        _quarantine(replace(judgement.staged, path=archived), judgement.reason, was_archived=True)
         self.obsolete.append(archived)
         new.pk = old.pk
         new.save(force_update=True)
@@ -320,7 +320,7 @@ def _as_own(staged: Staged) -> Staged:
     return replace(staged, incoming=replace(staged.incoming, is_derived=True))
 
 
-def _quarantine(staged: Staged, reason: str) -> None:
+def _quarantine(staged: Staged, reason: str, *, was_archived: bool = False) -> None:
     from isocenter.apps.routing.services import quarantine_instance
 
     origin = staged.incoming.origin
@@ -330,6 +330,7 @@ def _quarantine(staged: Staged, reason: str) -> None:
         study_uid=staged.entry.study_uid if staged.entry else "",
         sop_uid=staged.entry.sop_uid if staged.entry else staged.incoming.sop_instance_uid[:255],
         source=origin.calling_ae_title or origin.kind,
+        was_archived=was_archived,
     )
     # The spool forgets the record after this: the name of the item's folder must be on disk too.
     sync_folder(settings.LAYOUT.quarantine)

@@ -89,4 +89,6 @@ def _hold(study_uid: str, kept: list[tuple[str, str]], reason: str) -> None:
 
     archive: Path = settings.LAYOUT.archive
     for path, sop_uid in kept:
-        quarantine_instance(archive / path, reason, study_uid=study_uid, sop_uid=sop_uid)
+        quarantine_instance(
+            archive / path, reason, study_uid=study_uid, sop_uid=sop_uid, was_archived=True
+        )

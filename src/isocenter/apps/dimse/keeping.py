@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from isocenter.apps.archive.queries import StoredInstance, stored
-from isocenter.apps.routing.queries import instances_in_quarantine
+from isocenter.apps.routing.queries import refused_instances
 from isocenter.core.dicom.part10 import read_file_meta
 from isocenter.core.errors import DicomError
 from isocenter.core.network.command import (
@@ -59,7 +59,7 @@ def kept(references: Sequence[Reference], *, digests_s: float = DIGESTS_S) -> Ke
         part = references[start : start + _AT_ONCE]
         uids = [reference.sop_instance_uid for reference in part]
         rows = {row.sop_uid: row for row in stored(sop_uids=uids)}
-        doubtful = instances_in_quarantine(uids)
+        doubtful = refused_instances(uids)
         for reference in part:
             row = rows.get(reference.sop_instance_uid)
             if row is None:

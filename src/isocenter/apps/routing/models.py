@@ -284,6 +284,7 @@ class QuarantineItem(models.Model):
     path = models.CharField(max_length=1024, default="")  # relative to the quarantine folder
     size = models.BigIntegerField(default=0)
     digest = models.CharField(max_length=64, default="")  # SHA-256 of an instance's file
+    was_archived = models.BooleanField(default=False)  # an instance that was replaced or rejected
     attempts = models.IntegerField(default=1)
     first_at = models.DateTimeField(auto_now_add=True)
     last_at = models.DateTimeField(auto_now=True)

@@ -43,9 +43,16 @@ def folder_of(item: QuarantineItem) -> Path:
 
 
 def quarantine_instance(
-    path: Path, reason: str, *, study_uid: str = "", sop_uid: str = "", source: str = ""
+    path: Path,
+    reason: str,
+    *,
+    study_uid: str = "",
+    sop_uid: str = "",
+    source: str = "",
+    was_archived: bool = False,
 ) -> QuarantineItem:
-    """Keep a copy of an instance that cannot be taken in. The same bytes again count on.
+    """Keep a copy of an instance that cannot be taken in, or that leaves the archive. The same
+    bytes again count on.
 
     May be called in a transaction; the file is durable when this returns.
     """
@@ -63,6 +70,7 @@ def quarantine_instance(
         )
     else:
         item.attempts += 1
+    item.was_archived = was_archived
     pairs = [(path, Path(f"{safe_path_component(sop_uid) if sop_uid else 'instance'}.dcm"))]
     return _keep(item, pairs, reason, "")
 

@@ -157,10 +157,14 @@ def quarantine_size() -> int:
     return int(total or 0)
 
 
-def instances_in_quarantine(sop_uids: Sequence[str]) -> set[str]:
-    """Those of some instances of which something lies in quarantine that nobody decided on."""
+def refused_instances(sop_uids: Sequence[str]) -> set[str]:
+    """Those UIDs under which something was sent that could not be taken in and waits for a person
+    in quarantine. What was replaced or rejected there is none."""
     held = QuarantineItem.objects.filter(
-        kind=QuarantineItem.Kind.INSTANCE, state__in=_OPEN, sop_uid__in=sop_uids
+        kind=QuarantineItem.Kind.INSTANCE,
+        state__in=_OPEN,
+        sop_uid__in=sop_uids,
+        was_archived=False,
     )
     return set(held.values_list("sop_uid", flat=True))
 
