@@ -81,7 +81,9 @@ class Storage(Section):
     """Spool and archive."""
 
     reserve_mb: int = Field(1024, ge=0, description="free disk below which 0xA700 is answered")
-    duplicate_policy: Literal["keep-first", "replace"] = "keep-first"
+    duplicate_policy: Literal["keep-first", "replace"] = Field(
+        "keep-first", description="of another data set with a known UID; the other is in quarantine"
+    )
     segment_mb: int = Field(32, ge=1, le=4096, description="size of a spool segment")
     watched_folders: tuple[Path, ...] = Field((), description="files put here are imported")
 
@@ -99,9 +101,11 @@ class Completion(Section):
     """Defaults of completion, and exceptions per source (calling AE title)."""
 
     debounce_s: float = Field(60, gt=0, description="quiet time")
-    min_instances: int = Field(2, ge=1)
-    force_complete_s: float = Field(900, gt=0)
-    on_timeout: Literal["process", "hold"] = "process"
+    min_instances: int = Field(2, ge=1, description="with fewer, a study waits for the next line")
+    force_complete_s: float = Field(900, gt=0, description="from the first new instance on")
+    on_timeout: Literal["process", "hold"] = Field(
+        "process", description="what becomes of studies that are too small then"
+    )
     sources: dict[str, CompletionRule] = Field({}, description="per calling AE title")
 
     @model_validator(mode="after")
