@@ -18,7 +18,7 @@ from isocenter.apps.accounts.services import create_token
 from isocenter.apps.archive.services import take_in
 from isocenter.apps.dicomweb import transcoding_places
 from isocenter.runtime.layout import Layout
-from isocenter.runtime.web import streaming
+from isocenter.runtime.web import protocol, streaming
 from isocenter.runtime.web.bodies import BoundedHandler
 from stand.http_server import served
 
@@ -81,6 +81,23 @@ def wait_for(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < until
         time.sleep(0.02)
+
+
+def test_who_never_takes_what_was_sent_is_cut_off(
+    port: int, silent: Callable[[str], socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Closing alone would wait for ever for the rest to be taken."""
+    monkeypatch.setattr(protocol, "MOST_UNACKNOWLEDGED_S", 0.5)
+    connection = silent(token_of("silent"))
+    wait_for(lambda: _is_cut_off(connection))
+
+
+def _is_cut_off(connection: socket.socket) -> bool:
+    try:
+        connection.send(b"\r\n")  # who was cut off hears of it when it says something
+    except ConnectionError:
+        return True
+    return False
 
 
 def test_silent_readers_of_one_account_do_not_keep_others_out(

@@ -6,6 +6,7 @@ length, from anybody: they would fill the memory before it is asked who sends th
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -20,6 +21,11 @@ MAX_HEADERS = 200
 _MAX_FRUITLESS_BYTES = 512 << 10
 
 
+#: So long a peer may acknowledge nothing of what was sent to it; then the kernel ends the
+#: connection, whatever waits there. Longer than any reader is waited for (`streaming.STALL_S`).
+MOST_UNACKNOWLEDGED_S = 660.0
+
+
 class _TooLong(Exception):
     """A head that is too long; httptools makes an error of it, and uvicorn a 400."""
 
@@ -31,6 +37,13 @@ class BoundedHttp(HttpToolsProtocol):
         super().__init__(*args, **more)
         self._fruits = 0  # heads, pieces of bodies and ends of messages so far
         self._fruitless_bytes = 0
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        most = round(MOST_UNACKNOWLEDGED_S * 1000)
+        connection = transport.get_extra_info("socket")
+        if connection.family in (socket.AF_INET, socket.AF_INET6):
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, most)
 
     def data_received(self, data: bytes) -> None:
         before = self._fruits
