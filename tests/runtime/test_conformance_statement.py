@@ -37,9 +37,9 @@ def test_it_says_every_status_form_and_parameter_of_dicomweb() -> None:
     told = page[page.index("### Statuses of DICOMweb") :]
     for status in {number for _, number in errors._STATUS} | {405, 413, 415, 500, 507}:
         assert re.search(rf"^\| (\d+, )?{status}\b", told, re.MULTILINE), status
-    for kinds in frames._ENCODED.values():
+    for kinds in frames.ENCODED.values():
         assert all(f"`{kind}`" in page for kind in kinds)
-    for name in wado_uri._KNOWN:
+    for name in wado_uri.KNOWN:
         assert f"`{name}`" in page
 
 

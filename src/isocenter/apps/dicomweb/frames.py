@@ -38,7 +38,7 @@ from isocenter.core.errors import NotFound
 from isocenter.runtime.web.streaming import Work
 
 #: Media types of encoded frames (PS3.18 table 8.7.3-5), the registered one first.
-_ENCODED = {
+ENCODED = {
     "1.2.840.10008.1.2.4.50": ("image/jpeg",),
     "1.2.840.10008.1.2.4.51": ("image/jpeg",),
     "1.2.840.10008.1.2.4.57": ("image/jpeg",),
@@ -108,7 +108,7 @@ def _chosen(request: HttpRequest, found: Frames, *, is_one: bool) -> Chosen:
     elif syntax in DECODABLE:
         forms.append((OCTETS, (*_NATIVE, syntax, ANY_SYNTAX)))
     if not found.is_native:
-        forms += [(kind, (syntax,)) for kind in _ENCODED.get(syntax, ())]
+        forms += [(kind, (syntax,)) for kind in ENCODED.get(syntax, ())]
         if syntax not in DECODABLE:
             forms.append((OCTETS, (syntax, ANY_SYNTAX)))
     offered = [Offer(kind, is_multipart=True, transfer_syntaxes=them) for kind, them in forms]

@@ -44,8 +44,8 @@ from isocenter.runtime.web.streaming import Work
 #: Part of each entity tag: another number where pictures come out otherwise than before.
 _VERSION = 1
 _TRIES = 12  # instances looked at for the one picture of a study or series
-_SINGLE = (Offer(JPEG), Offer(PNG), Offer(GIF))
-_PARTS = tuple(Offer(kind, is_multipart=True) for kind in (JPEG, PNG, GIF))
+SINGLE = (Offer(JPEG), Offer(PNG), Offer(GIF))
+PARTS = tuple(Offer(kind, is_multipart=True) for kind in (JPEG, PNG, GIF))
 
 
 @needs(Right.VIEW)
@@ -84,14 +84,14 @@ def frames_rendered(
 @needs(Right.VIEW)
 def study_thumbnail(request: HttpRequest, study_uid: str) -> HttpResponseBase:
     """One small picture that stands for a study."""
-    return _representative(request, _images(study_uid), thumbnail_options(request.GET), _SINGLE)
+    return _representative(request, _images(study_uid), thumbnail_options(request.GET), SINGLE)
 
 
 @needs(Right.VIEW)
 def series_thumbnail(request: HttpRequest, study_uid: str, series_uid: str) -> HttpResponseBase:
     """One small picture of the image in the middle of a series."""
     images = _images(study_uid, series_uid)
-    return _representative(request, images, thumbnail_options(request.GET), _SINGLE)
+    return _representative(request, images, thumbnail_options(request.GET), SINGLE)
 
 
 @needs(Right.VIEW)
@@ -125,7 +125,7 @@ def by_uri(request: HttpRequest, row: StoredInstance) -> HttpResponseBase:
         return document(request, row)
     options = uri_options(request.GET)
     asked = request.GET.get("contentType") or request.headers.get("Accept")
-    chosen = chosen_of(asked, None, _SINGLE)
+    chosen = chosen_of(asked, None, SINGLE)
     if frames := options.get("frames", ()):
         check_frames(frames, row.number_of_frames or 1)
     return _one(request, row, _order(request, chosen, options))
@@ -160,7 +160,7 @@ def _order(request: HttpRequest, chosen: Chosen, options: dict[str, Any], **more
 def _instance(
     request: HttpRequest, row: StoredInstance, options: dict[str, Any]
 ) -> HttpResponseBase:
-    chosen = _taken(request, (*_SINGLE, *_PARTS))
+    chosen = _taken(request, (*SINGLE, *PARTS))
     order = _order(request, chosen, options)
     if chosen.is_multipart:
         return _many(request, [(row, order)], chosen.media_type)
@@ -172,7 +172,7 @@ def _frames(
 ) -> HttpResponseBase:
     check_frames(indices, row.number_of_frames or 1)
     is_one = len(indices) == 1
-    chosen = _taken(request, (*_SINGLE, *_PARTS) if is_one else (*_PARTS, Offer(GIF)))
+    chosen = _taken(request, (*SINGLE, *PARTS) if is_one else (*PARTS, Offer(GIF)))
     if not chosen.is_multipart:
         return _one(request, row, _order(request, chosen, options, frames=indices))
     orders = [_order(request, chosen, options, frames=(index,)) for index in indices]
@@ -182,9 +182,9 @@ def _frames(
 def _collection(
     request: HttpRequest, rows: list[StoredInstance], options: dict[str, Any]
 ) -> HttpResponseBase:
-    chosen = _taken(request, (*_PARTS, *_SINGLE))
+    chosen = _taken(request, (*PARTS, *SINGLE))
     if not chosen.is_multipart:
-        return _representative(request, rows, options, _SINGLE)
+        return _representative(request, rows, options, SINGLE)
     order = _order(request, chosen, options)
     shown, warning = shown_of(request, rows)
     wanted = [(row, order) for row in shown]

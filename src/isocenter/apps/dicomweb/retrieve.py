@@ -38,14 +38,14 @@ from isocenter.core.errors import NotFound, Refused
 from isocenter.runtime.web.streaming import Work
 
 _IN_MEMORY_BYTES = 4 << 20  # of a file that was made; larger ones are read while they are sent
-_MANY = (Offer(DICOM, is_multipart=True), Offer(ZIP), Offer(OCTETS, is_multipart=True))
-_ONE = (Offer(DICOM, is_multipart=True), Offer(DICOM), Offer(OCTETS, is_multipart=True))
+MANY = (Offer(DICOM, is_multipart=True), Offer(ZIP), Offer(OCTETS, is_multipart=True))
+ONE = (Offer(DICOM, is_multipart=True), Offer(DICOM), Offer(OCTETS, is_multipart=True))
 
 
 @needs(Right.DOWNLOAD, Right.VIEW_IDENTIFIED)
 def instances(request: HttpRequest, study_uid: str, series_uid: str = "") -> HttpResponseBase:
     """All instances of a study or series: in parts, or as a ZIP."""
-    taken = _taken(request, _MANY)
+    taken = _taken(request, MANY)
     if taken[0].media_type == ZIP:
         return services.zip_answer(request, study_uid, series_uid)
     found = list(queries.stored(study_uid=study_uid, series_uid=series_uid))
@@ -60,7 +60,7 @@ def instance(
     request: HttpRequest, study_uid: str, series_uid: str, sop_uid: str
 ) -> HttpResponseBase:
     """One instance: as the only part, or by itself."""
-    taken = _taken(request, _ONE)
+    taken = _taken(request, ONE)
     found = [queries.stored_instance(study_uid, series_uid, sop_uid)]
     if taken[0].is_multipart:
         return _in_parts(request, found, taken)

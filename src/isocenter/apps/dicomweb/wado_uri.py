@@ -13,12 +13,12 @@ from isocenter.apps.dicomweb.qido_parameters import shown
 from isocenter.apps.dicomweb.retrieve import by_itself
 from isocenter.apps.dicomweb.syntaxes import outgoing
 
-_UIDS = ("studyUID", "seriesUID", "objectUID")
+UIDS = ("studyUID", "seriesUID", "objectUID")
 _OF_PICTURES = (
     *("frameNumber", "rows", "columns", "region", "windowCenter", "windowWidth"),
     *("imageQuality", "annotation", "presentationUID", "presentationSeriesUID"),
 )
-_KNOWN = ("requestType", *_UIDS, "contentType", "charset", "transferSyntax", *_OF_PICTURES)
+KNOWN = ("requestType", *UIDS, "contentType", "charset", "transferSyntax", *_OF_PICTURES)
 _LONGEST = 1024
 
 
@@ -29,7 +29,7 @@ def wado(request: HttpRequest) -> HttpResponseBase:
     Without ``contentType`` a single image is a JPEG, several frames are a file (PS3.18 9.1.2.1.4).
     """
     given = _given(request)
-    row = queries.stored_instance(*(given[name] for name in _UIDS))
+    row = queries.stored_instance(*(given[name] for name in UIDS))
     kinds = [each.split(";")[0].strip().lower() for each in given.get("contentType", "").split(",")]
     if DICOM not in kinds and (kinds != [""] or (row.number_of_frames or 1) == 1):
         from isocenter.apps.dicomweb.rendered import by_uri
@@ -48,15 +48,15 @@ def _given(request: HttpRequest) -> dict[str, str]:
     """
     given: dict[str, str] = {}
     for name, values in request.GET.lists():
-        if name not in _KNOWN:
+        if name not in KNOWN:
             raise BadRequest(
-                f"there is no parameter {shown(name)}", hint=f"there are: {', '.join(_KNOWN)}"
+                f"there is no parameter {shown(name)}", hint=f"there are: {', '.join(KNOWN)}"
             )
         if len(values) != 1 or len(values[0]) > _LONGEST:
             raise BadRequest(f"{name} comes once, with at most {_LONGEST} characters")
         given[name] = values[0]
     if given.get("requestType") != "WADO":
         raise BadRequest("requestType=WADO is asked for", hint="see PS3.18 9.1.2")
-    if lacking := [name for name in _UIDS if not given.get(name)]:
+    if lacking := [name for name in UIDS if not given.get(name)]:
         raise BadRequest(f"{lacking[0]} is lacking")
     return given

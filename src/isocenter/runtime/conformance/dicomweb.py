@@ -70,15 +70,15 @@ def _media_types() -> str:
     from isocenter.apps.dicomweb.accept import DICOM, OCTETS
     from isocenter.apps.dicomweb.stow import asked
 
-    single, parts = rendered._SINGLE, rendered._PARTS
+    single, parts = rendered.SINGLE, rendered.PARTS
     pictures, in_parts = _forms(single), _forms(parts)
     pixels = f"`{OCTETS}`, or as the pixel data are stored (below)"
     videos = _forms(dict.fromkeys(kind for kind in MEDIA_TYPES.values() if "video/" in kind))
     rows = [
         ("what the service can do", _forms(capabilities.OFFERED)),
         ("search, metadata", _forms(metadata.OFFERED)),
-        ("study, series", _forms(retrieve._MANY)),
-        ("instance", f"{_forms(retrieve._ONE)}; by itself with `Range`"),
+        ("study, series", _forms(retrieve.MANY)),
+        ("instance", f"{_forms(retrieve.ONE)}; by itself with `Range`"),
         ("frames", f"{pixels}; in parts, one frame by itself too, with `Range`"),
         (
             "bulk data",
@@ -92,11 +92,11 @@ def _media_types() -> str:
         (
             "body of a store request",
             f"`{DICOM}` (one instance); `multipart/related` with the type "
-            f"{_forms((DICOM, *asked._METADATA))}",
+            f"{_forms((DICOM, *asked.METADATA))}",
         ),
-        ("answer to a store request", _forms(asked._OFFERS)),
+        ("answer to a store request", _forms(asked.OFFERS)),
     ]
-    kept = table(("pixel data stored in", "frames as stored"), _encoded(frames._ENCODED))
+    kept = table(("pixel data stored in", "frames as stored"), _encoded(frames.ENCODED))
     return (
         "### Media types\n\n`Accept`, or the parameter `accept`, chooses; where nothing is "
         "named, the first is given. `multipart/related` has the type of its parts.\n\n"
@@ -127,12 +127,12 @@ def _wado_uri() -> str:
             code(DICOM),
             "as stored, or in `transferSyntax`; also without a type where there are several frames",
         ),
-        (_forms(rendered._SINGLE), "rendered; the first also without a type of one frame"),
+        (_forms(rendered.SINGLE), "rendered; the first also without a type of one frame"),
     ]
     return (
         "### WADO-URI\n\n"
         + table(("contentType", ""), rows)
-        + f"\nParameters: {_forms(wado_uri._KNOWN)}. {_forms(('requestType', *wado_uri._UIDS))} "
+        + f"\nParameters: {_forms(wado_uri.KNOWN)}. {_forms(('requestType', *wado_uri.UIDS))} "
         "have to be there. `charset` and `presentationSeriesUID` change nothing; "
         "`presentationUID` is refused (400), as presentation states are not drawn. So is every "
         "other parameter, `anonymize` among them: nothing is given as de-identified that is not. "

@@ -11,8 +11,8 @@ from isocenter.apps.dicomweb.accept import DICOM, JSON, PLAIN_JSON, XML, Offer, 
 from isocenter.apps.dicomweb.errors import problem
 from isocenter.core.network.multipart import MultipartDecoder, MultipartError, parse_media_type
 
-_OFFERS = (Offer(JSON), Offer(XML), Offer(PLAIN_JSON))
-_METADATA = (JSON, PLAIN_JSON)
+OFFERS = (Offer(JSON), Offer(XML), Offer(PLAIN_JSON))
+METADATA = (JSON, PLAIN_JSON)
 _ACCEPTED = f'send Content-Type: multipart/related; type="{DICOM}"; boundary=…'
 
 
@@ -52,7 +52,7 @@ def asked_of(request: HttpRequest) -> Asked:
         NotAcceptable: the answer is wanted in a form that there is not.
     """
     answer_type = chosen_of(
-        request.headers.get("Accept"), request.GET.get("accept"), _OFFERS
+        request.headers.get("Accept"), request.GET.get("accept"), OFFERS
     ).media_type
     boundary, content = _content_of(request)
     pause = services.reception().paused
@@ -62,7 +62,7 @@ def asked_of(request: HttpRequest) -> Asked:
     declared = int(length) if length.isdigit() and len(length) < 20 else 0
     if not services.has_room_for(declared):
         raise refuse(507, "the disk has no room for this", "ask an administrator to free some")
-    return Asked(boundary, content in _METADATA, answer_type)
+    return Asked(boundary, content in METADATA, answer_type)
 
 
 def _content_of(request: HttpRequest) -> tuple[str | None, str]:
@@ -80,7 +80,7 @@ def _content_of(request: HttpRequest) -> tuple[str | None, str]:
         if kind.type != "multipart/related":
             raise refuse(415, "this is no multipart/related body", _ACCEPTED)
         content = kind.parameters.get("type", DICOM).strip().lower()
-        if content not in (DICOM, *_METADATA):
+        if content not in (DICOM, *METADATA):
             raise refuse(
                 415, "parts of this type are not taken", f"there is: {DICOM}, {JSON} with bulk data"
             )
